@@ -1,0 +1,33 @@
+"""AlexNet without a framework: every layer written from scratch, forward and backward, on NumPy or CuPy."""
+
+from npalexnet.alexnet import AlexNet
+from npalexnet.backend import get_num_threads, set_num_threads
+from npalexnet.layers.activation import Flatten, ReLU
+from npalexnet.layers.conv import Conv2d
+from npalexnet.layers.dropout import Dropout
+from npalexnet.layers.layer import Layer, Parameter
+from npalexnet.layers.linear import Linear
+from npalexnet.layers.normalization import LocalResponseNorm
+from npalexnet.layers.pooling import MaxPool2d
+from npalexnet.layers.sequential import Sequential
+from npalexnet.losses import CrossEntropyLoss
+from npalexnet.optim import SGD
+
+__version__ = "0.1.0"
+__all__ = [
+    "SGD",
+    "AlexNet",
+    "Conv2d",
+    "CrossEntropyLoss",
+    "Dropout",
+    "Flatten",
+    "Layer",
+    "Linear",
+    "LocalResponseNorm",
+    "MaxPool2d",
+    "Parameter",
+    "ReLU",
+    "Sequential",
+    "get_num_threads",
+    "set_num_threads",
+]

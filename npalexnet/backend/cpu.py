@@ -1,0 +1,213 @@
+"""The CPU: NumPy, worker threads, BLAS held to one thread, and reused scratch memory.
+
+All parallelism is here. Work is cut into pieces whose number, bounds and order depend on the shapes alone, each piece
+is computed by one thread with a single-threaded BLAS, and results are combined in the order of the pieces. So one
+thread or many give the same bits.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from math import prod
+
+import numpy as np
+from threadpoolctl import ThreadpoolController
+
+from npalexnet.backend.device import Array, Device, Item, Result
+
+SHARD_IMAGES = 4  # at most this many images go through the layers together, so that what they need stays in cache
+MIN_SHARDS = 8  # smaller batches are cut into this many shards (or single images), so that every core gets some
+MATMUL_TILE = 512  # columns or rows of a large product that one thread computes at a time
+BLOCK_ELEMENTS = 1 << 16  # elements of an in-place update that are worked on at a time: 256 KiB in float32
+
+
+class CpuDevice(Device):
+    """The processor and its main memory."""
+
+    name = "cpu"
+    xp = np
+
+    def owns(self, array: object) -> bool:
+        """Whether `array` is a NumPy array or a NumPy scalar."""
+        return isinstance(array, np.ndarray | np.generic)
+
+    def from_host(self, array: np.ndarray) -> np.ndarray:
+        """Return `array` itself."""
+        return array
+
+    def to_host(self, array: np.ndarray) -> np.ndarray:
+        """Return `array` itself."""
+        return array
+
+    def shards(self, batch_size: int) -> list[slice]:
+        """Cut a batch into shards of at most `SHARD_IMAGES`; the number of threads has no say in it."""
+        size = min(SHARD_IMAGES, max(1, batch_size // MIN_SHARDS))
+        return [slice(i, min(i + size, batch_size)) for i in range(0, max(batch_size, 1), size)]
+
+    def map(self, function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+        """Compute on the worker threads; results come in the order of `items`, as soon as they are there."""
+        work = list(items)
+        with single_threaded_blas():
+            if len(work) <= 1 or get_num_threads() == 1 or _thread.is_worker:
+                yield from map(function, work)
+                return
+            workers = _workers()
+            futures = deque(workers.submit(function, item) for item in work)
+            try:
+                while futures:
+                    futures[0].result()
+                    yield futures.popleft().result()  # dropped here, so that its arrays don't live until the last one
+            finally:  # an error or Ctrl-C: nothing that was started may outlive this call
+                for future in futures:
+                    future.cancel()
+                wait(futures)
+
+    def scratch(self, name: str, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+        """Return a piece of this thread's memory of that name; it grows to the largest that was asked for."""
+        size = prod(shape) * dtype.itemsize
+        buffer = _thread.buffers.get(name)
+        if buffer is None or buffer.nbytes < size:
+            buffer = _thread.buffers[name] = np.empty(size, np.uint8)
+        return buffer[:size].view(dtype).reshape(shape)
+
+    def matmul(self, a: Array, b: Array) -> Array:
+        """Compute ``a @ b`` in fixed tiles of the longer side of the result, shared out over the threads."""
+        rows, columns = a.shape[0], b.shape[1]
+        result = np.empty((rows, columns), a.dtype)
+
+        def tile(start: int) -> None:
+            part = slice(start, start + MATMUL_TILE)
+            if rows > columns:
+                np.matmul(a[part], b, out=result[part])
+            else:
+                np.matmul(a, b[:, part], out=result[:, part])
+
+        for _ in self.map(tile, range(0, max(rows, columns), MATMUL_TILE)):
+            pass
+        return result
+
+    def for_each_block(self, function: Callable[..., None], *arrays: Array | None) -> None:
+        """Go through the arrays in blocks of whole rows that fit the cache, shared out over the threads."""
+        shape = next(array for array in arrays if array is not None).shape
+        if not shape:
+            return function(*arrays)
+        rows = max(1, BLOCK_ELEMENTS // max(1, prod(shape[1:])))
+
+        def block(start: int) -> None:
+            function(*(None if array is None else array[start : start + rows] for array in arrays))
+
+        for _ in self.map(block, range(0, shape[0], rows)):
+            pass
+
+
+class _ThreadState(threading.local):
+    """What each thread has for itself."""
+
+    def __init__(self) -> None:
+        self.is_worker = False
+        self.buffers: dict[str, np.ndarray] = {}
+
+
+_thread = _ThreadState()
+_lock = threading.Lock()
+_num_threads: int | None = None
+_pool: ThreadPoolExecutor | None = None
+
+
+def get_num_threads() -> int:
+    """Return how many threads compute: by default, the cores that this process may use."""
+    global _num_threads
+    if _num_threads is None:
+        _num_threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return _num_threads
+
+
+def set_num_threads(num_threads: int) -> None:
+    """Set how many threads compute. The results do not depend on it, not in a single bit.
+
+    Parameters
+    ----------
+    num_threads : int
+        At least 1.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `num_threads` is not an integer, or below 1; nothing is changed.
+    """
+    global _num_threads, _pool
+    if isinstance(num_threads, bool) or not isinstance(num_threads, int | np.integer):
+        raise TypeError(f"num_threads must be an int, got {num_threads!r}")
+    if num_threads < 1:
+        raise ValueError(f"num_threads must be at least 1, got {num_threads}")
+    with _lock:
+        if num_threads != _num_threads:
+            _num_threads = int(num_threads)
+            _pool = None  # work that is under way keeps the old pool until it is done
+
+
+def _workers() -> ThreadPoolExecutor:
+    global _pool
+    with _lock:
+        if _pool is None:
+            _pool = ThreadPoolExecutor(get_num_threads(), "npalexnet", initializer=_become_worker)
+        return _pool
+
+
+def _become_worker() -> None:
+    _thread.is_worker = True
+
+
+class _BlasThreads:
+    """Counts who needs a single-threaded BLAS: the first to come sets it, the last to go restores the caller's."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.users = 0
+        self.controller: ThreadpoolController | None = None
+
+    def acquire(self) -> None:
+        with self.lock:
+            if self.users == 0:
+                if self.controller is None:
+                    self.controller = ThreadpoolController().select(user_api="blas")
+                self.limiter = self.controller.limit(limits=1)
+            self.users += 1
+
+    def release(self) -> None:
+        with self.lock:
+            self.users -= 1
+            if self.users == 0:
+                self.limiter.restore_original_limits()
+
+
+_blas = _BlasThreads()
+
+
+@contextmanager
+def single_threaded_blas() -> Iterator[None]:
+    """Context in which BLAS computes each product on the thread that asks for it."""
+    _blas.acquire()
+    try:
+        yield
+    finally:
+        _blas.release()
+
+
+def _after_fork() -> None:
+    """In a forked child: the threads of the parent are not there, and its locks may be held for ever."""
+    global _lock, _pool, _blas
+    _lock, _pool = threading.Lock(), None
+    if _blas.users:
+        _blas.limiter.restore_original_limits()
+    _blas = _BlasThreads()
+    _thread.is_worker = False
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

@@ -1,0 +1,115 @@
+"""The GPU: CuPy. Importing this module does not import CuPy; finding out whether a GPU is usable does."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from npalexnet.backend.device import Array, Device
+
+
+@dataclass(frozen=True)
+class Probe:
+    """How far a GPU is usable here.
+
+    Attributes
+    ----------
+    usable : bool
+        Whether every stage went well.
+    stage : str
+        The last stage that was tried.
+    reason : str
+        What went wrong at it, or what was found.
+    devices : int
+        The number of GPUs.
+    """
+
+    usable: bool
+    stage: str
+    reason: str
+    devices: int = 0
+
+
+@cache
+def probe() -> Probe:
+    """Try, once, whether CuPy can compute here: package, import, driver, device, first kernel, first matrix product.
+
+    Each stage can fail on its own: CuPy imports without a driver, and makes arrays without CUDA's libraries.
+    """
+    stage, devices = "package", 0
+    try:
+        if importlib.util.find_spec("cupy") is None:
+            return Probe(False, stage, "CuPy is not installed (pip install 'npalexnet[gpu]')")
+        stage = "import"
+        import cupy
+
+        stage = "driver"
+        if cupy.cuda.runtime.driverGetVersion() == 0:
+            return Probe(False, stage, "no CUDA driver is installed")
+        stage = "device"
+        devices = cupy.cuda.runtime.getDeviceCount()
+        if devices == 0:
+            return Probe(False, stage, "the CUDA driver sees no GPU")
+        stage = "kernel"
+        a = cupy.ones((4, 4), "float32")
+        float((a + 1).sum())
+        stage = "matmul"
+        float((a @ a)[0, 0])
+        name = cupy.cuda.runtime.getDeviceProperties(0)["name"].decode()
+        return Probe(True, stage, f"{devices} GPU(s), the first is {name}; CuPy {cupy.__version__}", devices)
+    except Exception as error:  # whatever CuPy, the driver or a missing library throws is the answer here
+        return Probe(False, stage, f"{type(error).__name__}: {str(error).strip().splitlines()[0]}", devices)
+
+
+class CudaDevice(Device):
+    """One NVIDIA GPU, through CuPy."""
+
+    def __init__(self, index: int) -> None:
+        import cupy
+
+        self.xp = cupy
+        self.index = index
+        self.name = f"cuda:{index}"
+
+    def owns(self, array: object) -> bool:
+        """Whether `array` is a CuPy array on this GPU."""
+        return isinstance(array, self.xp.ndarray) and array.device.id == self.index
+
+    def from_host(self, array: np.ndarray) -> Array:
+        """Copy a NumPy array to this GPU; the axes keep their order in memory."""
+        order = sorted(range(array.ndim), key=lambda axis: -abs(array.strides[axis]))
+        with self.active():
+            return self.xp.asarray(array.transpose(order)).transpose(np.argsort(order).tolist())
+
+    def to_host(self, array: Array) -> np.ndarray:
+        """Copy an array of this GPU to the host."""
+        return self.xp.asnumpy(array)
+
+    def active(self) -> AbstractContextManager[Any]:
+        """Make this GPU the current one of the thread."""
+        return self.xp.cuda.Device(self.index)
+
+
+@cache
+def cuda_device(index: int) -> CudaDevice:
+    """Return GPU number `index`, or raise a ValueError that says why there is none."""
+    found = probe()
+    if not found.usable:
+        raise ValueError(f"device 'cuda' is not usable here: {found.reason} (stage: {found.stage})")
+    if index >= found.devices:
+        raise ValueError(f"device 'cuda:{index}' does not exist: the GPUs here are cuda:0 to cuda:{found.devices - 1}")
+    return CudaDevice(index)
+
+
+def device_of_cupy_array(array: object) -> CudaDevice | None:
+    """Return the GPU that `array` lives on, or None if it is not a CuPy array."""
+    cupy = sys.modules.get("cupy")
+    if cupy is None or not isinstance(array, getattr(cupy, "ndarray", ())):
+        return None
+    return cuda_device(array.device.id)

@@ -1,0 +1,67 @@
+"""What a device has to offer to the layers; the defaults suit any device that computes a whole batch at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, TypeVar
+
+import numpy as np
+
+Array = Any  # numpy.ndarray, cupy.ndarray: whatever the device's array module makes
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+class Device:
+    """One place where arrays live and are computed on.
+
+    Attributes
+    ----------
+    name : str
+        ``"cpu"``, ``"cuda:0"``, ...
+    xp : module
+        The array module: NumPy, or one that follows NumPy's names.
+    """
+
+    name: str
+    xp: Any
+
+    def owns(self, array: object) -> bool:
+        """Whether `array` lives on this device."""
+        raise NotImplementedError
+
+    def from_host(self, array: np.ndarray) -> Array:
+        """Return `array`, a NumPy array, as an array of this device."""
+        raise NotImplementedError
+
+    def to_host(self, array: Array) -> np.ndarray:
+        """Return `array`, an array of this device, as a NumPy array."""
+        raise NotImplementedError
+
+    def active(self) -> AbstractContextManager[Any]:
+        """Context in which new arrays are made on this device."""
+        return nullcontext()
+
+    def shards(self, batch_size: int) -> list[slice]:
+        """Slices that cover a batch; each goes through the layers on its own."""
+        return [slice(0, batch_size)]
+
+    def map(self, function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+        """Yield ``function(item)`` for each item, in the order of `items`."""
+        return map(function, items)
+
+    def scratch(self, name: str, shape: tuple[int, ...], dtype: np.dtype) -> Array:
+        """Return an uninitialised array that is the caller's until the same thread asks for the same name again."""
+        return self.xp.empty(shape, dtype)
+
+    def matmul(self, a: Array, b: Array) -> Array:
+        """Product of two large matrices, ``(M, K) @ (K, N) -> (M, N)``, with all that the device has."""
+        return self.xp.matmul(a, b)
+
+    def for_each_block(self, function: Callable[..., None], *arrays: Array | None) -> None:
+        """Call ``function(*blocks)`` on matching blocks of equally shaped arrays, to update them in place.
+
+        An array that is None stays None in every call.
+        """
+        function(*arrays)

@@ -1,0 +1,109 @@
+"""How parameters are drawn. All is drawn on the CPU with NumPy, so that one seed gives the same start on every device.
+
+References
+----------
+- "torch": torch's default for convolutions and linear layers, U(-1/sqrt(fan_in), 1/sqrt(fan_in)) for weight and bias.
+- "paper": A. Krizhevsky, I. Sutskever and G. Hinton, "ImageNet Classification with Deep Convolutional Neural Networks",
+  2012, section 5: weights from N(0, 0.01^2); biases 0, but 1 in AlexNet's 2nd, 4th and 5th convolutions and in its
+  hidden linear layers.
+- "he": K. He et al., "Delving Deep into Rectifiers", 2015, equation 10: N(0, 2/fan_in), biases 0.
+- "xavier": X. Glorot and Y. Bengio, "Understanding the difficulty of training deep feedforward neural networks", 2010,
+  equation 16: U(-sqrt(6/(fan_in + fan_out)), sqrt(6/(fan_in + fan_out))), biases 0.
+"""
+
+from __future__ import annotations
+
+from math import prod, sqrt
+
+import numpy as np
+
+from npalexnet import backend
+from npalexnet.layers.layer import Layer, Parameter
+
+SCHEMES = ("torch", "paper", "he", "xavier")
+Seed = int | np.random.Generator | None
+
+
+def generator(seed: Seed) -> np.random.Generator:
+    """Return a generator: a new one for an int (or, for None, an unpredictable one), or the given one itself."""
+    if isinstance(seed, np.random.Generator):
+        return seed
+    if seed is not None and (isinstance(seed, bool) or not isinstance(seed, int | np.integer)):
+        raise TypeError(f"seed must be an int, a numpy.random.Generator or None, got {seed!r}")
+    if seed is not None and seed < 0:
+        raise ValueError(f"seed must not be negative, got {seed}")
+    return np.random.default_rng(seed)
+
+
+def weight_and_bias(
+    shape: tuple[int, ...], *, bias: bool, dtype: str | np.dtype, device: str, seed: Seed
+) -> tuple[Parameter, Parameter | None]:
+    """Make the parameters of a new layer by torch's default scheme: the bias has ``shape[0]`` elements.
+
+    A convolution's weight, (O, C, kH, kW), lies in memory as (O, kH, kW, C).
+    """
+    home, float_type, rng = backend.get_device(device), backend.float_dtype(dtype), generator(seed)
+    memory_shape = (shape[0], *shape[2:], shape[1])
+    values = np.moveaxis(np.empty(memory_shape, float_type), -1, 1)
+    parameters = [Parameter(home.from_host(array)) for array in (values, np.empty(shape[:1], float_type))]
+    bound = 1 / sqrt(max(1, prod(shape[1:])))
+    for parameter in parameters if bias else parameters[:1]:
+        _assign(parameter, _uniform(rng, bound, parameter))
+    return parameters[0], parameters[1] if bias else None
+
+
+def initialize(layer: Layer, scheme: str, seed: Seed = None) -> None:
+    """Draw all parameters of a layer or model again, in place.
+
+    Parameters
+    ----------
+    layer : Layer
+        Parameters called ``weight`` are (fan_out, fan_in) or (out_channels, in_channels / groups, kH, kW); those called
+        ``bias`` belong to the weight before them.
+    scheme : {"torch", "paper", "he", "xavier"}
+        See this module's references. The biases of 1 in "paper" are set by ``AlexNet(init="paper")`` alone.
+    seed : int, numpy.random.Generator or None
+        Where the values come from.
+
+    Raises
+    ------
+    ValueError
+        For an unknown scheme; nothing is changed.
+    """
+    if scheme not in SCHEMES:
+        raise ValueError(f"init must be one of {', '.join(map(repr, SCHEMES))}, got {scheme!r}")
+    rng = generator(seed)
+    fan_in = fan_out = 1
+    for name, parameter in layer.named_parameters():
+        if name.endswith("weight"):
+            receptive_field = prod(parameter.shape[2:])
+            fan_in, fan_out = parameter.shape[1] * receptive_field, parameter.shape[0] * receptive_field
+            if scheme == "torch":
+                _assign(parameter, _uniform(rng, 1 / sqrt(max(1, fan_in)), parameter))
+            elif scheme == "xavier":
+                _assign(parameter, _uniform(rng, sqrt(6 / (fan_in + fan_out)), parameter))
+            else:
+                _assign(parameter, _normal(rng, 0.01 if scheme == "paper" else sqrt(2 / fan_in), parameter))
+        elif scheme == "torch":
+            _assign(parameter, _uniform(rng, 1 / sqrt(max(1, fan_in)), parameter))
+        else:
+            parameter.data[...] = 0
+
+
+def _uniform(rng: np.random.Generator, bound: float, parameter: Parameter) -> np.ndarray:
+    """Draw from U(-bound, bound)."""
+    values = rng.random(parameter.shape, dtype=parameter.dtype)
+    values *= 2 * bound
+    values -= bound
+    return values
+
+
+def _normal(rng: np.random.Generator, deviation: float, parameter: Parameter) -> np.ndarray:
+    """Draw from N(0, deviation^2)."""
+    values = rng.standard_normal(parameter.shape, dtype=parameter.dtype)
+    values *= deviation
+    return values
+
+
+def _assign(parameter: Parameter, values: np.ndarray) -> None:
+    parameter.data[...] = backend.device_of(parameter.data).from_host(values)

@@ -1,0 +1,57 @@
+"""ReLU, and Flatten."""
+
+from __future__ import annotations
+
+from math import prod
+from typing import Any
+
+from npalexnet.backend import Array, array_module
+from npalexnet.layers.layer import Layer, Parameter, Shape
+
+
+class ReLU(Layer):
+    """``y = max(x, 0)``, as ``torch.nn.ReLU``.
+
+    At 0 the gradient is 0; NaN stays NaN, and lets its gradient pass.
+
+    References
+    ----------
+    V. Nair and G. Hinton, "Rectified Linear Units Improve Restricted Boltzmann Machines", 2010.
+    """
+
+    per_image = True
+
+    def compute(self, x: Array, noise: Any = None) -> tuple[Array, Array]:
+        """Any shape; backward needs y, which the next layer keeps as its input anyway."""
+        y = array_module(x).maximum(x, 0)
+        return y, y
+
+    def gradients(self, grad_y: Array, y: Array) -> tuple[Array, list[tuple[Parameter, Array]]]:
+        """The gradient passes where y is above 0."""
+        return array_module(y).where(y <= 0, 0, grad_y), []
+
+    def output_shape(self, input_shape: Shape) -> Shape:
+        """The input's shape, which must begin with the batch."""
+        if not input_shape:
+            raise ValueError(f"{self._name()} expects a batch, got an input of shape ()")
+        return input_shape
+
+
+class Flatten(Layer):
+    """(N, C, H, W) -> (N, C*H*W): all axes but the first become one, as ``torch.nn.Flatten()``."""
+
+    per_image = True
+
+    def compute(self, x: Array, noise: Any = None) -> tuple[Array, Shape]:
+        """(N, ...) -> (N, features); backward needs the shape."""
+        return x.reshape(self.output_shape(x.shape)), x.shape
+
+    def gradients(self, grad_y: Array, input_shape: Shape) -> tuple[Array, list[tuple[Parameter, Array]]]:
+        """(N, features) -> (N, ...)."""
+        return grad_y.reshape(input_shape), []
+
+    def output_shape(self, input_shape: Shape) -> Shape:
+        """(N, ...) -> (N, features)."""
+        if not input_shape:
+            raise ValueError("Flatten expects a batch, got an input of shape ()")
+        return input_shape[0], prod(input_shape[1:])

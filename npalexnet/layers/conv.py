@@ -1,0 +1,175 @@
+"""Two-dimensional convolution as im2col and one matrix product.
+
+Symbols: N images, C input channels, H x W pixels, O output channels, windows of kH x kW, oH x oW of them, G groups.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from npalexnet.backend import Array, array_module, device_of
+from npalexnet.init import Seed, weight_and_bias
+from npalexnet.layers.geometry import (
+    IntOrPair,
+    Pair,
+    check_images,
+    integer,
+    output_size,
+    pair,
+    windows_output_shape,
+)
+from npalexnet.layers.im2col import channels_first, channels_last, col2im, im2col, pad
+from npalexnet.layers.layer import Layer, Parameter, Shape
+
+
+class Conv2d(Layer):
+    """Convolution of images with learnt kernels, as ``torch.nn.Conv2d``.
+
+    ``y[n, o, p, q]`` is ``bias[o]`` plus the sum over c, i, j of ``weight[o, c, i, j] * x[n, c, r, s]`` with
+    ``r = p*stride + i*dilation - padding`` and ``s = q*stride + j*dilation - padding``: strictly a cross-correlation, as
+    everywhere in this field. ``x`` counts as 0 outside the image.
+
+    Parameters
+    ----------
+    in_channels, out_channels : int
+        C and O.
+    kernel_size, stride, dilation : int or pair of int
+        For both axes, or (vertical, horizontal).
+    padding : int, pair of int, "valid" or "same"
+        Rows and columns of zeros on each side; "valid" means none, "same" (at stride 1) as many as keep the size; an
+        odd number puts the extra one below and to the right.
+    groups : int
+        Input and output channels are cut into this many groups that don't see each other.
+    bias : bool
+        Whether a learnt number is added to each output channel.
+    dtype : {"float32", "float64"}
+        Of the parameters, the input and the output.
+    device : str
+        Where the parameters live: "cpu", "cuda", "cuda:1" or "auto".
+    seed : int, numpy.random.Generator or None
+        Where the initial parameters come from; None: unpredictable.
+
+    Attributes
+    ----------
+    weight : Parameter
+        (O, C/G, kH, kW), in memory (O, kH, kW, C/G).
+    bias : Parameter or None
+        (O,).
+
+    References
+    ----------
+    K. Chellapilla, S. Puri and P. Simard, "High Performance Convolutional Neural Networks for Document Processing",
+    2006: convolution as a matrix product.
+    """
+
+    per_image = True
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: IntOrPair,
+        stride: IntOrPair = 1,
+        padding: IntOrPair | str = 0,
+        dilation: IntOrPair = 1,
+        groups: int = 1,
+        bias: bool = True,
+        *,
+        dtype: str | np.dtype = "float32",
+        device: str = "cpu",
+        seed: Seed = None,
+    ) -> None:
+        self.in_channels = integer("in_channels", in_channels, 1)
+        self.out_channels = integer("out_channels", out_channels, 1)
+        self.kernel_size = pair("kernel_size", kernel_size, 1)
+        self.stride = pair("stride", stride, 1)
+        self.dilation = pair("dilation", dilation, 1)
+        self.padding = self._sides(padding)  # ((top, bottom), (left, right))
+        self.groups = integer("groups", groups, 1)
+        if self.in_channels % self.groups or self.out_channels % self.groups:
+            raise ValueError(
+                f"groups must divide in_channels and out_channels, got {groups} for {in_channels} and {out_channels}"
+            )
+        shape = (self.out_channels, self.in_channels // self.groups, *self.kernel_size)
+        self.weight, self.bias = weight_and_bias(shape, bias=bias, dtype=dtype, device=device, seed=seed)
+
+    def compute(self, x: Array, noise: Any = None) -> tuple[Array, Array]:
+        """(N, C, H, W) -> (N, O, oH, oW); backward needs x alone, and makes its columns again."""
+        N, O, oH, oW = self.output_shape(x.shape)
+        images = pad(channels_last(x), *self.padding, value=0)  # (N, Hp, Wp, C)
+        y = array_module(x).empty((N * oH * oW, O), x.dtype)
+        for ins, outs in self._groups():
+            columns = im2col(images[..., ins], self.kernel_size, self.stride, self.dilation)  # (N*oH*oW, kH*kW*C/G)
+            array_module(x).matmul(columns, self._weight_matrix()[outs].T, out=y[:, outs])  # (N*oH*oW, O/G)
+        if self.bias is not None:
+            y += self.bias.data
+        return channels_first(y.reshape(N, oH, oW, O)), x
+
+    def gradients(self, grad_y: Array, x: Array) -> tuple[Array, list[tuple[Parameter, Array]]]:
+        """The product ``y = columns @ W.T`` gives ``grad_W = grad_y.T @ columns`` and ``grad_columns = grad_y @ W``."""
+        xp, scratch = array_module(x), device_of(x).scratch
+        N, O, oH, oW = grad_y.shape
+        grad_y = channels_last(grad_y).reshape(N * oH * oW, O)
+        images = pad(channels_last(x), *self.padding, value=0)  # (N, Hp, Wp, C)
+        grad_images = xp.zeros(images.shape, x.dtype)  # (N, Hp, Wp, C)
+        matrix = self._weight_matrix()  # (O, kH*kW*C/G)
+        grad_matrix = xp.empty(matrix.shape, x.dtype)
+        for ins, outs in self._groups():
+            columns = im2col(images[..., ins], self.kernel_size, self.stride, self.dilation)  # (N*oH*oW, kH*kW*C/G)
+            xp.matmul(grad_y[:, outs].T, columns, out=grad_matrix[outs])  # (O/G, kH*kW*C/G)
+            grad_columns = scratch("grad_columns", columns.shape, x.dtype)
+            xp.matmul(grad_y[:, outs], matrix[outs], out=grad_columns)  # (N*oH*oW, kH*kW*C/G)
+            col2im(grad_columns, grad_images[..., ins], self.kernel_size, self.stride, self.dilation)
+
+        (top, _), (left, _) = self.padding
+        grad_x = channels_first(grad_images[:, top : top + x.shape[2], left : left + x.shape[3]])  # (N, C, H, W)
+        kH, kW = self.kernel_size
+        gradients = [(self.weight, channels_first(grad_matrix.reshape(O, kH, kW, -1)))]  # (O, C/G, kH, kW)
+        if self.bias is not None:
+            gradients.append((self.bias, grad_y.sum(axis=0)))
+        return grad_x, gradients
+
+    def output_shape(self, input_shape: Shape) -> Shape:
+        """(N, C, H, W) -> (N, O, oH, oW)."""
+        check_images(self._name(), input_shape, self.in_channels)
+        oH, oW = (
+            output_size(*axis)
+            for axis in zip(input_shape[2:], self.kernel_size, self.stride, self.padding, self.dilation, strict=True)
+        )
+        return windows_output_shape(self._name(), input_shape, self.out_channels, (oH, oW), self.kernel_size)
+
+    def multiply_adds(self, input_shape: Shape) -> int:
+        """N * oH * oW windows, each of kH*kW*C/G numbers, for each of the O kernels."""
+        N, _, oH, oW = self.output_shape(input_shape)
+        return N * oH * oW * self.weight.size
+
+    def _weight_matrix(self) -> Array:
+        """(O, C/G, kH, kW) -> (O, kH*kW*C/G), a view."""
+        return self.weight.data.transpose(0, 2, 3, 1).reshape(self.out_channels, -1)
+
+    def _groups(self) -> list[tuple[slice, slice]]:
+        """The input and the output channels of each group."""
+        C, O = self.in_channels // self.groups, self.out_channels // self.groups
+        return [(slice(g * C, (g + 1) * C), slice(g * O, (g + 1) * O)) for g in range(self.groups)]
+
+    def _sides(self, padding: IntOrPair | str) -> tuple[Pair, Pair]:
+        """Return `padding` as ((top, bottom), (left, right))."""
+        if padding == "valid":
+            return (0, 0), (0, 0)
+        if padding == "same":
+            if self.stride != (1, 1):
+                raise ValueError(f"padding='same' needs stride 1, got stride {self.stride}")
+            vertical, horizontal = (d * (k - 1) for d, k in zip(self.dilation, self.kernel_size, strict=True))
+            return (vertical // 2, vertical - vertical // 2), (horizontal // 2, horizontal - horizontal // 2)
+        if isinstance(padding, str):
+            raise ValueError(f"padding must be an int, a pair of ints, 'same' or 'valid', got {padding!r}")
+        vertical, horizontal = pair("padding", padding, 0)
+        return (vertical, vertical), (horizontal, horizontal)
+
+    def __repr__(self) -> str:
+        return (
+            f"Conv2d({self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, stride={self.stride}, "
+            f"padding={self.padding}, dilation={self.dilation}, groups={self.groups}, bias={self.bias is not None})"
+        )

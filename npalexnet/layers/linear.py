@@ -1,0 +1,84 @@
+"""The fully connected layer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from npalexnet.backend import Array, device_of
+from npalexnet.init import Seed, weight_and_bias
+from npalexnet.layers.geometry import integer
+from npalexnet.layers.layer import Layer, Parameter, Shape
+
+
+class Linear(Layer):
+    """``y = x @ weight.T + bias``, as ``torch.nn.Linear``.
+
+    The whole batch is computed at once: the weights are what is large, and each is read once for all images.
+
+    Parameters
+    ----------
+    in_features, out_features : int
+        Length of the vectors that go in and come out.
+    bias : bool
+        Whether a learnt number is added to each output.
+    dtype, device, seed : optional
+        As for `Conv2d`.
+
+    Attributes
+    ----------
+    weight : Parameter
+        (out_features, in_features).
+    bias : Parameter or None
+        (out_features,).
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        bias: bool = True,
+        *,
+        dtype: str | np.dtype = "float32",
+        device: str = "cpu",
+        seed: Seed = None,
+    ) -> None:
+        self.in_features = integer("in_features", in_features, 1)
+        self.out_features = integer("out_features", out_features, 1)
+        shape = (self.out_features, self.in_features)
+        self.weight, self.bias = weight_and_bias(shape, bias=bias, dtype=dtype, device=device, seed=seed)
+
+    def compute(self, x: Array, noise: Any = None) -> tuple[Array, Array]:
+        """(..., in_features) -> (..., out_features); backward needs x."""
+        rows = x.reshape(-1, self.in_features)  # (N, in)
+        y = device_of(x).matmul(rows, self.weight.data.T)  # (N, out)
+        if self.bias is not None:
+            y += self.bias.data
+        return y.reshape(*x.shape[:-1], self.out_features), x
+
+    def gradients(self, grad_y: Array, x: Array) -> tuple[Array, list[tuple[Parameter, Array]]]:
+        """``grad_x = grad_y @ weight``, ``grad_weight = grad_y.T @ x``, ``grad_bias`` = the sum over the batch."""
+        matmul = device_of(x).matmul
+        grad_rows = grad_y.reshape(-1, self.out_features)  # (N, out)
+        grad_x = matmul(grad_rows, self.weight.data)  # (N, in)
+        gradients = [(self.weight, matmul(grad_rows.T, x.reshape(-1, self.in_features)))]  # (out, in)
+        if self.bias is not None:
+            gradients.append((self.bias, grad_rows.sum(axis=0)))
+        return grad_x.reshape(x.shape), gradients
+
+    def output_shape(self, input_shape: Shape) -> Shape:
+        """(..., in_features) -> (..., out_features)."""
+        if not input_shape or input_shape[-1] != self.in_features:
+            raise ValueError(f"{self._name()} expects an input of shape (..., {self.in_features}), got {input_shape}")
+        return (*input_shape[:-1], self.out_features)
+
+    def multiply_adds(self, input_shape: Shape) -> int:
+        """One for each weight and image."""
+        rows = 1
+        for size in self.output_shape(input_shape)[:-1]:
+            rows *= size
+        return rows * self.weight.size
+
+    def __repr__(self) -> str:
+        return f"Linear({self.in_features}, {self.out_features}, bias={self.bias is not None})"

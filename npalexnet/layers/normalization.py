@@ -1,0 +1,75 @@
+"""Local response normalisation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from npalexnet.backend import Array, array_module
+from npalexnet.layers.geometry import integer
+from npalexnet.layers.layer import Layer, Parameter, Shape
+
+
+class LocalResponseNorm(Layer):
+    """Divides each number by what its neighbouring channels have at the same pixel, as ``torch.nn.LocalResponseNorm``.
+
+    ``y[c] = x[c] / d[c]**beta`` with ``d[c] = k + alpha/size * sum of x[i]**2`` over the `size` channels
+    ``c - size//2 <= i <= c + (size-1)//2`` as far as they exist. (In the paper alpha is not divided by `size`.)
+
+    Parameters
+    ----------
+    size : int
+        Number of channels that are summed over.
+    alpha, beta, k : float
+        As in the formula.
+
+    References
+    ----------
+    A. Krizhevsky, I. Sutskever and G. Hinton, "ImageNet Classification with Deep Convolutional Neural Networks", 2012,
+    section 3.3.
+    """
+
+    per_image = True
+
+    def __init__(self, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> None:
+        self.size = integer("size", size, 1)
+        for name, value in (("alpha", alpha), ("beta", beta), ("k", k)):
+            if isinstance(value, bool) or not isinstance(value, int | float | np.floating | np.integer):
+                raise TypeError(f"{name} must be a number, got {value!r}")
+        self.alpha, self.beta, self.k = float(alpha), float(beta), float(k)
+
+    def compute(self, x: Array, noise: Any = None) -> tuple[Array, tuple[Array, Array]]:
+        """(N, C, ...) -> (N, C, ...); backward needs x and d."""
+        d = self.k + self.alpha / self.size * self._sum_over_channels(x * x, self.size // 2)  # (N, C, ...)
+        return x * d**-self.beta, (x, d)
+
+    def gradients(self, grad_y: Array, saved: tuple[Array, Array]) -> tuple[Array, list[tuple[Parameter, Array]]]:
+        """Differentiate ``y[c] = x[c] * d[c]**-beta`` by x[i].
+
+        ``grad_x[i] = grad_y[i] * d[i]**-beta - 2*alpha*beta/size * x[i] * sum of grad_y[c]*x[c]*d[c]**(-beta-1)``,
+        over all c in whose sum ``d[c]`` the channel i takes part.
+        """
+        x, d = saved
+        power = d**-self.beta
+        through_d = self._sum_over_channels(grad_y * x * power / d, (self.size - 1) // 2)  # (N, C, ...)
+        return grad_y * power - 2 * self.alpha * self.beta / self.size * x * through_d, []
+
+    def output_shape(self, input_shape: Shape) -> Shape:
+        """The input's shape."""
+        if len(input_shape) < 3:
+            raise ValueError(f"{self._name()} expects an input of shape (N, C, ...), got {input_shape}")
+        return input_shape
+
+    def _sum_over_channels(self, x: Array, before: int) -> Array:
+        """Sum over the `size` channels from c - before on, as far as they exist."""
+        total = array_module(x).zeros_like(x)
+        channels = x.shape[1]
+        for shift in range(-before, self.size - before):
+            low, high = max(0, -shift), min(channels, channels - shift)
+            if low < high:
+                total[:, low:high] += x[:, low + shift : high + shift]
+        return total
+
+    def __repr__(self) -> str:
+        return f"LocalResponseNorm({self.size}, alpha={self.alpha}, beta={self.beta}, k={self.k})"

@@ -1,0 +1,95 @@
+"""Layers one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import groupby
+from typing import Any
+
+from npalexnet.backend import Array
+from npalexnet.layers import sharding
+from npalexnet.layers.layer import Layer, Parameter, Shape
+
+
+class Sequential(Layer):
+    """Feeds each layer's output to the next, as ``torch.nn.Sequential``.
+
+    Neighbouring layers that work image by image are computed together, on one shard of the batch after the other: a
+    shard goes through all of them while it is in the cache.
+
+    Parameters
+    ----------
+    *layers : Layer
+        In the order of the forward pass.
+    """
+
+    def __init__(self, *layers: Layer) -> None:
+        for i, layer in enumerate(layers):
+            if not isinstance(layer, Layer):
+                raise TypeError(f"Sequential expects layers, got {layer!r} as number {i}")
+        self._layers = layers
+        self._stages: list[Layer] = list(layers)
+        self.per_image = all(layer.per_image for layer in layers)
+        if not self.per_image:
+            self._stages = []
+            for per_image, run in groupby(layers, lambda layer: layer.per_image):
+                self._stages += [Sequential(*run)] if per_image else list(run)
+
+    def compute(self, x: Array, noise: Any = None) -> tuple[Array, list[Any]]:
+        """Forward through all layers; backward needs what each of them needs."""
+        noise = noise or (None,) * len(self._stages)
+        saved = []
+        for stage, stage_noise in zip(self._stages, noise, strict=True):
+            x, kept = stage.compute(x, stage_noise) if self.per_image else sharding.forward(stage, x, stage_noise)
+            saved.append(kept)
+        return x, saved
+
+    def gradients(self, grad_y: Array, saved: list[Any]) -> tuple[Array, list[tuple[Parameter, Array]]]:
+        """Backward through all layers, the last one first."""
+        gradients = []
+        for stage, kept in zip(reversed(self._stages), reversed(saved), strict=True):
+            grad_y, pairs = stage.gradients(grad_y, kept) if self.per_image else sharding.backward(stage, grad_y, kept)
+            gradients += pairs
+        return grad_y, gradients
+
+    def infer(self, x: Array, noise: Any = None) -> Array:
+        """Forward through all layers, keeping nothing."""
+        noise = noise or (None,) * len(self._stages)
+        for stage, stage_noise in zip(self._stages, noise, strict=True):
+            x = stage.infer(x, stage_noise) if self.per_image else sharding.infer(stage, x, stage_noise)
+        return x
+
+    def draw_noise(self) -> tuple[Any, ...]:
+        """Draw each layer's."""
+        return tuple(stage.draw_noise() for stage in self._stages)
+
+    def output_shape(self, input_shape: Shape) -> Shape:
+        """Pass the shape through all layers."""
+        for layer in self._layers:
+            input_shape = layer.output_shape(input_shape)
+        return input_shape
+
+    def multiply_adds(self, input_shape: Shape) -> int:
+        """Sum over the layers."""
+        total = 0
+        for layer in self._layers:
+            total += layer.multiply_adds(input_shape)
+            input_shape = layer.output_shape(input_shape)
+        return total
+
+    def named_children(self) -> Iterator[tuple[str, Layer]]:
+        """Yield the layers, named by their numbers."""
+        return ((str(i), layer) for i, layer in enumerate(self._layers))
+
+    def __len__(self) -> int:
+        return len(self._layers)
+
+    def __iter__(self) -> Iterator[Layer]:
+        return iter(self._layers)
+
+    def __getitem__(self, index: int) -> Layer:
+        return self._layers[index]
+
+    def __repr__(self) -> str:
+        lines = [f"  ({i}): {layer!r}".replace("\n", "\n  ") for i, layer in enumerate(self._layers)]
+        return "\n".join(["Sequential(", *lines, ")"]) if lines else "Sequential()"

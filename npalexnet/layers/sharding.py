@@ -1,0 +1,94 @@
+"""The one place that cuts a batch into shards, and puts outputs and gradients together again.
+
+Layers whose images don't mix (``per_image``) are computed on shards of the batch, which the backend may spread over
+threads. The shards' outputs are laid side by side; their parameter gradients are added in the order of the shards. So
+the result depends on the shards, never on how many threads there were.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from npalexnet.backend import Array, device_of
+
+if TYPE_CHECKING:
+    from npalexnet.layers.layer import Layer, Parameter
+
+
+@dataclass(frozen=True)
+class Noise:
+    """The randomness of one forward pass through one layer.
+
+    Attributes
+    ----------
+    seed : int
+        Drawn from the layer's generator for this pass.
+    first_image : int
+        Where in the batch the images at hand begin: an image's share of the randomness depends on its place in the
+        batch, not on how the batch was cut.
+    """
+
+    seed: int
+    first_image: int = 0
+
+
+def forward(layer: Layer, x: Array, noise: Any) -> tuple[Array, list[tuple[slice, Any]]]:
+    """Compute a layer on a batch; returns the output, and each shard with what its backward needs."""
+    shards = _shards(layer, x)
+    if len(shards) == 1:
+        y, saved = layer.compute(x, noise)
+        return y, [(shards[0], saved)]
+
+    results = device_of(x).map(lambda shard: layer.compute(x[shard], _from_image(noise, shard.start)), shards)
+    parts, saved = zip(*results, strict=True)
+    return _side_by_side(parts), list(zip(shards, saved, strict=True))
+
+
+def infer(layer: Layer, x: Array, noise: Any) -> Array:
+    """Compute a layer's output and keep nothing for a backward."""
+    shards = _shards(layer, x)
+    if len(shards) == 1:
+        return layer.infer(x, noise)
+    results = device_of(x).map(lambda shard: layer.infer(x[shard], _from_image(noise, shard.start)), shards)
+    return _side_by_side(list(results))
+
+
+def backward(
+    layer: Layer, grad_y: Array, saved: list[tuple[slice, Any]]
+) -> tuple[Array, list[tuple[Parameter, Array]]]:
+    """Compute a layer's gradients from what `forward` returned."""
+    if len(saved) == 1:
+        return layer.gradients(grad_y, saved[0][1])
+
+    parts, totals = [], []
+    for grad_x, gradients in device_of(grad_y).map(lambda s: layer.gradients(grad_y[s[0]], s[1]), saved):
+        parts.append(grad_x)
+        if not totals:
+            totals = gradients
+        else:
+            for (_, total), (_, gradient) in zip(totals, gradients, strict=True):
+                total += gradient
+    return _side_by_side(parts), totals
+
+
+def _shards(layer: Layer, x: Array) -> list[slice]:
+    return device_of(x).shards(len(x)) if layer.per_image else [slice(0, len(x))]
+
+
+def _from_image(noise: Any, first: int) -> Any:
+    """Return the noise of a layer, or the tuple of those of the layers in it, for the images from `first` on."""
+    if isinstance(noise, tuple):
+        return tuple(_from_image(part, first) for part in noise)
+    return noise if noise is None else replace(noise, first_image=noise.first_image + first)
+
+
+def _side_by_side(parts: list[Array]) -> Array:
+    """Concatenate along the batch, keeping the order of the axes in memory."""
+    xp = device_of(parts[0]).xp
+    whole = xp.empty_like(parts[0], shape=(sum(len(part) for part in parts), *parts[0].shape[1:]))
+    start = 0
+    for part in parts:
+        whole[start : start + len(part)] = part
+        start += len(part)
+    return whole

@@ -1,0 +1,157 @@
+"""The loss that a classifier is trained on."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from npalexnet import backend
+from npalexnet.backend import Array
+
+REDUCTIONS = ("mean", "sum", "none")
+
+
+class CrossEntropyLoss:
+    """Cross-entropy of softmax(logits) against class labels, as ``torch.nn.CrossEntropyLoss``.
+
+    ``loss[n] = -sum over k of q[n, k] * log(softmax(logits[n])[k])`` for K classes and label smoothing e, with
+    ``q[n, k] = (1 - e) * [k == labels[n]] + e/K``. It is computed from ``logits - max(logits)``: no exponential overflows.
+
+    Parameters
+    ----------
+    reduction : {"mean", "sum", "none"}
+        What becomes of the N losses.
+    label_smoothing : float
+        e, from 0 to 1.
+
+    References
+    ----------
+    C. Szegedy et al., "Rethinking the Inception Architecture for Computer Vision", 2016, section 7: label smoothing.
+    """
+
+    def __init__(self, reduction: str = "mean", label_smoothing: float = 0.0) -> None:
+        if reduction not in REDUCTIONS:
+            raise ValueError(f"reduction must be one of {', '.join(map(repr, REDUCTIONS))}, got {reduction!r}")
+        if isinstance(label_smoothing, bool) or not isinstance(label_smoothing, int | float | np.floating):
+            raise TypeError(f"label_smoothing must be a number, got {label_smoothing!r}")
+        if not 0 <= label_smoothing <= 1:
+            raise ValueError(f"label_smoothing must be from 0 to 1, got {label_smoothing}")
+        self.reduction = reduction
+        self.label_smoothing = float(label_smoothing)
+        self._last_call: tuple[Array, Array] | None = None
+
+    # --- the pure core ---------------------------------------------------------------------------------------------
+
+    def compute(self, logits: Array, labels: Array) -> tuple[Array, tuple[Array, Array]]:
+        """(N, K), (N,) -> (N,) losses, and what `gradients` needs."""
+        xp = backend.array_module(logits)
+        shifted = logits - logits.max(axis=1, keepdims=True)  # (N, K)
+        log_probabilities = shifted - xp.log(xp.exp(shifted).sum(axis=1, keepdims=True))  # (N, K)
+        losses = -log_probabilities[xp.arange(len(labels)), labels]  # (N,)
+        if self.label_smoothing:
+            losses = (1 - self.label_smoothing) * losses - self.label_smoothing * log_probabilities.mean(axis=1)
+        return losses, (log_probabilities, labels)
+
+    def gradients(self, grad_losses: Array, saved: tuple[Array, Array]) -> Array:
+        """(N,) -> (N, K): ``grad_logits = grad_losses * (softmax(logits) - q)``."""
+        log_probabilities, labels = saved
+        xp = backend.array_module(log_probabilities)
+        grad_logits = xp.exp(log_probabilities)  # (N, K)
+        grad_logits -= self.label_smoothing / grad_logits.shape[1]
+        grad_logits[xp.arange(len(labels)), labels] -= 1 - self.label_smoothing
+        grad_logits *= grad_losses[:, None]
+        return grad_logits
+
+    # --- the face --------------------------------------------------------------------------------------------------
+
+    def __call__(self, logits: Array, labels: Array) -> Array:
+        """Do the same as `forward`."""
+        return self.forward(logits, labels)
+
+    def forward(self, logits: Array, labels: Array) -> Array:
+        """Return the loss and remember what `backward` needs.
+
+        Parameters
+        ----------
+        logits : array
+            (N, K) of float32 or float64: each image's score for each class.
+        labels : array
+            (N,) of integers from 0 to K - 1, on the same device.
+
+        Returns
+        -------
+        array
+            A scalar, or (N,) for ``reduction="none"``, of the logits' dtype.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If shapes, dtypes or devices don't fit, or a label is no class.
+        """
+        self._check(logits, labels)
+        with backend.device_of(logits).active():
+            losses, self._last_call = self.compute(logits, labels)
+            if self.reduction == "none":
+                return losses
+            return losses.mean() if self.reduction == "mean" else losses.sum()
+
+    def backward(self, grad_loss: Array | None = None) -> Array:
+        """Return the gradient of the last forward call's logits.
+
+        Parameters
+        ----------
+        grad_loss : array or float, optional
+            Gradient of what `forward` returned: (N,) for ``reduction="none"``, else a scalar; 1 by default.
+
+        Returns
+        -------
+        array
+            (N, K), of the logits' dtype.
+
+        Raises
+        ------
+        RuntimeError
+            Without a forward call since the last backward.
+        ValueError
+            If `grad_loss` has not the loss's shape.
+        """
+        if self._last_call is None:
+            raise RuntimeError("CrossEntropyLoss.backward() needs a forward call before it, one for each backward")
+        log_probabilities, labels = self._last_call
+        xp = backend.array_module(log_probabilities)
+        expected = (len(labels),) if self.reduction == "none" else ()
+        if grad_loss is None and self.reduction != "none":
+            grad_loss = 1.0
+        if np.shape(grad_loss) != expected or grad_loss is None:
+            given = "nothing" if grad_loss is None else f"shape {np.shape(grad_loss)}"
+            raise ValueError(f"grad_loss must have the loss's shape {expected}, got {given}")
+        self._last_call = None
+        with backend.device_of(log_probabilities).active():
+            share = 1 / len(labels) if self.reduction == "mean" else 1.0
+            grad_losses = xp.full(len(labels), share, log_probabilities.dtype) * grad_loss
+            return self.gradients(grad_losses.astype(log_probabilities.dtype, copy=False), (log_probabilities, labels))
+
+    def _check(self, logits: Array, labels: Array) -> None:
+        backend.check_array(logits, "CrossEntropyLoss's logits")
+        if logits.ndim != 2 or 0 in logits.shape:
+            raise ValueError(
+                f"CrossEntropyLoss expects logits of shape (N, K) with at least one image, got {logits.shape}"
+            )
+        try:
+            home = backend.device_of(labels)
+        except TypeError as error:
+            raise TypeError(f"CrossEntropyLoss's labels: {error}") from None
+        if home is not backend.device_of(logits):
+            raise ValueError(
+                f"CrossEntropyLoss's labels are on {home.name!r}, expected them on {backend.device_of(logits).name!r}"
+            )
+        if labels.dtype.kind not in "iu":
+            raise TypeError(f"CrossEntropyLoss expects integer labels, got dtype {labels.dtype}")
+        if labels.shape != logits.shape[:1]:
+            raise ValueError(f"CrossEntropyLoss expects labels of shape {logits.shape[:1]}, got {labels.shape}")
+        smallest, largest = int(labels.min()), int(labels.max())
+        if smallest < 0 or largest >= logits.shape[1]:
+            wrong = smallest if smallest < 0 else largest
+            raise ValueError(f"CrossEntropyLoss expects labels from 0 to {logits.shape[1] - 1}, got {wrong}")
+
+    def __repr__(self) -> str:
+        return f"CrossEntropyLoss(reduction={self.reduction!r}, label_smoothing={self.label_smoothing})"

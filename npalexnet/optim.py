@@ -1,0 +1,156 @@
+"""Stochastic gradient descent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from math import isfinite
+from typing import Any
+
+import numpy as np
+
+from npalexnet import backend
+from npalexnet.backend import Array
+from npalexnet.layers.layer import Parameter
+
+
+class SGD:
+    """Gradient descent with momentum, Nesterov's momentum and weight decay, by torch's rule.
+
+    For each parameter with a gradient g::
+
+        g = g + weight_decay * parameter
+        v = momentum * v + g                    # v is 0 before the first step
+        g = g + momentum * v  if nesterov else  v
+        parameter = parameter - lr * g
+
+    Parameters
+    ----------
+    parameters : iterable of Parameter, or of dict
+        What to train. Dicts are groups: ``{"params": [...], "lr": 0.01, ...}`` with their own settings; what a group
+        does not set is taken from the arguments below.
+    lr : float
+        The learning rate.
+    momentum : float
+        Share of the last step that is kept.
+    weight_decay : float
+        Factor of the L2 penalty's gradient.
+    nesterov : bool
+        Whether to look ahead along the momentum.
+
+    Attributes
+    ----------
+    param_groups : list of dict
+        The groups; their settings may be changed between steps: ``optimizer.param_groups[0]["lr"] = 0.001``.
+
+    References
+    ----------
+    I. Sutskever et al., "On the importance of initialization and momentum in deep learning", 2013; the learning rate
+    multiplies the velocity when it is applied, not when it is built, as in torch.
+    """
+
+    def __init__(
+        self,
+        parameters: Iterable[Parameter] | Iterable[dict[str, Any]],
+        lr: float,
+        momentum: float = 0.0,
+        weight_decay: float = 0.0,
+        nesterov: bool = False,
+    ) -> None:
+        if isinstance(parameters, Parameter | dict):
+            raise TypeError(f"parameters must be an iterable of parameters or of groups, got {parameters!r}")
+        given: list[Any] = list(parameters)
+        if not given:
+            raise ValueError("parameters must not be empty: there is nothing to train")
+        defaults = {"lr": lr, "momentum": momentum, "weight_decay": weight_decay, "nesterov": nesterov}
+        groups = given if all(isinstance(group, dict) for group in given) else [{"params": given}]
+        self.param_groups = [_checked_group(group, defaults) for group in groups]
+        everything = [parameter for group in self.param_groups for parameter in group["params"]]
+        if len(set(everything)) != len(everything):
+            raise ValueError("parameters must not hold a parameter twice")
+        self._velocity: dict[Parameter, Array] = {}
+
+    def step(self) -> None:
+        """Change every parameter that has a gradient.
+
+        Raises
+        ------
+        ValueError
+            If a setting of a group is out of range, or a gradient doesn't fit its parameter; nothing is changed.
+        """
+        for group in self.param_groups:
+            _check_settings(group)
+            for parameter in group["params"]:
+                self._check_gradient(parameter)
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                if parameter.grad is not None:
+                    self._update(parameter, group)
+
+    def zero_grad(self) -> None:
+        """Forget the gradients of all parameters."""
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                parameter.grad = None
+
+    def _update(self, parameter: Parameter, group: dict[str, Any]) -> None:
+        device = backend.device_of(parameter.data)
+        lr, momentum, weight_decay = group["lr"], group["momentum"], group["weight_decay"]
+
+        def update(data: Array, grad: Array, velocity: Array | None) -> None:
+            if weight_decay:
+                grad = grad + weight_decay * data
+            if velocity is not None:
+                velocity *= momentum
+                velocity += grad
+                grad = grad + momentum * velocity if group["nesterov"] else velocity
+            data -= lr * grad
+
+        with device.active():
+            velocity = None
+            if momentum:
+                if parameter not in self._velocity:
+                    self._velocity[parameter] = device.xp.zeros_like(parameter.data)
+                velocity = self._velocity[parameter]
+            device.for_each_block(update, parameter.data, parameter.grad, velocity)
+
+    def _check_gradient(self, parameter: Parameter) -> None:
+        if parameter.grad is None:
+            return
+        device = backend.device_of(parameter.data)
+        backend.check_array(parameter.grad, "a parameter's gradient", dtype=parameter.dtype, device=device)
+        if parameter.grad.shape != parameter.shape:
+            raise ValueError(
+                f"a gradient must have its parameter's shape {parameter.shape}, got {parameter.grad.shape}"
+            )
+        velocity = self._velocity.get(parameter)
+        if velocity is not None and not device.owns(velocity):
+            raise ValueError(
+                f"a parameter was moved to {device.name!r} after its first step; make a new SGD after model.to()"
+            )
+
+
+def _checked_group(group: dict[str, Any], defaults: dict[str, Any]) -> dict[str, Any]:
+    """Return a group with all its settings."""
+    if "params" not in group:
+        raise ValueError(f"a parameter group needs 'params', got {sorted(group)}")
+    if unknown := sorted(set(group) - {"params", *defaults}):
+        raise ValueError(f"a parameter group takes 'params', {', '.join(map(repr, defaults))}, got {unknown}")
+    parameters = [group["params"]] if isinstance(group["params"], Parameter) else list(group["params"])
+    for parameter in parameters:
+        if not isinstance(parameter, Parameter):
+            raise TypeError(f"parameters must be Parameter objects, got {type(parameter).__name__}")
+    group = {**defaults, **group, "params": parameters}
+    _check_settings(group)
+    return group
+
+
+def _check_settings(group: dict[str, Any]) -> None:
+    for name in ("lr", "momentum", "weight_decay"):
+        value = group[name]
+        if isinstance(value, bool) or not isinstance(value, int | float | np.floating | np.integer):
+            raise TypeError(f"{name} must be a number, got {value!r}")
+        if not (isfinite(value) and value >= 0):
+            raise ValueError(f"{name} must be finite and not negative, got {value}")
+        group[name] = float(value)
+    if group["nesterov"] and not group["momentum"]:
+        raise ValueError("nesterov needs a momentum above 0, got 0")

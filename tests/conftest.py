@@ -1,0 +1,23 @@
+"""Fixtures: the dtypes and devices that tests run over."""
+
+import pytest
+
+from npalexnet import backend
+from npalexnet.backend.cuda import probe
+from tests.standin import StandInDevice
+
+STAND_IN = StandInDevice()
+backend.register_device(STAND_IN)
+
+
+@pytest.fixture(params=["float32", "float64"])
+def dtype(request):
+    return request.param
+
+
+@pytest.fixture(params=["cpu", "standin", pytest.param("cuda", marks=pytest.mark.gpu)])
+def device(request):
+    """The name of each device that is usable here; CuPy's is skipped with the reason where it is not."""
+    if request.param == "cuda" and not probe().usable:
+        pytest.skip(f"no usable GPU: {probe().reason} (stage: {probe().stage})")
+    return request.param
