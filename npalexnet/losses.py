@@ -14,7 +14,8 @@ class CrossEntropyLoss:
     """Cross-entropy of softmax(logits) against class labels, as ``torch.nn.CrossEntropyLoss``.
 
     ``loss[n] = -sum over k of q[n, k] * log(softmax(logits[n])[k])`` for K classes and label smoothing e, with
-    ``q[n, k] = (1 - e) * [k == labels[n]] + e/K``. It is computed from ``logits - max(logits)``: no exponential overflows.
+    ``q[n, k] = (1 - e) * [k == labels[n]] + e/K``. It is computed from
+    ``logits - max(logits)``: no exponential overflows.
 
     Parameters
     ----------
@@ -118,11 +119,11 @@ class CrossEntropyLoss:
             raise RuntimeError("CrossEntropyLoss.backward() needs a forward call before it, one for each backward")
         log_probabilities, labels = self._last_call
         xp = backend.array_module(log_probabilities)
-        expected = (len(labels),) if self.reduction == "none" else ()
         if grad_loss is None and self.reduction != "none":
             grad_loss = 1.0
-        if np.shape(grad_loss) != expected or grad_loss is None:
-            given = "nothing" if grad_loss is None else f"shape {np.shape(grad_loss)}"
+        expected = (len(labels),) if self.reduction == "none" else ()
+        if grad_loss is None or getattr(grad_loss, "shape", ()) != expected:
+            given = "nothing" if grad_loss is None else f"shape {getattr(grad_loss, 'shape', ())}"
             raise ValueError(f"grad_loss must have the loss's shape {expected}, got {given}")
         self._last_call = None
         with backend.device_of(log_probabilities).active():

@@ -28,8 +28,8 @@ class Conv2d(Layer):
     """Convolution of images with learnt kernels, as ``torch.nn.Conv2d``.
 
     ``y[n, o, p, q]`` is ``bias[o]`` plus the sum over c, i, j of ``weight[o, c, i, j] * x[n, c, r, s]`` with
-    ``r = p*stride + i*dilation - padding`` and ``s = q*stride + j*dilation - padding``: strictly a cross-correlation, as
-    everywhere in this field. ``x`` counts as 0 outside the image.
+    ``r = p*stride + i*dilation - padding`` and ``s = q*stride + j*dilation - padding``: strictly a
+    cross-correlation, as everywhere in this field. ``x`` counts as 0 outside the image.
 
     Parameters
     ----------

@@ -31,9 +31,8 @@ class Sequential(Layer):
         self._stages: list[Layer] = list(layers)
         self.per_image = all(layer.per_image for layer in layers)
         if not self.per_image:
-            self._stages = []
-            for per_image, run in groupby(layers, lambda layer: layer.per_image):
-                self._stages += [Sequential(*run)] if per_image else list(run)
+            runs = [(per_image, list(run)) for per_image, run in groupby(layers, lambda layer: layer.per_image)]
+            self._stages = [stage for per_image, run in runs for stage in ([Sequential(*run)] if per_image else run)]
 
     def compute(self, x: Array, noise: Any = None) -> tuple[Array, list[Any]]:
         """Forward through all layers; backward needs what each of them needs."""
