@@ -91,8 +91,9 @@ class AlexNet(Layer):
         if init != "torch":
             initialize(self, init, rng)
         if init == "paper":  # section 5: these start with inputs that their ReLU lets through
-            for layer in (self.layers[3], self.layers[8], self.layers[10], self.classifier[1], self.classifier[4]):
-                layer.bias.data[...] = 1
+            parameters = dict(self.named_parameters())
+            for name in ("layers.3", "layers.8", "layers.10", "classifier.1", "classifier.4"):
+                parameters[f"{name}.bias"].data[...] = 1
 
     def compute(self, x: Array, noise: Any = None) -> tuple[Array, Any]:
         """Forward through both parts."""

@@ -107,7 +107,7 @@ def cuda_device(index: int) -> CudaDevice:
     return CudaDevice(index)
 
 
-def device_of_cupy_array(array: object) -> CudaDevice | None:
+def device_of_cupy_array(array: Any) -> CudaDevice | None:
     """Return the GPU that `array` lives on, or None if it is not a CuPy array."""
     cupy = sys.modules.get("cupy")
     if cupy is None or not isinstance(array, getattr(cupy, "ndarray", ())):

@@ -7,6 +7,7 @@ the result depends on the shards, never on how many threads there were.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -61,7 +62,8 @@ def backward(
     if len(saved) == 1:
         return layer.gradients(grad_y, saved[0][1])
 
-    parts, totals = [], []
+    parts: list[Array] = []
+    totals: list[tuple[Parameter, Array]] = []
     for grad_x, gradients in device_of(grad_y).map(lambda s: layer.gradients(grad_y[s[0]], s[1]), saved):
         parts.append(grad_x)
         if not totals:
@@ -83,7 +85,7 @@ def _from_image(noise: Any, first: int) -> Any:
     return noise if noise is None else replace(noise, first_image=noise.first_image + first)
 
 
-def _side_by_side(parts: list[Array]) -> Array:
+def _side_by_side(parts: Sequence[Array]) -> Array:
     """Concatenate along the batch, keeping the order of the axes in memory."""
     xp = device_of(parts[0]).xp
     whole = xp.empty_like(parts[0], shape=(sum(len(part) for part in parts), *parts[0].shape[1:]))
