@@ -10,12 +10,21 @@ from npalexnet.backend import Array
 REDUCTIONS = ("mean", "sum", "none")
 
 
+def log_softmax(logits: Array) -> Array:
+    """(N, K) -> (N, K): the logarithm of ``exp(logits[n, k]) / sum over j of exp(logits[n, j])``.
+
+    It is computed from ``logits - max(logits)``, so that no exponential overflows.
+    """
+    xp = backend.array_module(logits)
+    shifted = logits - logits.max(axis=1, keepdims=True)
+    return shifted - xp.log(xp.exp(shifted).sum(axis=1, keepdims=True))
+
+
 class CrossEntropyLoss:
     """Cross-entropy of softmax(logits) against class labels, as ``torch.nn.CrossEntropyLoss``.
 
     ``loss[n] = -sum over k of q[n, k] * log(softmax(logits[n])[k])`` for K classes and label smoothing e, with
-    ``q[n, k] = (1 - e) * [k == labels[n]] + e/K``. It is computed from
-    ``logits - max(logits)``: no exponential overflows.
+    ``q[n, k] = (1 - e) * [k == labels[n]] + e/K``.
 
     Parameters
     ----------
@@ -45,8 +54,7 @@ class CrossEntropyLoss:
     def compute(self, logits: Array, labels: Array) -> tuple[Array, tuple[Array, Array]]:
         """(N, K), (N,) -> (N,) losses, and what `gradients` needs."""
         xp = backend.array_module(logits)
-        shifted = logits - logits.max(axis=1, keepdims=True)  # (N, K)
-        log_probabilities = shifted - xp.log(xp.exp(shifted).sum(axis=1, keepdims=True))  # (N, K)
+        log_probabilities = log_softmax(logits)  # (N, K)
         losses = -log_probabilities[xp.arange(len(labels)), labels]  # (N,)
         if self.label_smoothing:
             losses = (1 - self.label_smoothing) * losses - self.label_smoothing * log_probabilities.mean(axis=1)

@@ -109,7 +109,5 @@ def cuda_device(index: int) -> CudaDevice:
 
 def device_of_cupy_array(array: Any) -> CudaDevice | None:
     """Return the GPU that `array` lives on, or None if it is not a CuPy array."""
-    cupy = sys.modules.get("cupy")
-    if cupy is None or not isinstance(array, getattr(cupy, "ndarray", ())):
-        return None
-    return cuda_device(array.device.id)
+    cupy: Any = sys.modules.get("cupy")
+    return cuda_device(array.device.id) if cupy and isinstance(array, cupy.ndarray) else None

@@ -1,0 +1,198 @@
+"""The command line: ``npalexnet train``, ``predict``, ``summary``, ``gradcheck`` and ``info``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+from npalexnet import __version__, backend
+from npalexnet.init import SCHEMES
+
+INTERRUPTED = 130  # the exit status of a program that Ctrl-C ended, by the shells' convention
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; returns the exit status: 0 fine, 1 it went wrong, 2 the command line is wrong, 130 Ctrl-C."""
+    options = _parser().parse_args(arguments)
+    try:
+        if options.threads is not None:
+            backend.set_num_threads(options.threads)
+        return options.run(options)
+    except (OSError, ValueError, RuntimeError) as error:
+        print(f"npalexnet {options.command}: error: {error}", file=sys.stderr)
+        return 1
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.partition(".")[0] not in ("PIL", "matplotlib", "safetensors", "tqdm"):
+            raise
+        print(
+            f"npalexnet {options.command}: error: {error.name} is not installed; pip install 'npalexnet[train]' brings "
+            "all that this command needs",
+            file=sys.stderr,
+        )
+        return 1
+    except KeyboardInterrupt:
+        print(f"\nnpalexnet {options.command}: interrupted", file=sys.stderr)
+        return INTERRUPTED
+
+
+def _train(options: argparse.Namespace) -> int:
+    from npalexnet.training.session import train
+
+    return 0 if train(options) else INTERRUPTED
+
+
+def _predict(options: argparse.Namespace) -> int:
+    from npalexnet.predict import predict
+
+    return predict(options.weights, options.images, top=options.top, device=options.device)
+
+
+def _summary(options: argparse.Namespace) -> int:
+    from npalexnet.alexnet import IMAGE_SIZE, AlexNet
+    from npalexnet.summary import summarize
+    from npalexnet.table import table
+
+    model = AlexNet(options.num_classes)
+    layers = list(summarize(model, (options.batch_size, 3, IMAGE_SIZE, IMAGE_SIZE), item_bytes=4))
+    rows = [
+        [
+            layer.name,
+            layer.kind,
+            " x ".join(map(str, layer.output_shape)),
+            f"{layer.parameters:,}",
+            f"{layer.multiply_adds / 1e6:,.1f}",
+            f"{layer.activation_bytes / 2**20:,.2f}",
+        ]
+        for layer in layers
+    ]
+    parameters = sum(layer.parameters for layer in layers)
+    multiply_adds = sum(layer.multiply_adds for layer in layers)
+    activations = sum(layer.activation_bytes for layer in layers)
+    rows.append(["total", "", "", f"{parameters:,}", f"{multiply_adds / 1e6:,.1f}", f"{activations / 2**20:,.2f}"])
+    print(f"AlexNet for {options.num_classes} classes, a batch of {options.batch_size}, float32\n")
+    header = ["layer", "kind", "output shape", "parameters", "multiply-adds (M)", "activations (MiB)"]
+    print(table(header, rows, left=3))
+    print(f"\nThe parameters take {parameters * 4 / 2**20:,.1f} MiB; a training step takes about three times a forward")
+    print("pass's multiply-adds. Activations are the layers' outputs, which training keeps until the backward pass.")
+    return 0
+
+
+def _gradcheck(options: argparse.Namespace) -> int:
+    from npalexnet.gradcheck import check_all_layers
+
+    raise NotImplementedError(check_all_layers, options)
+
+
+def _info(options: argparse.Namespace) -> int:
+    import platform
+    from importlib.metadata import PackageNotFoundError, version
+
+    import numpy as np
+    from threadpoolctl import threadpool_info
+
+    from npalexnet.backend.cuda import probe
+
+    gpu = probe()
+    blas = [f"{pool['internal_api']} {pool['version']}" for pool in threadpool_info() if pool["user_api"] == "blas"]
+    print(f"npalexnet   {__version__}, Python {platform.python_version()}, {platform.system()} {platform.machine()}")
+    print(f"cpu         usable: NumPy {np.__version__}, BLAS {', '.join(blas) or 'unknown'}")
+    print(f"            {backend.get_num_threads()} threads")
+    print(f"cuda        {'usable' if gpu.usable else 'not usable'}: {gpu.reason} (stage: {gpu.stage})")
+    for distribution in ("matplotlib", "pillow", "safetensors", "tqdm", "torch"):
+        try:
+            found = version(distribution)
+        except PackageNotFoundError:
+            found = "not installed"
+        print(f"{distribution:<12}{found}")
+    return 0
+
+
+def _number(kind: type, minimum: float, *, above: bool = False, maximum: float | None = None) -> Callable[[str], Any]:
+    """Return a reader of command-line numbers that refuses those out of range."""
+
+    def read(text: str) -> Any:
+        value = kind(text)
+        too_small = value <= minimum if above else value < minimum
+        if not isfinite(value) or too_small or (maximum is not None and value > maximum):
+            bounds = f"{'above' if above else 'at least'} {minimum}" + (f" and at most {maximum}" if maximum else "")
+            raise argparse.ArgumentTypeError(f"must be {bounds}, got {text}")
+        return value
+
+    read.__name__ = kind.__name__  # argparse's "invalid int value"
+    return read
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="npalexnet",
+        description="AlexNet without a framework: train it, use it, look at what it is made of.",
+        epilog="Exit status: 0 fine, 1 something went wrong, 2 the command line is wrong, 130 stopped with Ctrl-C.",
+    )
+    parser.add_argument("--version", action="version", version=f"npalexnet {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    whole, positive = _number(int, 0), _number(int, 1)
+
+    def add(name: str, run: Callable[[argparse.Namespace], int], text: str, more: str = "") -> argparse.ArgumentParser:
+        command = commands.add_parser(
+            name, help=text[0].lower() + text[1:], description=f"{text}. {more}".strip(),
+            formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        )  # fmt: skip
+        command.set_defaults(run=run)
+        return command
+
+    def add_machine_options(command: argparse.ArgumentParser) -> None:
+        command.add_argument("--device", default="cpu", help="cpu, cuda, cuda:N, or auto: a GPU where one is usable")
+        command.add_argument(
+            "--threads", type=positive, default=argparse.SUPPRESS, metavar="N",
+            help="threads that compute on the CPU (default: as many as there are cores)",
+        )  # fmt: skip
+
+    parser.set_defaults(threads=None, out=None)  # not shown as a default in --help
+
+    train = add(
+        "train", _train, "Train AlexNet on the built-in sample of Fashion-MNIST",
+        "The sample: 2,000 training and 500 held-out images of ten classes of clothing. Ctrl-C stops after the step "
+        "under way and keeps what was learnt. Writes weights.safetensors, metrics.jsonl, curves.png and filters.png.",
+    )  # fmt: skip
+    train.add_argument(
+        "--out", type=Path, default=argparse.SUPPRESS, metavar="RUN",
+        help="folder of the run, new or empty (default: the first free one of runs/1, runs/2, ...)",
+    )  # fmt: skip
+    train.add_argument("--epochs", type=positive, default=2, metavar="N", help="passes over the training images")
+    train.add_argument("--batch-size", type=positive, default=16, metavar="N", help="images in a step")
+    train.add_argument(
+        "--lr", type=_number(float, 0, above=True), default=0.02, metavar="X",
+        help="highest learning rate, reached after 20 steps; from there it falls linearly to 0",
+    )  # fmt: skip
+    train.add_argument("--momentum", type=_number(float, 0), default=0.9, metavar="X", help="of the optimizer")
+    train.add_argument("--weight-decay", type=_number(float, 0), default=5e-4, metavar="X", help="of the optimizer")
+    train.add_argument(
+        "--dropout", type=_number(float, 0, maximum=1), default=0.5, metavar="P",
+        help="probability that an input of the first two linear layers is dropped",
+    )  # fmt: skip
+    train.add_argument("--init", choices=SCHEMES, default="torch", help="how the parameters are drawn")
+    train.add_argument("--seed", type=whole, default=0, metavar="N", help="of weights, dropout and the images' order")
+    train.add_argument("--train-images", type=positive, default=2000, metavar="N", help="use the first N of the 2,000")
+    train.add_argument("--test-images", type=positive, default=500, metavar="N", help="use the first N of the 500")
+    add_machine_options(train)
+
+    predict = add("predict", _predict, "Name what is on images", "The middle square of each image is looked at.")
+    predict.add_argument("weights", type=Path, metavar="RUN", help="folder that train wrote, or a weights file in one")
+    predict.add_argument("images", type=Path, nargs="+", metavar="IMAGE", help="image file")
+    predict.add_argument("--top", type=positive, default=3, metavar="K", help="print the K most probable classes")
+    add_machine_options(predict)
+
+    summary = add("summary", _summary, "Print each layer with its shape, parameters, work and memory")
+    summary.add_argument("--batch-size", type=positive, default=1, metavar="N", help="images in the batch")
+    summary.add_argument("--num-classes", type=positive, default=1000, metavar="K", help="width of the last layer")
+
+    gradcheck = add("gradcheck", _gradcheck, "Hold every layer's gradients against finite differences")
+    gradcheck.add_argument("--seed", type=whole, default=0, metavar="N", help="of inputs, parameters and directions")
+    add_machine_options(gradcheck)
+
+    add("info", _info, "Print versions, devices and, where a device is not usable, why")
+    return parser

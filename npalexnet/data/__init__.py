@@ -1,0 +1,1 @@
+"""Images and labels: reading them, and making the network's input of them."""

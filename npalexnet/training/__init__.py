@@ -1,0 +1,1 @@
+"""Training a network: the loop, and the folder that a run writes."""

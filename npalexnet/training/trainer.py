@@ -1,0 +1,158 @@
+"""The training loop."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from math import ceil, isfinite
+
+import numpy as np
+
+from npalexnet import backend
+from npalexnet.alexnet import AlexNet
+from npalexnet.data.images import Preprocessing
+from npalexnet.losses import CrossEntropyLoss
+from npalexnet.optim import SGD
+
+WARM_UP_STEPS = 20
+
+
+@dataclass(frozen=True)
+class Step:
+    """What one training step did.
+
+    Attributes
+    ----------
+    number, steps : int
+        Which step it was, from 1 on, and how many there will be.
+    images : int
+        Training images seen so far.
+    loss, accuracy : float
+        Mean over the batch, before the step; accuracy from 0 to 1.
+    lr : float
+        The learning rate.
+    seconds : float
+        What the step took.
+    """
+
+    number: int
+    steps: int
+    images: int
+    loss: float
+    accuracy: float
+    lr: float
+    seconds: float
+
+
+class DivergedError(RuntimeError):
+    """The loss is no longer finite."""
+
+
+class Trainer:
+    """Trains a network on labelled pictures by stochastic gradient descent.
+
+    The learning rate rises linearly over the first 20 steps, then falls linearly to 0 at the last one.
+
+    Parameters
+    ----------
+    model : AlexNet
+        What is trained, in place.
+    preprocess : Preprocessing
+        Makes the network's input of pictures.
+    images, labels : ndarray
+        Training pictures, uint8 (N, H, W) or (N, H, W, 3), and their classes, (N,).
+    epochs, batch_size : int
+        Passes over all pictures; how many go into one step (the last one of a pass may get fewer).
+    lr, momentum, weight_decay : float
+        See `SGD`; `lr` is the highest rate of the schedule.
+    seed : int
+        Where the order of the pictures comes from.
+
+    References
+    ----------
+    P. Goyal et al., "Accurate, Large Minibatch SGD: Training ImageNet in 1 Hour", 2017, section 2.2: warm-up.
+    """
+
+    def __init__(
+        self,
+        model: AlexNet,
+        preprocess: Preprocessing,
+        images: np.ndarray,
+        labels: np.ndarray,
+        *,
+        epochs: int,
+        batch_size: int,
+        lr: float,
+        momentum: float,
+        weight_decay: float,
+        seed: int,
+    ) -> None:
+        self.model, self.preprocess = model, preprocess
+        self.images, self.labels = images, labels.astype(np.int64)
+        self.batch_size, self.lr = batch_size, lr
+        self.steps_per_epoch = ceil(len(images) / batch_size)
+        self.steps = epochs * self.steps_per_epoch
+        self.optimizer = SGD(model.parameters(), lr, momentum, weight_decay)
+        self.criterion = CrossEntropyLoss()
+        self.device = backend.get_device(model.device or "cpu")
+        self._order = np.random.default_rng(seed)
+        self._step = self._seen = 0
+
+    def epoch(self) -> Iterator[Step]:
+        """Go once through all pictures, in a new order; yields after each step.
+
+        Raises
+        ------
+        DivergedError
+            If the loss is not finite; the step is not taken.
+        """
+        self.model.train()
+        order = self._order.permutation(len(self.images))
+        for start in range(0, len(order), self.batch_size):
+            yield self._train_on(order[start : start + self.batch_size])
+
+    def _train_on(self, chosen: np.ndarray) -> Step:
+        started = time.perf_counter()
+        loss, correct = self._forward(self.images[chosen], self.labels[chosen])
+        if not isfinite(loss):
+            raise DivergedError(
+                f"the loss is {loss} at step {self._step + 1}: training has diverged; try a smaller learning rate"
+            )
+        self.optimizer.zero_grad()
+        self.model.backward(self.criterion.backward())
+        lr = self.optimizer.param_groups[0]["lr"] = self.lr * self._schedule()
+        self.optimizer.step()
+        self._step += 1
+        self._seen += len(chosen)
+        return Step(self._step, self.steps, self._seen, loss, correct / len(chosen), lr, time.perf_counter() - started)
+
+    def evaluate(
+        self, images: np.ndarray, labels: np.ndarray, should_stop: Callable[[], bool] = lambda: False
+    ) -> tuple[float, float] | None:
+        """Return the mean loss over labelled pictures and the share that is classified rightly.
+
+        None if `should_stop`, asked before each batch, said so.
+        """
+        self.model.eval()
+        labels = labels.astype(np.int64)
+        total_loss, total_correct = 0.0, 0
+        for start in range(0, len(images), self.batch_size):
+            if should_stop():
+                return None
+            part = slice(start, start + self.batch_size)
+            loss, correct = self._forward(images[part], labels[part])
+            total_loss += loss * len(labels[part])
+            total_correct += correct
+        return total_loss / len(images), total_correct / len(images)
+
+    def _forward(self, images: np.ndarray, labels: np.ndarray) -> tuple[float, int]:
+        """Return the mean loss of a batch, and how many of its images are classified rightly."""
+        logits = self.model(self.device.from_host(self.preprocess(images)))
+        targets = self.device.from_host(labels)
+        loss = self.criterion(logits, targets)
+        return float(loss), int((logits.argmax(axis=1) == targets).sum())
+
+    def _schedule(self) -> float:
+        """Factor of the learning rate at the coming step."""
+        return min(1.0, (self._step + 1) / WARM_UP_STEPS) * (1 - self._step / self.steps)

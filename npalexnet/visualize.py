@@ -1,0 +1,85 @@
+"""Pictures of training and of what was learnt, as matplotlib figures. Needs matplotlib."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import ceil
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+SMOOTHING_STEPS = 25
+
+
+def filters(weight: np.ndarray, columns: int = 12) -> Figure:
+    """Show a first layer's filters as colour images.
+
+    Parameters
+    ----------
+    weight : ndarray
+        (O, 3, kH, kW). Each filter is scaled on its own from its largest magnitude: grey is 0.
+    columns : int
+        Filters in a row.
+    """
+    from matplotlib.figure import Figure
+
+    if weight.ndim != 4 or weight.shape[1] != 3:
+        raise ValueError(f"weight must have shape (O, 3, kH, kW), got {weight.shape}")
+    count, _, kH, kW = weight.shape
+    columns = min(columns, count)
+    rows = ceil(count / columns)
+    pixels = weight.transpose(0, 2, 3, 1)  # (O, kH, kW, 3)
+    largest = np.maximum(np.abs(pixels).max(axis=(1, 2, 3), keepdims=True), 1e-30)
+    sheet = np.ones((rows * (kH + 1) - 1, columns * (kW + 1) - 1, 3))  # one white pixel between filters
+    for i, image in enumerate(pixels / (2 * largest) + 0.5):
+        top, left = i // columns * (kH + 1), i % columns * (kW + 1)
+        sheet[top : top + kH, left : left + kW] = image
+    figure = Figure(figsize=(0.7 * columns, 0.7 * rows + 0.4), dpi=120, layout="constrained")
+    axes = figure.add_subplot()
+    axes.imshow(sheet, interpolation="nearest")
+    axes.set_axis_off()
+    axes.set_title(f"The {count} filters of the first convolution, {kH} x {kW} pixels, each scaled on its own", size=9)
+    return figure
+
+
+def curves(records: Sequence[dict[str, Any]]) -> Figure:
+    """Plot loss and accuracy against the images seen.
+
+    Parameters
+    ----------
+    records : sequence of dict
+        The lines of a run's ``metrics.jsonl``: those with "loss" and "accuracy" are training steps, those with
+        "test_loss" and "test_accuracy" evaluations.
+    """
+    from matplotlib.figure import Figure
+
+    steps = [record for record in records if "loss" in record]
+    tests = [record for record in records if "test_loss" in record]
+    figure = Figure(figsize=(10, 4), dpi=120, layout="constrained")
+    for axes, name, label in zip(
+        figure.subplots(1, 2), ("loss", "accuracy"), ("cross-entropy loss", "images right (%)"), strict=True
+    ):
+        scale = 100 if name == "accuracy" else 1
+        values = np.array([scale * record[name] for record in steps])
+        seen = [record["images"] for record in steps]
+        axes.plot(seen, values, color="tab:blue", alpha=0.25, linewidth=0.8, label="training, each batch")
+        axes.plot(seen, _moving_average(values), color="tab:blue", label=f"training, mean of {SMOOTHING_STEPS} batches")
+        held_out = [scale * record[f"test_{name}"] for record in tests]
+        axes.plot([record["images"] for record in tests], held_out, "o-", color="tab:orange", label="held-out images")
+        axes.set_xlabel("training images seen")
+        axes.set_ylabel(label)
+        axes.set_ylim(bottom=0, top=100 if name == "accuracy" else None)
+        axes.grid(alpha=0.3)
+        axes.legend()
+    return figure
+
+
+def _moving_average(values: np.ndarray) -> np.ndarray:
+    """Mean of each value and those before it, at most `SMOOTHING_STEPS` together."""
+    total = np.concatenate([[0.0], np.cumsum(values)])
+    end = np.arange(1, len(values) + 1)
+    start = np.maximum(0, end - SMOOTHING_STEPS)
+    return (total[end] - total[start]) / (end - start)
