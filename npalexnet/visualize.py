@@ -71,9 +71,9 @@ def curves(records: Sequence[dict[str, Any]]) -> Figure:
         axes.plot([record["images"] for record in tests], held_out, "o-", color="tab:orange", label="held-out images")
         axes.set_xlabel("training images seen")
         axes.set_ylabel(label)
-        axes.set_ylim(bottom=0, top=100 if name == "accuracy" else None)
+        axes.set_ylim(0, 100 if name == "accuracy" else 1.05 * max([*values, *held_out]))
         axes.grid(alpha=0.3)
-        axes.legend()
+        axes.legend(loc="lower right" if name == "accuracy" else "upper right")
     return figure
 
 

@@ -34,6 +34,8 @@ def read_idx(path: str | Path) -> np.ndarray:
     if len(content) < 4 or content[:2] != b"\0\0" or content[2] != UNSIGNED_BYTE:
         raise ValueError(f"{path} is not an IDX file of unsigned bytes: it begins with {content[:4].hex(' ')}")
     start = 4 + 4 * content[3]
+    if len(content) < start:
+        raise ValueError(f"{path} is cut short within its header: {len(content)} of {start} bytes")
     shape = tuple(np.frombuffer(content[4:start], ">u4").tolist())
     if len(content) - start != prod(shape):
         raise ValueError(f"{path} should hold {prod(shape)} numbers of shape {shape}, got {len(content) - start}")

@@ -17,11 +17,9 @@ from npalexnet.data.sample import CLASSES, load_sample
 from npalexnet.training.run import Run, new_run_folder
 from npalexnet.training.trainer import Step, Trainer
 
-INTERRUPTED = 130
 
-
-def train(options: argparse.Namespace) -> int:
-    """Train as the command line's options say; returns the exit status.
+def train(options: argparse.Namespace) -> bool:
+    """Train as the command line's options say; returns whether it went to its end, not stopped by Ctrl-C.
 
     Raises
     ------
@@ -76,7 +74,7 @@ def train(options: argparse.Namespace) -> int:
         print(f"Stopped after step {seen} of {trainer.steps}; what was learnt is kept.")
     print(f"Wrote weights.safetensors, metrics.jsonl, curves.png and filters.png to {run.folder}/")
     print(f"Use it: npalexnet predict {run.folder} IMAGE...")
-    return INTERRUPTED if stop.requested else 0
+    return not stop.requested
 
 
 def _place(device: backend.Device) -> str:

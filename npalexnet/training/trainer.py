@@ -10,8 +10,8 @@ from math import ceil, isfinite
 import numpy as np
 
 from npalexnet import backend
-from npalexnet.alexnet import AlexNet
 from npalexnet.data.images import Preprocessing
+from npalexnet.layers.layer import Layer
 from npalexnet.losses import CrossEntropyLoss
 from npalexnet.optim import SGD
 
@@ -56,7 +56,7 @@ class Trainer:
 
     Parameters
     ----------
-    model : AlexNet
+    model : Layer
         What is trained, in place.
     preprocess : Preprocessing
         Makes the network's input of pictures.
@@ -76,7 +76,7 @@ class Trainer:
 
     def __init__(
         self,
-        model: AlexNet,
+        model: Layer,
         preprocess: Preprocessing,
         images: np.ndarray,
         labels: np.ndarray,

@@ -1,0 +1,47 @@
+import gzip
+
+import numpy as np
+import pytest
+
+from npalexnet.data.idx import read_idx, write_idx
+
+TWO_BY_THREE = bytes([0, 0, 8, 2, 0, 0, 0, 2, 0, 0, 0, 3]) + bytes([1, 2, 3, 4, 5, 255])
+
+
+@pytest.mark.parametrize(("name", "pack"), [("plain", bytes), ("packed.gz", gzip.compress)])
+def test_reads_the_documented_format(tmp_path, name, pack):
+    (tmp_path / name).write_bytes(pack(TWO_BY_THREE))
+    np.testing.assert_array_equal(read_idx(tmp_path / name), np.array([[1, 2, 3], [4, 5, 255]], np.uint8))
+
+
+def test_writes_the_documented_format_and_the_same_bytes_each_time(tmp_path):
+    array = np.array([[1, 2, 3], [4, 5, 255]], np.uint8)
+    write_idx(tmp_path / "a.gz", array)
+    write_idx(tmp_path / "b.gz", array)
+    assert gzip.decompress((tmp_path / "a.gz").read_bytes()) == TWO_BY_THREE
+    assert (tmp_path / "a.gz").read_bytes() == (tmp_path / "b.gz").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "not an IDX file"),
+        (b"PNG!", "not an IDX file of unsigned bytes: it begins with 50 4e 47 21"),
+        (bytes([0, 0, 0x0D, 1]) + TWO_BY_THREE[4:], "not an IDX file of unsigned bytes"),
+        (TWO_BY_THREE[:-1], r"should hold 6 numbers of shape \(2, 3\), got 5"),
+        (TWO_BY_THREE + b"x", r"should hold 6 numbers of shape \(2, 3\), got 7"),
+        (TWO_BY_THREE[:7], "cut short within its header"),
+    ],
+)
+def test_refuses_damaged_or_foreign_files_by_name(tmp_path, content, message):
+    (tmp_path / "file").write_bytes(content)
+    with pytest.raises(ValueError, match=message) as caught:
+        read_idx(tmp_path / "file")
+    assert str(tmp_path / "file") in str(caught.value)
+
+
+@pytest.mark.parametrize("damage", [lambda packed: packed[:-9], lambda packed: b"no gzip"])
+def test_refuses_a_damaged_gzip_file(tmp_path, damage):
+    (tmp_path / "file.gz").write_bytes(damage(gzip.compress(TWO_BY_THREE)))
+    with pytest.raises(ValueError, match=r"file\.gz is not a complete gzip file"):
+        read_idx(tmp_path / "file.gz")
