@@ -91,9 +91,9 @@ class AlexNet(Layer):
         if init != "torch":
             initialize(self, init, rng)
         if init == "paper":  # section 5: these start with inputs that their ReLU lets through
-            parameters = dict(self.named_parameters())
-            for name in ("layers.3", "layers.8", "layers.10", "classifier.1", "classifier.4"):
-                parameters[f"{name}.bias"].data[...] = 1
+            shifted = [f"{name}.bias" for name in ("layers.3", "layers.8", "layers.10", "classifier.1", "classifier.4")]
+            biases = {name: p for name, p in self.named_parameters() if name in shifted}
+            self.load_state_dict({name: np.ones(p.shape, p.dtype) for name, p in biases.items()}, strict=False)
 
     def compute(self, x: Array, noise: Any = None) -> tuple[Array, Any]:
         """Forward through both parts."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from math import isfinite
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _train(options: argparse.Namespace) -> int:
+    for needed in ("PIL", "matplotlib", "safetensors", "tqdm"):
+        import_module(needed)  # a missing one is to be known before training, not when its result is to be written
     from npalexnet.training.session import train
 
     return 0 if train(options) else INTERRUPTED
@@ -165,7 +168,7 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--epochs", type=positive, default=2, metavar="N", help="passes over the training images")
     train.add_argument("--batch-size", type=positive, default=16, metavar="N", help="images in a step")
     train.add_argument(
-        "--lr", type=_number(float, 0, above=True), default=0.02, metavar="X",
+        "--lr", type=_number(float, 0, above=True), default=0.001, metavar="X",
         help="highest learning rate, reached after 20 steps; from there it falls linearly to 0",
     )  # fmt: skip
     train.add_argument("--momentum", type=_number(float, 0), default=0.9, metavar="X", help="of the optimizer")
@@ -174,7 +177,7 @@ def _parser() -> argparse.ArgumentParser:
         "--dropout", type=_number(float, 0, maximum=1), default=0.5, metavar="P",
         help="probability that an input of the first two linear layers is dropped",
     )  # fmt: skip
-    train.add_argument("--init", choices=SCHEMES, default="torch", help="how the parameters are drawn")
+    train.add_argument("--init", choices=SCHEMES, default="he", help="how the parameters are drawn")
     train.add_argument("--seed", type=whole, default=0, metavar="N", help="of weights, dropout and the images' order")
     train.add_argument("--train-images", type=positive, default=2000, metavar="N", help="use the first N of the 2,000")
     train.add_argument("--test-images", type=positive, default=500, metavar="N", help="use the first N of the 500")

@@ -44,12 +44,13 @@ def weight_and_bias(
     """
     home, float_type, rng = backend.get_device(device), backend.float_dtype(dtype), generator(seed)
     memory_shape = (shape[0], *shape[2:], shape[1])
-    values = np.moveaxis(np.empty(memory_shape, float_type), -1, 1)
-    parameters = [Parameter(home.from_host(array)) for array in (values, np.empty(shape[:1], float_type))]
     bound = 1 / sqrt(max(1, prod(shape[1:])))
-    for parameter in parameters if bias else parameters[:1]:
-        _assign(parameter, _uniform(rng, bound, parameter))
-    return parameters[0], parameters[1] if bias else None
+    values = np.moveaxis(np.empty(memory_shape, float_type), -1, 1)
+    values[...] = _uniform(rng, bound, values)
+    weight = Parameter(home.from_host(values))
+    if not bias:
+        return weight, None
+    return weight, Parameter(home.from_host(_uniform(rng, bound, np.empty(shape[:1], float_type))))
 
 
 def initialize(layer: Layer, scheme: str, seed: Seed = None) -> None:
@@ -87,23 +88,25 @@ def initialize(layer: Layer, scheme: str, seed: Seed = None) -> None:
         elif scheme == "torch":
             _assign(parameter, _uniform(rng, 1 / sqrt(max(1, fan_in)), parameter))
         else:
-            parameter.data[...] = 0
+            _assign(parameter, np.zeros(parameter.shape, parameter.dtype))
 
 
-def _uniform(rng: np.random.Generator, bound: float, parameter: Parameter) -> np.ndarray:
-    """Draw from U(-bound, bound)."""
-    values = rng.random(parameter.shape, dtype=parameter.dtype)
+def _uniform(rng: np.random.Generator, bound: float, like: Parameter | np.ndarray) -> np.ndarray:
+    """Draw from U(-bound, bound), in shape and dtype of `like`."""
+    values = rng.random(like.shape, dtype=like.dtype)
     values *= 2 * bound
     values -= bound
     return values
 
 
-def _normal(rng: np.random.Generator, deviation: float, parameter: Parameter) -> np.ndarray:
-    """Draw from N(0, deviation^2)."""
-    values = rng.standard_normal(parameter.shape, dtype=parameter.dtype)
+def _normal(rng: np.random.Generator, deviation: float, like: Parameter) -> np.ndarray:
+    """Draw from N(0, deviation^2), in shape and dtype of `like`."""
+    values = rng.standard_normal(like.shape, dtype=like.dtype)
     values *= deviation
     return values
 
 
 def _assign(parameter: Parameter, values: np.ndarray) -> None:
-    parameter.data[...] = backend.device_of(parameter.data).from_host(values)
+    device = backend.device_of(parameter.data)
+    with device.active():
+        parameter.data[...] = device.from_host(values)

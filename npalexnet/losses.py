@@ -130,6 +130,10 @@ class CrossEntropyLoss:
         if grad_loss is None and self.reduction != "none":
             grad_loss = 1.0
         expected = (len(labels),) if self.reduction == "none" else ()
+        if hasattr(grad_loss, "shape") and not isinstance(grad_loss, np.generic):
+            backend.check_array(
+                grad_loss, "CrossEntropyLoss's loss gradient", device=backend.device_of(log_probabilities)
+            )
         if grad_loss is None or getattr(grad_loss, "shape", ()) != expected:
             given = "nothing" if grad_loss is None else f"shape {getattr(grad_loss, 'shape', ())}"
             raise ValueError(f"grad_loss must have the loss's shape {expected}, got {given}")
@@ -157,7 +161,8 @@ class CrossEntropyLoss:
             raise TypeError(f"CrossEntropyLoss expects integer labels, got dtype {labels.dtype}")
         if labels.shape != logits.shape[:1]:
             raise ValueError(f"CrossEntropyLoss expects labels of shape {logits.shape[:1]}, got {labels.shape}")
-        smallest, largest = int(labels.min()), int(labels.max())
+        with home.active():
+            smallest, largest = int(labels.min()), int(labels.max())
         if smallest < 0 or largest >= logits.shape[1]:
             wrong = smallest if smallest < 0 else largest
             raise ValueError(f"CrossEntropyLoss expects labels from 0 to {logits.shape[1] - 1}, got {wrong}")

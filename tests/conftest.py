@@ -10,6 +10,10 @@ STAND_IN = StandInDevice()
 backend.register_device(STAND_IN)
 
 
+def pytest_report_header():
+    return f"GPU: {'usable' if probe().usable else 'not usable, its tests are skipped'}: {probe().reason}"
+
+
 @pytest.fixture(params=["float32", "float64"])
 def dtype(request):
     return request.param

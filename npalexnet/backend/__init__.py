@@ -91,7 +91,7 @@ def array_module(array: object) -> Any:
 def float_dtype(dtype: Any) -> np.dtype:
     """Return `dtype` as one that layers compute in: float32 or float64."""
     try:
-        result = np.dtype(dtype)
+        result = None if dtype is None else np.dtype(dtype)  # NumPy takes None for float64
     except TypeError:
         result = None
     if result not in (np.float32, np.float64):

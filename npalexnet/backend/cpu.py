@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from math import prod
 
 import numpy as np
-from threadpoolctl import ThreadpoolController
+from threadpoolctl import OpenBLASController, ThreadpoolController
 
 from npalexnet.backend.device import Array, Device, Item, Result
 
@@ -176,14 +176,24 @@ class _BlasThreads:
             if self.users == 0:
                 if self.controller is None:
                     self.controller = ThreadpoolController().select(user_api="blas")
+                _let_this_thread_set_blas()
                 self.limiter = self.controller.limit(limits=1)
+                _let_this_thread_set_blas()
             self.users += 1
 
     def release(self) -> None:
         with self.lock:
             self.users -= 1
             if self.users == 0:
+                _let_this_thread_set_blas()
                 self.limiter.restore_original_limits()
+                _let_this_thread_set_blas()
+
+
+def _let_this_thread_set_blas() -> None:
+    """Make threadpoolctl obey: it ignores all but the thread that first set OpenBLAS's limit."""
+    if hasattr(OpenBLASController, "clear_controlling_thread"):
+        OpenBLASController.clear_controlling_thread(force=True)
 
 
 _blas = _BlasThreads()
@@ -192,11 +202,13 @@ _blas = _BlasThreads()
 @contextmanager
 def single_threaded_blas() -> Iterator[None]:
     """Context in which BLAS computes each product on the thread that asks for it."""
-    _blas.acquire()
+    blas = _blas
+    blas.acquire()
     try:
         yield
     finally:
-        _blas.release()
+        if blas is _blas:
+            blas.release()
 
 
 def _after_fork() -> None:
@@ -204,6 +216,7 @@ def _after_fork() -> None:
     global _lock, _pool, _blas
     _lock, _pool = threading.Lock(), None
     if _blas.users:
+        _let_this_thread_set_blas()
         _blas.limiter.restore_original_limits()
     _blas = _BlasThreads()
     _thread.is_worker = False

@@ -64,7 +64,8 @@ def probe() -> Probe:
         name = cupy.cuda.runtime.getDeviceProperties(0)["name"].decode()
         return Probe(True, stage, f"{devices} GPU(s), the first is {name}; CuPy {cupy.__version__}", devices)
     except Exception as error:  # whatever CuPy, the driver or a missing library throws is the answer here
-        return Probe(False, stage, f"{type(error).__name__}: {str(error).strip().splitlines()[0]}", devices)
+        message = str(error).strip().partition("\n")[0]
+        return Probe(False, stage, f"{type(error).__name__}: {message}", devices)
 
 
 class CudaDevice(Device):
@@ -83,17 +84,23 @@ class CudaDevice(Device):
 
     def from_host(self, array: np.ndarray) -> Array:
         """Copy a NumPy array to this GPU; the axes keep their order in memory."""
-        order = sorted(range(array.ndim), key=lambda axis: -abs(array.strides[axis]))
+        order = _memory_order(array)
         with self.active():
             return self.xp.asarray(array.transpose(order)).transpose(np.argsort(order).tolist())
 
     def to_host(self, array: Array) -> np.ndarray:
-        """Copy an array of this GPU to the host."""
-        return self.xp.asnumpy(array)
+        """Copy an array of this GPU to the host; the axes keep their order in memory."""
+        order = _memory_order(array)
+        return self.xp.asnumpy(array.transpose(order)).transpose(np.argsort(order).tolist())
 
     def active(self) -> AbstractContextManager[Any]:
         """Make this GPU the current one of the thread."""
         return self.xp.cuda.Device(self.index)
+
+
+def _memory_order(array: Array) -> list[int]:
+    """Return the axes, the one with the longest stride first."""
+    return sorted(range(array.ndim), key=lambda axis: -abs(array.strides[axis]))
 
 
 @cache

@@ -23,12 +23,17 @@ class ReLU(Layer):
 
     def compute(self, x: Array, noise: Any = None) -> tuple[Array, Array]:
         """Any shape; backward needs y, which the next layer keeps as its input anyway."""
-        y = array_module(x).maximum(x, 0)
+        xp = array_module(x)
+        y = xp.maximum(x, 0, out=xp.empty_like(x))
         return y, y
 
     def gradients(self, grad_y: Array, y: Array) -> tuple[Array, list[tuple[Parameter, Array]]]:
         """The gradient passes where y is above 0."""
-        return array_module(y).where(y <= 0, 0, grad_y), []
+        xp = array_module(y)
+        grad_x = xp.empty_like(grad_y)
+        grad_x[...] = grad_y
+        xp.copyto(grad_x, 0, where=y <= 0)
+        return grad_x, []
 
     def output_shape(self, input_shape: Shape) -> Shape:
         """The input's shape, which must begin with the batch."""

@@ -326,7 +326,9 @@ class Layer:
             raise ValueError(f"state does not fit this {self._name()}: {'; '.join(faults)}")
         for name, value in values.items():
             data = own[name].data
-            data[...] = backend.device_of(data).from_host(value.astype(data.dtype, copy=False))
+            device = backend.device_of(data)
+            with device.active():
+                data[...] = device.from_host(value.astype(data.dtype, copy=False))
         return IncompatibleKeys(missing, unexpected)
 
     def __repr__(self) -> str:

@@ -1,0 +1,201 @@
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import npalexnet as na
+from npalexnet.cli import main
+from npalexnet.weights import load_weights, save_weights
+
+ROOT = Path(__file__).parent.parent
+TINY = ["--epochs", "1", "--batch-size", "4", "--train-images", "8", "--test-images", "4"]
+
+
+@pytest.fixture(autouse=True)
+def threads():
+    before = na.get_num_threads()
+    yield
+    na.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("cli") / "run"
+    assert main(["train", *TINY, "--out", str(folder), "--threads", "2"]) == 0
+    return folder
+
+
+def npalexnet(*arguments, **options):
+    return subprocess.Popen(
+        [sys.executable, "-m", "npalexnet", *arguments], cwd=ROOT, text=True, stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE, **options,
+    )  # fmt: skip
+
+
+def test_train_writes_a_run_that_predict_can_use(run, capsys):
+    assert {path.name for path in run.iterdir()} == {
+        "weights.safetensors", "metrics.jsonl", "curves.png", "filters.png",
+    }  # fmt: skip
+    assert main(["predict", str(run), str(ROOT / "docs" / "ankle-boot.png"), "--top", "10"]) == 0
+    first, *lines = capsys.readouterr().out.splitlines()
+    assert first.endswith("ankle-boot.png")
+    shares = [float(line.split()[0]) for line in lines]
+    assert len(lines) == 10
+    assert shares == sorted(shares, reverse=True)
+    assert sum(shares) == pytest.approx(100, abs=0.6)
+
+
+def test_predict_names_the_class_that_the_weights_say(tmp_path, capsys):
+    """Weights made by hand: a bright middle makes class "bright", whatever the colours."""
+    model = na.AlexNet(2)
+    state = {name: np.zeros_like(values) for name, values in model.state_dict().items()}
+    for name in ("layers.0", "layers.3", "layers.6", "layers.8", "layers.10"):
+        state[f"{name}.weight"][0, 0] = 1
+    state["classifier.1.weight"][0, 14] = state["classifier.4.weight"][0, 0] = 1  # channel 0, about the middle
+    state["classifier.6.weight"][1, 0], state["classifier.6.bias"][0] = 1, 1
+    save_weights(
+        tmp_path / "weights.safetensors", state, {"classes": ["dark", "bright"], "mean": [0] * 3, "std": [1] * 3}
+    )
+    for name, colour in (("white.png", "white"), ("black.png", "black")):
+        Image.new("RGB", (40, 30), colour).save(tmp_path / name)
+    paths = [str(tmp_path / name) for name in ("white.png", "black.png")]
+    assert main(["predict", str(tmp_path / "weights.safetensors"), *paths, "--top", "1"]) == 0
+    white, first, black, second = capsys.readouterr().out.splitlines()
+    assert (white, black) == (paths[0], paths[1])
+    assert (first.split()[-1], second.split()[-1]) == ("bright", "dark")
+    assert second.split()[0] == "73.1"  # softmax of (1, 0)
+
+
+def test_predict_goes_on_after_a_file_that_it_cannot_read(run, tmp_path, capsys):
+    (tmp_path / "note.txt").write_text("hello")
+    good = str(ROOT / "docs" / "ankle-boot.png")
+    assert main(["predict", str(run), str(tmp_path / "note.txt"), good, str(tmp_path / "missing.png")]) == 1
+    output = capsys.readouterr()
+    assert output.out.startswith(good)
+    assert "note.txt is not an image file" in output.err
+    assert "missing.png" in output.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["predict", "{tmp}/nowhere", "x.png"], "No such file or directory"),
+        (["train", "--out", "{run}"], "holds something already; name a new folder"),
+        (["train", "--device", "cuda:99", "--out", "{tmp}/new"], "device 'cuda"),
+        (
+            ["train", "--device", "tpu", "--out", "{tmp}/new"],
+            "device must be 'cpu', 'cuda', 'cuda:N' or 'auto', got 'tpu'",
+        ),
+    ],
+)
+def test_a_users_mistake_ends_in_one_clear_line_and_status_1(run, tmp_path, capsys, arguments, message):
+    assert main([argument.format(tmp=tmp_path, run=run) for argument in arguments]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith(f"npalexnet {arguments[0]}: error: ")
+    assert message in error
+    assert error.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "arguments are required: COMMAND"),
+        (["fly"], "invalid choice: 'fly'"),
+        (["train", "--lr", "0"], "argument --lr: must be above 0, got 0"),
+        (["train", "--lr", "nan"], "argument --lr: must be above 0, got nan"),
+        (["train", "--dropout", "1.5"], "argument --dropout: must be at least 0 and at most 1, got 1.5"),
+        (["train", "--epochs", "0"], "argument --epochs: must be at least 1, got 0"),
+        (["train", "--epochs", "two"], "argument --epochs: invalid int value: 'two'"),
+        (["train", "--init", "magic"], "argument --init: invalid choice: 'magic'"),
+        (["predict", "run"], "arguments are required: IMAGE"),
+    ],
+)
+def test_a_wrong_command_line_is_explained_with_status_2(capsys, arguments, message):
+    with pytest.raises(SystemExit) as stopped:
+        main(arguments)
+    assert stopped.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["train", "predict", "summary", "gradcheck", "info"])
+def test_help_explains_each_command(capsys, command):
+    with pytest.raises(SystemExit) as stopped:
+        main([command, "--help"])
+    assert stopped.value.code == 0
+    help_text = capsys.readouterr().out
+    assert f"npalexnet {command}" in help_text
+    assert "None" not in help_text
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_diverging_training_says_so_and_suggests_what_to_do(tmp_path, capsys):
+    assert main(["train", *TINY, "--lr", "1e30", "--out", str(tmp_path / "run")]) == 1
+    assert "training has diverged; try a smaller learning rate" in capsys.readouterr().err
+
+
+def test_a_missing_extra_is_named_with_the_command_that_brings_it(tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "safetensors", None)
+    assert main(["train", *TINY, "--out", str(tmp_path / "run")]) == 1
+    assert "safetensors is not installed; pip install 'npalexnet[train]'" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Ctrl-C is sent as a POSIX signal")
+def test_ctrl_c_stops_after_the_step_and_keeps_what_was_learnt(tmp_path):
+    process = npalexnet("train", "--batch-size", "2", "--out", str(tmp_path / "run"))
+    metrics = tmp_path / "run" / "metrics.jsonl"
+    deadline = time.monotonic() + 60
+    while not (metrics.exists() and metrics.read_text().count("\n") >= 2) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert "Stopping after this step" in err
+    assert "Traceback" not in err
+    steps = metrics.read_text().count("\n")
+    assert f"Stopped after step {steps} of 2000; what was learnt is kept." in out
+    state, about = load_weights(tmp_path / "run" / "weights.safetensors")
+    assert about["steps"] == steps
+    assert not np.array_equal(state["layers.0.weight"], na.AlexNet(10).state_dict()["layers.0.weight"])
+    assert (tmp_path / "run" / "curves.png").exists()
+
+
+def test_summary_prints_every_layer_and_the_totals(capsys):
+    assert main(["summary", "--batch-size", "2", "--num-classes", "10"]) == 0
+    output = capsys.readouterr().out
+    assert "2 x 96 x 55 x 55" in output
+    assert "classifier.6" in output
+    assert "58,322,314" in output
+
+
+def test_gradcheck_prints_a_table_in_which_all_is_well(capsys):
+    assert main(["gradcheck"]) == 0
+    output = capsys.readouterr().out
+    for layer in ("Conv2d", "MaxPool2d", "Linear", "ReLU", "Dropout", "LocalResponseNorm", "CrossEntropyLoss"):
+        assert layer in output
+    assert "WRONG" not in output
+
+
+def test_info_says_which_devices_are_usable_and_why_not(capsys):
+    assert main(["info"]) == 0
+    output = capsys.readouterr().out
+    assert "NumPy" in output
+    assert "cuda" in output
+    assert "stage" in output
+
+
+def test_importing_the_package_loads_nothing_heavy():
+    code = (
+        "import sys, npalexnet, npalexnet.cli\n"
+        "heavy = {'torch', 'cupy', 'PIL', 'matplotlib', 'tqdm', 'safetensors'}\n"
+        "sys.exit(', '.join(heavy & set(sys.modules)) or 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
