@@ -376,7 +376,7 @@ class _Comparison:
             if disagreement(last) <= allowed and last.kink <= 0.01 * scale:
                 return last, OK
             found = differences(h / 4.0**power)
-            if not found.noise <= max(allowed, 0.25 * disagreement(last)):
+            if not found.noise <= max(0.1 * allowed, 0.02 * disagreement(last)):
                 break
             trail.append(found)
         if len(trail) < 3:
@@ -403,7 +403,8 @@ class _Comparison:
         with np.errstate(all="ignore"):  # a step may lead out of where the layer is defined; a smaller one may not
             ahead = self._forward({moved: self._moved(data, direction, h)})[0] - self.y
             behind = self.y - self._forward({moved: self._moved(data, direction, -h)})[0]
-            kinks = xp.maximum(abs(self.G * (ahead - behind)) - 16 * self.rounding, 0)
+            kinks = abs(self.G * (ahead - behind))
+            kinks = xp.where(kinks > 16 * self.rounding, kinks, 0)
             left, right = float((self.G * behind).sum()) / h, float((self.G * ahead).sum()) / h
             return _Differences(h, left, right, self.noise / h, float(kinks.sum()) / h)
 

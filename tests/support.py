@@ -2,11 +2,15 @@
 
 import numpy as np
 import torch
+from hypothesis import HealthCheck, settings
 from torch import nn
 
 from npalexnet import backend
 
 TOLERANCE = {"float32": 2e-5, "float64": 1e-10}
+PROPERTY = settings(
+    max_examples=80, derandomize=True, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 
 
 def put(array, device):
@@ -27,7 +31,8 @@ def assert_close(actual, expected, tolerance=None):
     assert actual.dtype == expected.dtype
     tolerance = TOLERANCE[str(actual.dtype)] if tolerance is None else tolerance
     scale = max(np.abs(expected).max(initial=0), 1e-30)
-    np.testing.assert_allclose(actual / scale, expected / scale, rtol=0, atol=tolerance)
+    if not np.abs(actual - expected).max(initial=0) <= tolerance * scale:  # NaN too
+        np.testing.assert_allclose(actual / scale, expected / scale, rtol=0, atol=tolerance)
 
 
 def normal(shape, dtype="float64", seed=0):
@@ -40,6 +45,66 @@ def distinct(shape, dtype="float64", seed=0):
     count = int(np.prod(shape))
     values = (np.random.default_rng(seed).permutation(count) + 0.5) / count * 2 - 1
     return values.reshape(shape).astype(dtype)
+
+
+def tensor(array):
+    """Copy a NumPy array to torch."""
+    return torch.from_numpy(np.array(array, order="C"))
+
+
+def copy_state(layer, twin):
+    """Load a layer's parameters into its torch twin, cast to the layer's dtype."""
+    state = {name: tensor(value) for name, value in layer.state_dict().items()}
+    for value in state.values():
+        twin.to(value.dtype)
+    twin.load_state_dict(state)
+
+
+def forward_backward(layer, x, grad_y, device="cpu"):
+    """The output, the gradient of the input, and those of the parameters by name, all as NumPy arrays."""
+    layer.zero_grad()
+    y = get(layer(put(x, device)))
+    grad_x = get(layer.backward(put(grad_y, device)))
+    return y, grad_x, {name: get(parameter.grad) for name, parameter in layer.named_parameters()}
+
+
+def torch_forward_backward(twin, x, grad_y):
+    """The same of a torch module."""
+    twin.zero_grad()
+    x = tensor(x).requires_grad_()
+    y = twin(x)
+    y.backward(tensor(grad_y))
+    return y.detach(), x.grad, {name: parameter.grad for name, parameter in twin.named_parameters()}
+
+
+def assert_matches_torch(layer, twin, x, device="cpu", tolerance=None):
+    """Hold output and all gradients against torch's, in training mode and in eval mode."""
+    copy_state(layer, twin)
+    grad_y = normal(twin(tensor(x)).shape, x.dtype, seed=99)
+    expected_y, expected_grad_x, expected_gradients = torch_forward_backward(twin, x, grad_y)
+    for training in (True, False):
+        y, grad_x, gradients = forward_backward(layer.train(training), x, grad_y, device)
+        assert_close(y, expected_y, tolerance)
+        assert_close(grad_x, expected_grad_x, tolerance)
+        assert list(gradients) == list(expected_gradients)
+        for name, gradient in gradients.items():
+            assert_close(gradient, expected_gradients[name], tolerance)
+
+
+def assert_gradients_are_slopes(layer, x, step=1e-5, tolerance=1e-7):
+    """Hold all gradients against central differences, each along a random direction; float64 on the CPU."""
+    grad_y = normal(layer(x).shape, seed=98)
+    _, grad_x, gradients = forward_backward(layer, x, grad_y)
+    parameters = dict(layer.named_parameters())
+    for array, gradient in [(x, grad_x), *((parameters[name].data, gradients[name]) for name in gradients)]:
+        direction, start = normal(array.shape, seed=97), array.copy()
+        losses = []
+        for sign in (1, -1):
+            array[...] = start + sign * step * direction
+            losses.append((layer(x) * grad_y).sum())
+        array[...] = start
+        slope, expected = (losses[0] - losses[1]) / (2 * step), (gradient * direction).sum()
+        assert abs(slope - expected) <= tolerance * max(1, np.abs(gradient * direction).sum())
 
 
 class TorchAlexNet(nn.Module):

@@ -75,6 +75,15 @@ class CpuDevice(Device):
             buffer = _thread.buffers[name] = np.empty(size, np.uint8)
         return buffer[:size].view(dtype).reshape(shape)
 
+    def masked(self, array: np.ndarray, mask: np.ndarray) -> np.ndarray:
+        """Copy with 0 wherever `mask` is False.
+
+        Its bits are multiplied by 1 or 0 as integers: exact for all numbers, and without a branch for each, which
+        np.where has, several times faster where the mask is irregular.
+        """
+        bits = array.view(np.dtype(f"i{array.itemsize}"))
+        return np.multiply(bits, mask).view(array.dtype)
+
     def matmul(self, a: Array, b: Array) -> Array:
         """Compute ``a @ b`` in fixed tiles of the longer side of the result, shared out over the threads."""
         rows, columns = a.shape[0], b.shape[1]

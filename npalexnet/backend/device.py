@@ -55,6 +55,12 @@ class Device:
         """Return an uninitialised array that is the caller's until the same thread asks for the same name again."""
         return self.xp.empty(shape, dtype)
 
+    def masked(self, array: Array, mask: Array) -> Array:
+        """Copy of `array`, in its memory order, with 0 wherever `mask`, of the same shape, is False."""
+        copy = self.xp.empty_like(array)
+        copy[...] = self.xp.where(mask, array, 0)  # not a product: 0 times infinity would be NaN
+        return copy
+
     def matmul(self, a: Array, b: Array) -> Array:
         """Product of two large matrices, ``(M, K) @ (K, N) -> (M, N)``, with all that the device has."""
         return self.xp.matmul(a, b)

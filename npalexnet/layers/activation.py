@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import prod
 from typing import Any
 
-from npalexnet.backend import Array, array_module
+from npalexnet.backend import Array, array_module, device_of
 from npalexnet.layers.layer import Layer, Parameter, Shape
 
 
@@ -29,11 +29,7 @@ class ReLU(Layer):
 
     def gradients(self, grad_y: Array, y: Array) -> tuple[Array, list[tuple[Parameter, Array]]]:
         """The gradient passes where y is above 0."""
-        xp = array_module(y)
-        grad_x = xp.empty_like(grad_y)
-        grad_x[...] = grad_y
-        xp.copyto(grad_x, 0, where=y <= 0)
-        return grad_x, []
+        return device_of(y).masked(grad_y, ~(y <= 0)), []
 
     def output_shape(self, input_shape: Shape) -> Shape:
         """The input's shape, which must begin with the batch."""

@@ -6,7 +6,7 @@ from math import prod
 
 import numpy as np
 
-from npalexnet.backend import Array, array_module, device_of
+from npalexnet.backend import Array, device_of
 from npalexnet.init import Seed, generator
 from npalexnet.layers.layer import Layer, Parameter, Shape
 from npalexnet.layers.sharding import Noise
@@ -64,7 +64,7 @@ class Dropout(Layer):
 
     def _masked(self, x: Array, mask: Array) -> Array:
         scale = 0.0 if self.p == 1 else 1 / (1 - self.p)
-        return array_module(x).where(mask, x * scale, 0)
+        return device_of(x).masked(x * scale, mask)
 
     def _mask(self, shape: Shape, noise: Noise) -> np.ndarray:
         """Number e of the batch stays if the e-th 32-bit word of the generator is at least p * 2^32."""

@@ -56,16 +56,18 @@ def im2col(x: Array, kernel_size: Pair, stride: Pair, dilation: Pair) -> Array:
 def col2im(columns: Array, x: Array, kernel_size: Pair, stride: Pair, dilation: Pair) -> None:
     """Add (N*oH*oW, kH*kW*C) to `x`, (N, Hp, Wp, C): each number to the pixel that im2col took it from.
 
-    It is the adjoint of `im2col`. Windows overlap, so a pixel receives the sum of all that it was part of.
+    It is the adjoint of `im2col`. Windows overlap, so a pixel receives the sum of all that it was part of: the windows'
+    elements are added a few at a time, so few that those of different windows don't meet.
     """
-    N, Hp, Wp, C = x.shape
-    (kH, kW), (sH, sW), (dH, dW) = kernel_size, stride, dilation
-    oH = (Hp - dH * (kH - 1) - 1) // sH + 1
-    oW = (Wp - dW * (kW - 1) - 1) // sW + 1
-    columns = columns.reshape(N, oH, oW, kH, kW, C)
+    (kH, kW), (dH, dW) = kernel_size, dilation
+    _, oH, oW, *_ = windows(x, kernel_size, stride, dilation).shape
+    columns = columns.reshape(len(x), oH, oW, kH, kW, x.shape[3])
+    run = stride[1] if dW == 1 else 1  # neighbours within a window's row that lie before the next window's begin
     for i in range(kH):
-        for j in range(kW):
-            x[each_window(i * dH, oH, sH, j * dW, oW, sW)] += columns[:, :, :, i, j]
+        for j in range(0, kW, run):
+            part = columns[:, :, :, i, j : j + run]  # (N, oH, oW, run, C)
+            pixels = windows(x[:, i * dH :, j * dW :], (1, part.shape[3]), stride, dilation)
+            pixels[:, :oH, :oW, 0] += part
 
 
 def each_window(top: int, oH: int, sH: int, left: int, oW: int, sW: int) -> tuple[slice, slice, slice]:

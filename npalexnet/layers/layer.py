@@ -12,6 +12,7 @@ is written once, here, on top of the core. So several threads can run the same c
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -54,11 +55,8 @@ class Parameter:
         return self.data.size
 
     def accumulate(self, grad: Array) -> None:
-        """Add to `.grad`; the first time the array itself becomes `.grad`."""
-        if self.grad is None:
-            self.grad = grad
-        else:
-            self.grad += grad
+        """Add to `.grad`; the first time the array itself becomes `.grad`, so it is never written to."""
+        self.grad = grad if self.grad is None else self.grad + grad
 
     def __repr__(self) -> str:
         return f"Parameter(shape={self.shape}, dtype={self.dtype})"
@@ -198,7 +196,7 @@ class Layer:
             backend.check_array(x, f"{self._name()}'s input")
         else:
             backend.check_array(x, f"{self._name()}'s input", dtype=first.dtype, device=backend.device_of(first.data))
-        if type(self).output_shape is not Layer.output_shape:
+        with suppress(NotImplementedError):  # by a layer that does not tell, here or inside
             self.output_shape(x.shape)
 
     # --- what is inside --------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from npalexnet.backend import Array, array_module
+from npalexnet.backend import Array, array_module, device_of
 from npalexnet.layers.geometry import (
     IntOrPair,
     Pair,
@@ -63,29 +63,13 @@ class MaxPool2d(Layer):
 
     def compute(self, x: Array, noise: Any = None) -> tuple[Array, tuple[Shape, Array]]:
         """(N, C, H, W) -> (N, C, oH, oW); backward needs each window's winner, as its number within the window."""
-        xp = array_module(x)
-        N, C, oH, oW = self.output_shape(x.shape)
-        images = self._bordered(x, oH, oW)  # (N, Hp, Wp, C)
-        y = xp.full((N, oH, oW, C), -inf, x.dtype)
-        winner = xp.empty((N, oH, oW, C), self._index_dtype())
-        winner[...] = xp.asarray(self._first_inside(x.shape, oH, oW))[:, :, None]
-        for number, (top, left) in enumerate(self._offsets()):
-            candidate = images[each_window(top, oH, self.stride[0], left, oW, self.stride[1])]  # (N, oH, oW, C)
-            wins = (candidate > y) | (candidate != candidate)
-            xp.copyto(y, candidate, where=wins)
-            xp.copyto(winner, number, where=wins)
-        return channels_first(y), (x.shape, winner)
+        candidates = self._candidates(x)  # kH*kW of (N, oH, oW, C)
+        y = self._largest(candidates)  # (N, oH, oW, C)
+        return channels_first(y), (x.shape, self._winner(candidates, y, x.shape))
 
     def infer(self, x: Array, noise: Any = None) -> Array:
         """(N, C, H, W) -> (N, C, oH, oW), without asking who won."""
-        xp = array_module(x)
-        _, _, oH, oW = self.output_shape(x.shape)
-        images = self._bordered(x, oH, oW)  # (N, Hp, Wp, C)
-        candidates = (images[each_window(i, oH, self.stride[0], j, oW, self.stride[1])] for i, j in self._offsets())
-        y = next(candidates).copy()  # (N, oH, oW, C)
-        for candidate in candidates:
-            xp.maximum(y, candidate, out=y)
-        return channels_first(y)
+        return channels_first(self._largest(self._candidates(x)))
 
     def gradients(self, grad_y: Array, saved: tuple[Shape, Array]) -> tuple[Array, list[tuple[Parameter, Array]]]:
         """Each window's gradient goes to its winner; windows overlap, so what a pixel receives is added up."""
@@ -97,7 +81,7 @@ class MaxPool2d(Layer):
         grad_images = xp.zeros((N, H + top + bottom, W + left + right, C), grad_y.dtype)
         for number, (i, j) in enumerate(self._offsets()):
             pixels = grad_images[each_window(i, oH, self.stride[0], j, oW, self.stride[1])]  # (N, oH, oW, C), a view
-            pixels += xp.where(winner == number, grad_y, 0)
+            pixels += device_of(grad_y).masked(grad_y, winner == number)
         return channels_first(grad_images[:, top : top + H, left : left + W]), []
 
     def output_shape(self, input_shape: Shape) -> Shape:
@@ -111,6 +95,39 @@ class MaxPool2d(Layer):
         )
         return windows_output_shape(self._name(), input_shape, input_shape[1], (oH, oW), self.kernel_size)
 
+    def _candidates(self, x: Array) -> list[Array]:
+        """(N, C, H, W) -> for each element of a window, that of all windows: kH*kW views of (N, oH, oW, C)."""
+        _, _, oH, oW = self.output_shape(x.shape)
+        images = pad(channels_last(x), *self._border(x.shape[2], x.shape[3], oH, oW), value=-inf)  # (N, Hp, Wp, C)
+        return [images[each_window(i, oH, self.stride[0], j, oW, self.stride[1])] for i, j in self._offsets()]
+
+    def _largest(self, candidates: list[Array]) -> Array:
+        """kH*kW of (N, oH, oW, C) -> (N, oH, oW, C): the largest of each window, NaN if one is."""
+        y = candidates[0].copy()
+        for candidate in candidates[1:]:
+            array_module(y).maximum(y, candidate, out=y)
+        return y
+
+    def _winner(self, candidates: list[Array], y: Array, input_shape: Shape) -> Array:
+        """Number of the first candidate that equals y, or, where y is NaN, of the last candidate that is.
+
+        Whole arrays of small integers are compared instead of writing where a mask says so, which is far slower: where
+        y is a number, `rank` is higher for earlier candidates that equal it; where it is NaN, for later ones that are.
+        """
+        xp = array_module(y)
+        count = len(candidates)
+        integer = np.min_scalar_type(count)  # one byte for all windows but huge ones
+        rank = xp.zeros(y.shape, integer)
+        for number, candidate in enumerate(candidates):
+            xp.maximum(rank, (candidate == y) * integer.type(count - number), out=rank)
+            xp.maximum(rank, (candidate != candidate) * integer.type(number + 1), out=rank)
+        winner = xp.where(y != y, rank - 1, count - rank)
+        if any(map(any, self._border(*input_shape[2:], *y.shape[1:3]))):
+            # Only minus infinities: all elements equal y, those outside the image too, which must not win.
+            first_inside = xp.asarray(self._first_inside(input_shape, *y.shape[1:3]))[:, :, None]  # (oH, oW, 1)
+            winner = xp.where(y == -inf, first_inside, winner)
+        return winner
+
     def _border(self, H: int, W: int, oH: int, oW: int) -> tuple[Pair, Pair]:
         """((top, bottom), (left, right)): below and to the right, as much as the last window needs."""
         sides = []
@@ -121,16 +138,10 @@ class MaxPool2d(Layer):
             sides.append((p, max(0, last_row - size - p)))
         return sides[0], sides[1]
 
-    def _bordered(self, x: Array, oH: int, oW: int) -> Array:
-        return pad(channels_last(x), *self._border(x.shape[2], x.shape[3], oH, oW), value=-inf)
-
     def _offsets(self) -> list[Pair]:
         """(row, column) of each element of a window, in reading order."""
         (kH, kW), (dH, dW) = self.kernel_size, self.dilation
         return [(i * dH, j * dW) for i in range(kH) for j in range(kW)]
-
-    def _index_dtype(self) -> np.dtype:
-        return np.min_scalar_type(self.kernel_size[0] * self.kernel_size[1])
 
     def _first_inside(self, input_shape: Shape, oH: int, oW: int) -> np.ndarray:
         """(oH, oW): the number of each window's first element inside the image.
@@ -147,7 +158,7 @@ class MaxPool2d(Layer):
             inside.append(start + element * d < size)
         (kH, kW), (rows, columns) = self.kernel_size, first
         number = np.where(inside[0][:, None] & inside[1], rows[:, None] * kW + columns, kH * kW)
-        return number.astype(self._index_dtype())
+        return number.astype(np.min_scalar_type(kH * kW))
 
     def __repr__(self) -> str:
         return (

@@ -67,7 +67,7 @@ def backward(
     for grad_x, gradients in device_of(grad_y).map(lambda s: layer.gradients(grad_y[s[0]], s[1]), saved):
         parts.append(grad_x)
         if not totals:
-            totals = gradients
+            totals = [(parameter, gradient.copy()) for parameter, gradient in gradients]
         else:
             for (_, total), (_, gradient) in zip(totals, gradients, strict=True):
                 total += gradient

@@ -1,0 +1,313 @@
+"""The face that all layers share: calling, gradients, modes, foreign memory, layers of one's own."""
+
+import threading
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from npalexnet import Conv2d, Dropout, Flatten, Layer, Linear, LocalResponseNorm, MaxPool2d, Parameter, ReLU, Sequential
+from tests.support import (
+    assert_close,
+    assert_gradients_are_slopes,
+    assert_matches_torch,
+    distinct,
+    forward_backward,
+    get,
+    normal,
+    put,
+)
+
+LAYERS = {
+    "Conv2d": lambda **new: Conv2d(3, 4, 3, stride=2, padding=1, seed=0, **new),
+    "Conv2d without padding": lambda **new: Conv2d(3, 4, 3, seed=0, **new),
+    "Conv2d in groups": lambda **new: Conv2d(3, 6, 2, groups=3, seed=0, **new),
+    "Conv2d of single pixels": lambda **new: Conv2d(3, 4, 1, seed=0, **new),
+    "MaxPool2d": lambda **new: MaxPool2d(3, 2),
+    "MaxPool2d with padding": lambda **new: MaxPool2d(2, 2, padding=1),
+    "Linear": lambda **new: Linear(5, 4, seed=0, **new),
+    "ReLU": lambda **new: ReLU(),
+    "Flatten": lambda **new: Flatten(),
+    "Dropout": lambda **new: Dropout(0.5, seed=0),
+    "LocalResponseNorm": lambda **new: LocalResponseNorm(3, 0.5),
+    "Sequential": lambda **new: Sequential(
+        Conv2d(3, 4, 2, seed=0, **new), ReLU(), MaxPool2d(2), Dropout(seed=0), Flatten(), Linear(16, 3, seed=0, **new)
+    ),
+}
+each_layer = pytest.mark.parametrize("make", LAYERS.values(), ids=LAYERS)
+SHAPE = (9, 3, 5, 5)
+
+ARRANGEMENTS = {  # the same numbers in memory of all kinds
+    "C order": lambda x: x.copy(),
+    "Fortran order": np.asfortranarray,
+    "channels last": lambda x: np.ascontiguousarray(x.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2),
+    "transposed": lambda x: np.ascontiguousarray(x.transpose(3, 1, 0, 2)).transpose(2, 1, 3, 0),
+    "backwards": lambda x: np.ascontiguousarray(x[::-1, ::-1, ::-1, ::-1])[::-1, ::-1, ::-1, ::-1],
+    "every second number": lambda x: np.repeat(np.repeat(x, 2, axis=0), 3, axis=3)[::2, :, :, ::3],
+    "read only": lambda x: np.frombuffer(x.tobytes(), x.dtype).reshape(x.shape),
+}
+
+
+def output_like(layer, x):
+    return normal(layer.output_shape(x.shape), x.dtype, seed=5)
+
+
+def run(make, x, grad_y, training=True, **new):
+    y, grad_x, gradients = forward_backward(make(dtype=x.dtype, **new).train(training), x, grad_y)
+    return [y, grad_x, *gradients.values()]
+
+
+@each_layer
+@pytest.mark.parametrize("arrangement", ARRANGEMENTS.values(), ids=ARRANGEMENTS)
+def test_any_memory_layout_gives_the_same_and_is_not_written_to(make, arrangement):
+    x = distinct(SHAPE)
+    grad_y = output_like(make(dtype="float64"), x)
+    for training in (True, False):
+        expected = run(make, x.copy(), grad_y.copy(), training)
+        given = arrangement(x)
+        given_grad_y = grad_y[::-1].copy()[::-1]
+        before = given.tobytes(), given_grad_y.tobytes()
+        for actual, its_expected in zip(run(make, given, given_grad_y, training), expected, strict=True):
+            assert_close(actual, its_expected)
+        assert (given.tobytes(), given_grad_y.tobytes()) == before
+
+
+@each_layer
+def test_broadcast_arrays_are_taken(make):
+    x = np.broadcast_to(distinct((1, 3, 5, 1)), SHAPE)
+    grad_y = output_like(make(dtype="float64"), x)
+    grad_y = np.broadcast_to(grad_y[:1], grad_y.shape)
+    expected = run(make, x.copy(), grad_y.copy())
+    for actual, its_expected in zip(run(make, x, grad_y), expected, strict=True):
+        assert_close(actual, its_expected)
+
+
+@each_layer
+def test_a_second_pass_does_not_change_what_the_first_returned(make):
+    layer = make(dtype="float64")
+    x, other = distinct(SHAPE), distinct(SHAPE, seed=1)
+    grad_y = output_like(layer, x)
+    y = layer(x)
+    grad_x = layer.backward(grad_y)
+    before = y.copy(), grad_x.copy(), grad_y.copy()
+    layer(other)
+    layer.backward(grad_y * 2)
+    for array, its_before in zip((y, grad_x, grad_y), before, strict=True):
+        np.testing.assert_array_equal(array, its_before)
+
+
+@each_layer
+def test_the_dtype_never_changes(make, dtype, device):
+    layer = make(dtype=dtype, device=device)
+    x = distinct(SHAPE, dtype)
+    for training in (True, False):
+        y, grad_x, gradients = forward_backward(layer.train(training), x, output_like(layer, x), device)
+        assert {array.dtype for array in (y, grad_x, *gradients.values())} == {np.dtype(dtype)}
+    assert layer.dtype in (None, np.dtype(dtype))
+
+
+@each_layer
+def test_eval_mode_gives_the_same_output_and_gradients(make, device):
+    if "Dropout" in repr(make()):
+        pytest.skip("drops in training alone")
+    layer, x = make(dtype="float64", device=device), distinct(SHAPE)
+    grad_y = output_like(layer, x)
+    y, grad_x, gradients = forward_backward(layer.train(), x, grad_y, device)
+    other_y, other_grad_x, other_gradients = forward_backward(layer.eval(), x, grad_y, device)
+    np.testing.assert_array_equal(y, other_y)
+    np.testing.assert_array_equal(grad_x, other_grad_x)
+    for name in gradients:
+        np.testing.assert_array_equal(gradients[name], other_gradients[name])
+
+
+@each_layer
+@pytest.mark.parametrize("training", [True, False])
+def test_backward_needs_a_forward_call_and_uses_it_up(make, training):
+    layer = make(dtype="float64").train(training)
+    x = distinct(SHAPE)
+    grad_y = output_like(layer, x)
+    with pytest.raises(RuntimeError, match=rf"^{type(layer).__name__}\.backward\(\) needs a forward call before it"):
+        layer.backward(grad_y)
+    layer(x)
+    layer.backward(grad_y)
+    with pytest.raises(RuntimeError, match="needs a forward call before it, one for each backward"):
+        layer.backward(grad_y)
+
+
+@each_layer
+def test_a_refused_output_gradient_changes_nothing(make):
+    layer, x = make(dtype="float64"), distinct(SHAPE)
+    grad_y = output_like(layer, x)
+    layer(x)
+    bad = [
+        (grad_y[:-1], ValueError, r"output gradient must have the output's shape \(9, .*got \(8, "),
+        (grad_y.astype("float32"), TypeError, "output gradient is of dtype float32, expected float64"),
+        (grad_y.tolist(), TypeError, "output gradient: expected a NumPy or CuPy array, got list"),
+        (put(grad_y, "standin"), ValueError, "output gradient is on 'standin', expected it on 'cpu'"),
+    ]
+    for gradient, error, message in bad:
+        with pytest.raises(error, match=message):
+            layer.backward(gradient)
+    assert all(parameter.grad is None for parameter in layer.parameters())
+    np.testing.assert_array_equal(layer.backward(grad_y), run(make, x, grad_y)[1])
+
+
+def test_a_refused_input_leaves_the_last_call_as_it_was():
+    layer, x = Linear(3, 2, dtype="float64"), normal((2, 3))
+    layer(x)
+    with pytest.raises(ValueError, match="expects an input of shape"):
+        layer(normal((2, 4)))
+    assert layer.backward(normal((2, 2))).shape == (2, 3)
+
+
+def test_gradients_accumulate_until_zero_grad(dtype, device):
+    layer, x, grad_y = Conv2d(3, 4, 3, dtype=dtype, device=device), normal(SHAPE, dtype), normal((9, 4, 3, 3), dtype)
+    once = {name: gradient.copy() for name, gradient in forward_backward(layer, x, grad_y, device)[2].items()}
+    layer(put(x, device))
+    layer.backward(put(-3 * grad_y, device))
+    for name, parameter in layer.named_parameters():
+        assert_close(parameter.grad, -2 * once[name])
+    layer.zero_grad()
+    assert layer.weight.grad is None
+    assert layer.bias.grad is None
+
+
+def test_train_and_eval_reach_every_layer_inside():
+    inner = Dropout(0.5)
+    model = Sequential(ReLU(), Sequential(inner))
+    assert model.training
+    assert model.eval() is model
+    assert not any(layer.training for layer in (model, model[0], model[1], inner))
+    assert model.train() is model
+    assert all(layer.training for layer in (model, model[0], model[1], inner))
+    assert not model.train(False)[1].training
+
+
+@pytest.mark.parametrize("inner_only", [True, False])
+def test_dropout_may_drop_in_a_model_in_eval_mode_and_the_other_way_round(inner_only, device):
+    model = Sequential(Flatten(), Dropout(0.5, seed=0), ReLU())
+    if inner_only:
+        model.eval()[1].train()
+    else:
+        model.train()[1].eval()
+    x, grad_y = np.abs(normal((33, 8))) + 1, normal((33, 8), seed=1)
+    y, grad_x, _ = forward_backward(model, x, grad_y, device)
+    assert (y == 0).any() == inner_only
+    assert_close(y, np.where(y != 0, x * (2 if inner_only else 1), 0))
+    assert_close(grad_x, np.where(y != 0, grad_y * (2 if inner_only else 1), 0))  # backward has the mask of forward
+
+
+class Scale(Layer):
+    """A layer as a user would write it: nothing but the two methods."""
+
+    def __init__(self, features, dtype="float64"):
+        self.factor = Parameter(np.linspace(0.5, 2, features).astype(dtype))
+
+    def compute(self, x, noise=None):
+        return x * self.factor.data, x
+
+    def gradients(self, grad_y, saved):
+        return grad_y * self.factor.data, [(self.factor, (grad_y * saved).sum(axis=0))]
+
+
+class TorchScale(nn.Module):
+    def __init__(self, features):
+        super().__init__()
+        self.factor = nn.Parameter(torch.ones(features))
+
+    def forward(self, x):
+        return x * self.factor
+
+
+@pytest.mark.parametrize("per_image", [True, False])
+@pytest.mark.parametrize("N", [1, 9, 33])
+def test_a_layer_of_ones_own_needs_two_methods(per_image, N, device):
+    layer = Scale(4).to(device)
+    layer.per_image = per_image
+    assert_matches_torch(layer, TorchScale(4), normal((N, 4)), device)
+
+
+def test_a_layer_of_ones_own_has_the_whole_face():
+    layer = Scale(4)
+    assert_gradients_are_slopes(layer, normal((3, 4)))
+    assert list(layer.state_dict()) == ["factor"]
+    assert repr(layer) == "Scale()"
+    assert layer.device == "cpu"
+    assert layer.dtype == np.float64
+    with pytest.raises(TypeError, match="Scale's input is of dtype float32, expected float64"):
+        layer(normal((3, 4), "float32"))
+
+
+class Shift(Layer):
+    """Adds a whole batch of parameters, and hands back the very gradient that it was given."""
+
+    def __init__(self, shape):
+        self.offset = Parameter(np.zeros(shape))
+
+    def compute(self, x, noise=None):
+        return x + self.offset.data, None
+
+    def gradients(self, grad_y, saved):
+        return grad_y, [(self.offset, grad_y)]
+
+
+def test_accumulating_does_not_write_to_an_array_that_the_caller_holds():
+    layer, x, grad_y = Shift((2, 3)), normal((2, 3)), normal((2, 3), seed=1)
+    before = grad_y.copy()
+    for _ in range(2):
+        layer(x)
+        grad_x = layer.backward(grad_y)
+    np.testing.assert_array_equal(grad_y, before)
+    np.testing.assert_array_equal(grad_x, before)
+    np.testing.assert_array_equal(layer.offset.grad, 2 * before)
+
+
+def test_a_layer_without_its_two_methods_says_which_is_missing():
+    class Empty(Layer):
+        pass
+
+    class Half(Layer):
+        def compute(self, x, noise=None):
+            return x, None
+
+    with pytest.raises(NotImplementedError, match=r"Empty has no compute\(\)"):
+        Empty()(normal(3))
+    half = Half()
+    half(normal(3))
+    with pytest.raises(NotImplementedError, match=r"Half has no gradients\(\)"):
+        half.backward(normal(3))
+
+
+def test_two_threads_may_run_the_core_of_one_layer_at_once():
+    layer = LAYERS["Sequential"](dtype="float64").eval()
+    inputs = [distinct((4, 3, 5, 5), seed=i) for i in range(8)]
+    expected = [layer.compute(x)[0] for x in inputs]
+    results = [[] for _ in inputs]
+
+    def work(i):
+        for _ in range(20):
+            y, saved = layer.compute(inputs[i])
+            results[i].append((y, layer.gradients(np.ones_like(y), saved)[0]))
+
+    threads = [threading.Thread(target=work, args=(i,)) for i in range(len(inputs))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for i, x in enumerate(inputs):
+        y, saved = layer.compute(x)
+        grad_x, _ = layer.gradients(np.ones_like(y), saved)
+        assert len(results[i]) == 20
+        for its_y, its_grad_x in results[i]:
+            np.testing.assert_array_equal(its_y, expected[i])
+            np.testing.assert_array_equal(its_grad_x, grad_x)
+
+
+def test_arrays_of_the_device_come_back_from_the_device(device):
+    layer = LAYERS["Sequential"](dtype="float64", device=device)
+    x = put(distinct(SHAPE), device)
+    y = layer(x)
+    grad_x = layer.backward(put(normal(y.shape), device))
+    assert type(y) is type(grad_x) is type(x)
+    assert get(y).shape == (9, 3)

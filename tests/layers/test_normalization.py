@@ -1,0 +1,109 @@
+"""LocalResponseNorm against torch, the plain loops and slopes."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+
+from npalexnet import LocalResponseNorm, naive
+from tests.support import (
+    PROPERTY,
+    assert_close,
+    assert_gradients_are_slopes,
+    assert_matches_torch,
+    forward_backward,
+    normal,
+)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 4, 5, 6, 11])
+def test_windows_of_channels_that_stick_out_are_cut_as_in_torch(size, dtype, device):
+    arguments = {"size": size, "alpha": 0.5, "beta": 0.75, "k": 2.0}
+    layer, twin = LocalResponseNorm(**arguments), nn.LocalResponseNorm(**arguments)
+    assert_matches_torch(layer, twin, normal((3, 6, 4, 5), dtype), device)
+
+
+def test_the_default_arguments_are_torchs(device):
+    assert_matches_torch(LocalResponseNorm(5), nn.LocalResponseNorm(5), normal((2, 8, 3, 3)) * 30, device)
+
+
+def test_the_papers_constants_are_torchs_with_alpha_times_size(device):
+    layer = LocalResponseNorm(5, alpha=5e-4, beta=0.75, k=2)
+    x = normal((2, 8, 3, 3)) * 30
+    squares = np.pad(x**2, ((0, 0), (2, 2), (0, 0), (0, 0)))
+    d = 2 + 1e-4 * sum(squares[:, i : i + 8] for i in range(5))  # section 3.3, where alpha is not divided by size
+    y, _, _ = forward_backward(layer, x, x, device)
+    assert_close(y, x / d**0.75)
+
+
+@pytest.mark.parametrize("shape", [(2, 4, 5), (2, 4, 3, 2), (2, 4, 2, 2, 3), (0, 4, 2, 2), (1, 1, 2, 2)], ids=str)
+def test_any_number_of_axes_is_torchs(shape, dtype, device):
+    layer, twin = LocalResponseNorm(3, 0.9, 0.4, 0.7), nn.LocalResponseNorm(3, 0.9, 0.4, 0.7)
+    assert_matches_torch(layer, twin, normal(shape, dtype), device)
+
+
+@pytest.mark.parametrize("size", [1, 4, 5])
+def test_output_and_gradient_are_those_of_the_formula(size, device):
+    x, grad_y = normal((2, 6, 2, 3)), normal((2, 6, 2, 3), seed=1)
+    y, grad_x, _ = forward_backward(LocalResponseNorm(size, 0.5, 0.75, 2), x, grad_y, device)
+    assert_close(y, naive.local_response_norm(x, size, 0.5, 0.75, 2))
+    assert_close(grad_x, naive.local_response_norm_gradient(grad_y, x, size, 0.5, 0.75, 2))
+
+
+@pytest.mark.parametrize("size", [2, 5])
+def test_gradient_is_the_slope(size):
+    assert_gradients_are_slopes(LocalResponseNorm(size, 0.5, 0.75, 2), normal((2, 6, 2, 3)))
+
+
+@PROPERTY
+@given(
+    size=st.integers(1, 9),
+    channels=st.integers(1, 7),
+    N=st.integers(0, 3),
+    alpha=st.floats(0, 2),
+    beta=st.floats(0, 2),
+    k=st.floats(0.5, 3),
+)
+def test_any_size_is_torchs(device, size, channels, N, alpha, beta, k):
+    layer, twin = LocalResponseNorm(size, alpha, beta, k), nn.LocalResponseNorm(size, alpha, beta, k)
+    assert_matches_torch(layer, twin, normal((N, channels, 2, 3)), device)
+
+
+@pytest.mark.parametrize("N", [1, 2, 7, 8, 9, 33])
+def test_no_image_is_lost_however_the_batch_is_cut(N, device):
+    layer, twin = LocalResponseNorm(3, 0.9), nn.LocalResponseNorm(3, 0.9)
+    assert_matches_torch(layer, twin, normal((N, 4, 2, 3)), device)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"size": 0}, ValueError, "size must be at least 1, got 0"),
+        ({"size": 2.0}, TypeError, r"size must be an int, got 2\.0"),
+        ({"size": 5, "alpha": "1"}, TypeError, "alpha must be a number, got '1'"),
+        ({"size": 5, "beta": None}, TypeError, "beta must be a number, got None"),
+        ({"size": 5, "k": True}, TypeError, "k must be a number, got True"),
+    ],
+    ids=str,
+)
+def test_bad_arguments_are_refused_by_name(arguments, error, message):
+    with pytest.raises(error, match=f"^{message}$"):
+        LocalResponseNorm(**arguments)
+
+
+@pytest.mark.parametrize(
+    ("x", "error", "message"),
+    [
+        (normal((2, 3)), ValueError, r"LocalResponseNorm expects an input of shape \(N, C, \.\.\.\), got \(2, 3\)"),
+        (np.ones((2, 3, 4), int), TypeError, "LocalResponseNorm's input is of dtype int64"),
+    ],
+    ids=["vectors", "int"],
+)
+def test_bad_inputs_are_refused_with_what_is_expected(x, error, message):
+    with pytest.raises(error, match=message):
+        LocalResponseNorm(3)(x)
+
+
+def test_repr_says_what_it_was_made_of():
+    assert repr(LocalResponseNorm(5, k=2)) == "LocalResponseNorm(5, alpha=0.0001, beta=0.75, k=2.0)"

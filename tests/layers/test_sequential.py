@@ -1,0 +1,175 @@
+"""Sequential against torch, with layers that mix images among those that don't."""
+
+import numpy as np
+import pytest
+from torch import nn
+
+from npalexnet import Conv2d, Dropout, Flatten, Layer, Linear, LocalResponseNorm, MaxPool2d, ReLU, Sequential
+from npalexnet.backend import get_num_threads, set_num_threads
+from tests.support import (
+    assert_close,
+    assert_gradients_are_slopes,
+    assert_matches_torch,
+    copy_state,
+    forward_backward,
+    normal,
+    torch_forward_backward,
+)
+
+
+def small_network(dtype="float64", device="cpu"):
+    new = {"dtype": dtype, "device": device, "seed": np.random.default_rng(0)}
+    return Sequential(
+        Conv2d(3, 6, 3, stride=2, padding=1, **new),
+        ReLU(),
+        LocalResponseNorm(3, 0.3),
+        MaxPool2d(3, 2),
+        Sequential(Conv2d(6, 4, 2, groups=2, **new), ReLU()),
+        Flatten(),
+        Linear(4 * 2 * 3, 7, **new),
+        ReLU(),
+        Linear(7, 5, **new),
+    )
+
+
+def torch_network():
+    return nn.Sequential(
+        nn.Conv2d(3, 6, 3, stride=2, padding=1),
+        nn.ReLU(),
+        nn.LocalResponseNorm(3, 0.3),
+        nn.MaxPool2d(3, 2),
+        nn.Sequential(nn.Conv2d(6, 4, 2, groups=2), nn.ReLU()),
+        nn.Flatten(),
+        nn.Linear(4 * 2 * 3, 7),
+        nn.ReLU(),
+        nn.Linear(7, 5),
+    )
+
+
+class Center(Layer):
+    """Subtracts the mean of the batch: no image can be computed without the others."""
+
+    def compute(self, x, noise=None):
+        return x - x.mean(axis=0), None
+
+    def gradients(self, grad_y, saved):
+        return grad_y - grad_y.mean(axis=0), []
+
+
+class WithShape(Center):
+    def output_shape(self, input_shape):
+        return input_shape
+
+
+class TorchCenter(nn.Module):
+    def forward(self, x):
+        return x - x.mean(0)
+
+
+@pytest.mark.parametrize("N", [0, 1, 2, 7, 8, 9, 33])
+def test_a_small_network_is_torchs(N, dtype, device):
+    assert_matches_torch(small_network(dtype, device), torch_network(), normal((N, 3, 13, 20), dtype), device)
+
+
+def test_gradients_are_slopes():
+    assert_gradients_are_slopes(small_network(), normal((2, 3, 13, 20)))
+
+
+@pytest.mark.parametrize("N", [1, 2, 9, 33])
+def test_a_layer_that_mixes_images_sees_the_whole_batch(N, device):
+    new = {"dtype": "float64", "device": device, "seed": 0}
+    layers = [Conv2d(2, 3, 2, **new), ReLU(), WithShape(), MaxPool2d(2), Flatten(), WithShape(), Linear(12, 2, **new)]
+    twins = [nn.Conv2d(2, 3, 2), nn.ReLU(), TorchCenter(), nn.MaxPool2d(2), nn.Flatten(), TorchCenter()]
+    x = normal((N, 2, 5, 5))
+    assert_matches_torch(Sequential(*layers), nn.Sequential(*twins, nn.Linear(12, 2)), x, device)
+
+
+def test_a_layer_that_does_not_tell_its_output_shape_works_inside_too():
+    layer, twin = Sequential(ReLU(), Center(), ReLU()), nn.Sequential(nn.ReLU(), TorchCenter(), nn.ReLU())
+    assert_matches_torch(layer, twin, normal((9, 5)))
+
+
+@pytest.mark.parametrize("N", [2, 9])
+def test_a_layer_that_is_used_twice_gets_both_gradients(N, dtype, device):
+    convolution = Conv2d(1, 1, 3, padding=1, dtype=dtype, device=device)
+    linear = Linear(5, 5, dtype=dtype, device=device)
+    layer = Sequential(convolution, ReLU(), convolution, Flatten(), linear, ReLU(), linear)
+    torch_convolution, torch_linear = nn.Conv2d(1, 1, 3, padding=1), nn.Linear(5, 5)
+    twin = nn.Sequential(torch_convolution, nn.ReLU(), torch_convolution, nn.Flatten(), torch_linear, nn.ReLU())
+    copy_state(layer, twin.append(torch_linear))
+    x, grad_y = normal((N, 1, 1, 5), dtype), normal((N, 5), dtype, seed=1)
+    y, grad_x, gradients = forward_backward(layer, x, grad_y, device)
+    expected_y, expected_grad_x, expected = torch_forward_backward(twin, x, grad_y)
+    assert_close(y, expected_y)
+    assert_close(grad_x, expected_grad_x)
+    assert len(list(layer.parameters())) == len(expected) == 4
+    for name in expected:
+        assert_close(gradients[name], expected[name])
+
+
+def test_one_thread_and_many_give_the_same_bits():
+    x, grad_y = normal((33, 3, 13, 20), "float32"), normal((33, 5), "float32", seed=1)
+    threads, results = get_num_threads(), []
+    try:
+        for number in (1, 2, 5):
+            set_num_threads(number)
+            y, grad_x, gradients = forward_backward(small_network("float32"), x, grad_y)
+            results.append([y, grad_x, *gradients.values()])
+    finally:
+        set_num_threads(threads)
+    for other in results[1:]:
+        for one, two in zip(results[0], other, strict=True):
+            np.testing.assert_array_equal(one, two)
+
+
+def test_parameters_are_named_as_in_torch():
+    expected = {name: tuple(value.shape) for name, value in torch_network().state_dict().items()}
+    assert {name: value.shape for name, value in small_network().state_dict().items()} == expected
+
+
+def test_it_is_a_sequence_of_its_layers():
+    layers = ReLU(), Flatten(), Dropout()
+    sequential = Sequential(*layers)
+    assert len(sequential) == 3
+    assert tuple(sequential) == layers
+    assert sequential[0] is layers[0]
+    assert sequential[-1] is layers[2]
+
+
+def test_no_layers_are_the_identity(device):
+    x, grad_y = normal((9, 3)), normal((9, 3), seed=1)
+    y, grad_x, gradients = forward_backward(Sequential(), x, grad_y, device)
+    np.testing.assert_array_equal(y, x)
+    np.testing.assert_array_equal(grad_x, grad_y)
+    assert gradients == {}
+
+
+def test_an_input_that_a_later_layer_can_not_take_is_refused_before_anything_is_computed():
+    class Computed(WithShape):
+        def compute(self, x, noise=None):
+            raise AssertionError("computed")
+
+    network = Sequential(Computed(), Flatten(), Linear(7, 2, dtype="float64"))
+    with pytest.raises(ValueError, match=r"Linear expects an input of shape \(\.\.\., 7\), got \(2, 6\)"):
+        network(normal((2, 6)))
+    with pytest.raises(ValueError, match=r"Conv2d expects 3 input channels, got an input of shape \(1, 2, 9, 9\)"):
+        small_network()(normal((1, 2, 9, 9)))
+
+
+@pytest.mark.parametrize(
+    "what", [nn.ReLU(), ReLU, None, "relu", [ReLU()]], ids=["torch", "class", "None", "str", "list"]
+)
+def test_what_is_no_layer_is_refused_with_its_place(what):
+    with pytest.raises(TypeError, match=r"^Sequential expects layers, got .* as number 1$"):
+        Sequential(ReLU(), what)
+
+
+def test_multiply_adds_are_summed_over_the_layers():
+    network = Sequential(Conv2d(1, 2, 2), ReLU(), Sequential(Flatten(), Linear(18, 3)))
+    assert network.multiply_adds((5, 1, 4, 4)) == 5 * (2 * 9 * 4 + 18 * 3)
+
+
+def test_repr_shows_what_is_inside():
+    network = Sequential(ReLU(), Sequential(Dropout(0.1)))
+    assert repr(network) == "Sequential(\n  (0): ReLU()\n  (1): Sequential(\n    (0): Dropout(p=0.1)\n  )\n)"
+    assert repr(Sequential()) == "Sequential()"
