@@ -2,6 +2,7 @@
 
 from npalexnet.alexnet import AlexNet
 from npalexnet.backend import get_num_threads, set_num_threads
+from npalexnet.gradcheck import GradcheckError, gradcheck
 from npalexnet.layers.activation import Flatten, ReLU
 from npalexnet.layers.conv import Conv2d
 from npalexnet.layers.dropout import Dropout
@@ -21,6 +22,7 @@ __all__ = [
     "CrossEntropyLoss",
     "Dropout",
     "Flatten",
+    "GradcheckError",
     "Layer",
     "Linear",
     "LocalResponseNorm",
@@ -29,5 +31,6 @@ __all__ = [
     "ReLU",
     "Sequential",
     "get_num_threads",
+    "gradcheck",
     "set_num_threads",
 ]

@@ -85,9 +85,19 @@ def _summary(options: argparse.Namespace) -> int:
 
 
 def _gradcheck(options: argparse.Namespace) -> int:
-    from npalexnet.gradcheck import check_all_layers
+    from npalexnet.layer_checks import check_all_layers
 
-    raise NotImplementedError(check_all_layers, options)
+    verdicts = []
+    print(f"Gradients by backward against central differences, float64, on {options.device}\n")
+    print(f"{'layer':<56}{'derivatives':>12}{'worst error':>13}  verdict")
+    for name, report in check_all_layers(options.device, seed=options.seed):
+        compared = sum(row.elements + row.directions for row in report.rows)
+        verdicts.append("WRONG" if not report.ok else "not differentiable" if report.not_differentiable else "ok")
+        print(f"{name:<56}{compared:>12}{report.worst.error:>13.1e}  {verdicts[-1]}", flush=True)
+        if not report.ok:
+            print(report)
+    print(f"\n{verdicts.count('ok')} of {len(verdicts)} ok; an error is relative to the derivative, 1e-6 is let pass")
+    return 1 if "WRONG" in verdicts else 0
 
 
 def _info(options: argparse.Namespace) -> int:

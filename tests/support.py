@@ -43,7 +43,7 @@ def normal(shape, dtype="float64", seed=0):
 def distinct(shape, dtype="float64", seed=0):
     """Numbers between -1 and 1 of which no two are equal, well apart, and none is 0: no ties, no kinks nearby."""
     count = int(np.prod(shape))
-    values = (np.random.default_rng(seed).permutation(count) + 0.5) / count * 2 - 1
+    values = (np.random.default_rng(seed).permutation(count) + 0.25) / count * 2 - 1
     return values.reshape(shape).astype(dtype)
 
 

@@ -1,0 +1,74 @@
+"""Every layer of the package, checked against finite differences in several configurations."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from npalexnet import backend
+from npalexnet.gradcheck import GradcheckReport, gradcheck
+from npalexnet.layers.activation import Flatten, ReLU
+from npalexnet.layers.conv import Conv2d
+from npalexnet.layers.dropout import Dropout
+from npalexnet.layers.layer import Layer, Shape
+from npalexnet.layers.linear import Linear
+from npalexnet.layers.normalization import LocalResponseNorm
+from npalexnet.layers.pooling import MaxPool2d
+from npalexnet.layers.sequential import Sequential
+from npalexnet.losses import CrossEntropyLoss
+
+
+def check_all_layers(device: str = "cpu", *, seed: int = 0, **settings: Any) -> Iterator[tuple[str, GradcheckReport]]:
+    """Check every layer of this package, and the loss, in several configurations of a small size.
+
+    Parameters
+    ----------
+    device : str
+        Where to compute.
+    seed : int
+        Where parameters, inputs and directions come from.
+    **settings
+        Further keyword arguments for `gradcheck`.
+
+    Yields
+    ------
+    tuple of str and GradcheckReport
+        What was checked, and what was found, one by one; a wrong gradient does not raise.
+    """
+    rng = np.random.default_rng(seed)
+    home = backend.get_device(device)
+    new: dict[str, Any] = {"dtype": "float64", "device": device, "seed": rng}
+    images, vectors = (2, 4, 7, 6), (3, 5)
+    network = Sequential(
+        *(Conv2d(2, 4, 3, padding=1, **new), ReLU(), LocalResponseNorm(3, alpha=0.5), MaxPool2d(3, 2), Flatten()),
+        *(Linear(4 * 3 * 3, 6, **new), ReLU(), Dropout(0.5, seed=rng), Linear(6, 3, **new)),
+    )
+    layers: list[tuple[str, Layer, Shape]] = [
+        ("Conv2d, overlapping windows", Conv2d(4, 3, 3, stride=2, padding=1, **new), images),
+        ("Conv2d, dilation", Conv2d(4, 2, (3, 2), stride=(1, 2), dilation=(2, 3), **new), images),
+        ("Conv2d, groups", Conv2d(4, 6, 3, groups=2, bias=False, **new), images),
+        ("Conv2d, same size", Conv2d(4, 2, (2, 3), padding="same", **new), images),
+        ("MaxPool2d, overlapping windows", MaxPool2d(3, 2), images),
+        ("MaxPool2d, padding and ceil_mode", MaxPool2d(3, 2, padding=1, ceil_mode=True), images),
+        ("MaxPool2d, dilation", MaxPool2d(2, 1, dilation=(2, 3)), images),
+        ("Linear", Linear(5, 4, **new), vectors),
+        ("Linear, no bias, three axes", Linear(5, 4, bias=False, **new), (2, *vectors)),
+        ("ReLU", ReLU(), images),
+        ("LocalResponseNorm", LocalResponseNorm(5), images),
+        ("LocalResponseNorm, even size", LocalResponseNorm(2, alpha=0.5, beta=1.5, k=2.0), images),
+        ("Dropout, training", Dropout(0.3, seed=rng), vectors),
+        ("Dropout, eval", Dropout(0.3, seed=rng).eval(), vectors),
+        ("Flatten", Flatten(), images),
+        ("Sequential, a small network", network, (3, 2, 7, 7)),
+    ]
+    settings = {"seed": seed, **settings, "raise_exception": False}
+    for name, layer, shape in layers:
+        x = home.from_host(rng.standard_normal(shape))
+        yield name, gradcheck(layer, x, **settings)
+
+    logits, labels = home.from_host(rng.standard_normal((4, 5))), home.from_host(rng.integers(5, size=4))
+    for reduction, smoothing in (("mean", 0.0), ("sum", 0.1), ("none", 0.1)):
+        loss = CrossEntropyLoss(reduction, label_smoothing=smoothing)
+        yield repr(loss), gradcheck(loss, logits, labels, **settings)
