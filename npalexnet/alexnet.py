@@ -104,9 +104,18 @@ class AlexNet(Layer):
 
     def gradients(self, grad_y: Array, saved: Any) -> tuple[Array, list[tuple[Parameter, Array]]]:
         """Backward through both parts."""
+        return self._gradients(grad_y, saved, input_gradient=True)
+
+    def parameter_gradients(self, grad_y: Array, saved: Any) -> list[tuple[Parameter, Array]]:
+        """Backward through both parts, but not to the images."""
+        return self._gradients(grad_y, saved, input_gradient=False)[1]
+
+    def _gradients(
+        self, grad_y: Array, saved: Any, input_gradient: bool
+    ) -> tuple[Array, list[tuple[Parameter, Array]]]:
         layers_saved, classifier_saved = saved
         grad_features, classifier_gradients = sharding.backward(self.classifier, grad_y, classifier_saved)
-        grad_images, layers_gradients = sharding.backward(self.layers, grad_features, layers_saved)
+        grad_images, layers_gradients = sharding.backward(self.layers, grad_features, layers_saved, input_gradient)
         return grad_images, layers_gradients + classifier_gradients
 
     def infer(self, x: Array, noise: Any = None) -> Array:

@@ -175,7 +175,7 @@ def _parser() -> argparse.ArgumentParser:
         "--out", type=Path, default=argparse.SUPPRESS, metavar="RUN",
         help="folder of the run, new or empty (default: the first free one of runs/1, runs/2, ...)",
     )  # fmt: skip
-    train.add_argument("--epochs", type=positive, default=2, metavar="N", help="passes over the training images")
+    train.add_argument("--epochs", type=positive, default=1, metavar="N", help="passes over the training images")
     train.add_argument("--batch-size", type=positive, default=16, metavar="N", help="images in a step")
     train.add_argument(
         "--lr", type=_number(float, 0, above=True), default=0.001, metavar="X",

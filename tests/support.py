@@ -7,9 +7,10 @@ from torch import nn
 
 from npalexnet import backend
 
+torch.set_num_threads(1)  # more of them wait for work in busy loops, on the cores that the layers' threads need
 TOLERANCE = {"float32": 2e-5, "float64": 1e-10}
 PROPERTY = settings(
-    max_examples=80, derandomize=True, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=60, derandomize=True, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 
 

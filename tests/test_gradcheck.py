@@ -197,7 +197,7 @@ def test_the_error_names_the_array_and_the_element_and_shows_the_table():
     assert at.analytic == pytest.approx(3 * at.numeric, rel=1e-6)
     assert f"{at.analytic:.9g}" in str(caught.value)
     assert f"{at.numeric:.9g}" in str(caught.value)
-    header, *rows = str(caught.value.report).splitlines()
+    header, _, *rows = str(caught.value.report).splitlines()
     assert header.split()[:2] == ["array", "shape"]
     assert [line.split()[0] for line in rows] == ["input", "weight", "bias"]
     assert [line.split()[-1] for line in rows] == ["ok", "WRONG", "ok"]

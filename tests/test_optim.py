@@ -16,7 +16,7 @@ SETTINGS = {
     "all": {"lr": 0.1, "momentum": 0.5, "weight_decay": 0.3, "nesterov": True},
     "nothing": {"lr": 0.0, "momentum": 0.9, "weight_decay": 0.3},
 }
-SHAPES = [(3, 4), (5,), (2, 3, 2, 2), (1, 1), (700, 130), (), (0, 3)]
+SHAPES = [(3, 4), (5,), (2, 3, 2, 2), (1, 1), (700, 100), (), (0, 3)]
 
 
 class Pair:

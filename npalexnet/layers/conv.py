@@ -108,28 +108,36 @@ class Conv2d(Layer):
         return channels_first(y.reshape(N, oH, oW, O)), x
 
     def gradients(self, grad_y: Array, x: Array) -> tuple[Array, list[tuple[Parameter, Array]]]:
-        """The product ``y = columns @ W.T`` gives ``grad_W = grad_y.T @ columns`` and ``grad_columns = grad_y @ W``."""
-        xp, scratch = array_module(x), device_of(x).scratch
-        N, O, oH, oW = grad_y.shape
-        grad_y = channels_last(grad_y).reshape(N * oH * oW, O)
+        """Differentiate the product ``y = columns @ W.T`` by both of its factors."""
+        return self._input_gradient(grad_y, x), self.parameter_gradients(grad_y, x)
+
+    def parameter_gradients(self, grad_y: Array, x: Array) -> list[tuple[Parameter, Array]]:
+        """``grad_W = grad_y.T @ columns``; ``grad_bias`` is the sum over images and windows."""
+        xp = array_module(x)
+        grad_y = channels_last(grad_y).reshape(-1, self.out_channels)  # (N*oH*oW, O)
         images = pad(channels_last(x), *self.padding, value=0)  # (N, Hp, Wp, C)
-        grad_images = xp.zeros(images.shape, x.dtype)  # (N, Hp, Wp, C)
-        matrix = self._weight_matrix()  # (O, kH*kW*C/G)
-        grad_matrix = xp.empty(matrix.shape, x.dtype)
+        grad_matrix = xp.empty_like(self._weight_matrix())  # (O, kH*kW*C/G)
         for ins, outs in self._groups():
             columns = im2col(images[..., ins], self.kernel_size, self.stride, self.dilation)  # (N*oH*oW, kH*kW*C/G)
             xp.matmul(grad_y[:, outs].T, columns, out=grad_matrix[outs])  # (O/G, kH*kW*C/G)
-            grad_columns = scratch("grad_columns", columns.shape, x.dtype)
+        grad_weight = channels_first(grad_matrix.reshape(self.out_channels, *self.kernel_size, -1))  # (O, C/G, kH, kW)
+        if self.bias is None:
+            return [(self.weight, grad_weight)]
+        return [(self.weight, grad_weight), (self.bias, grad_y.sum(axis=0))]
+
+    def _input_gradient(self, grad_y: Array, x: Array) -> Array:
+        """``grad_columns = grad_y @ W``, and back from columns to images."""
+        xp = array_module(x)
+        N, C, H, W = x.shape
+        grad_y = channels_last(grad_y).reshape(-1, self.out_channels)  # (N*oH*oW, O)
+        matrix = self._weight_matrix()  # (O, kH*kW*C/G)
+        (top, bottom), (left, right) = self.padding
+        grad_images = xp.zeros((N, H + top + bottom, W + left + right, C), x.dtype)  # (N, Hp, Wp, C)
+        grad_columns = device_of(x).scratch("columns", (len(grad_y), matrix.shape[1]), x.dtype)
+        for ins, outs in self._groups():
             xp.matmul(grad_y[:, outs], matrix[outs], out=grad_columns)  # (N*oH*oW, kH*kW*C/G)
             col2im(grad_columns, grad_images[..., ins], self.kernel_size, self.stride, self.dilation)
-
-        (top, _), (left, _) = self.padding
-        grad_x = channels_first(grad_images[:, top : top + x.shape[2], left : left + x.shape[3]])  # (N, C, H, W)
-        kH, kW = self.kernel_size
-        gradients = [(self.weight, channels_first(grad_matrix.reshape(O, kH, kW, -1)))]  # (O, C/G, kH, kW)
-        if self.bias is not None:
-            gradients.append((self.bias, grad_y.sum(axis=0)))
-        return grad_x, gradients
+        return channels_first(grad_images[:, top : top + H, left : left + W])  # (N, C, H, W)
 
     def output_shape(self, input_shape: Shape) -> Shape:
         """(N, C, H, W) -> (N, O, oH, oW)."""

@@ -101,6 +101,10 @@ class Layer:
         """Return the gradient of the input, and (parameter, gradient) pairs; changes nothing."""
         raise NotImplementedError(f"{type(self).__name__} has no gradients()")
 
+    def parameter_gradients(self, grad_y: Array, saved: Any) -> list[tuple[Parameter, Array]]:
+        """Return the (parameter, gradient) pairs of `gradients` alone; a layer may do this with less work."""
+        return self.gradients(grad_y, saved)[1]
+
     def infer(self, x: Array, noise: Any = None) -> Array:
         """Return the output of `compute` alone."""
         return self.compute(x, noise)[0]
@@ -149,18 +153,20 @@ class Layer:
         self._last_call = (x, y.shape, noise, saved)
         return y
 
-    def backward(self, grad_y: Array) -> Array:
+    def backward(self, grad_y: Array, *, input_gradient: bool = True) -> Array | None:
         """Add every parameter's gradient to its `.grad` and return the gradient of the last forward call's input.
 
         Parameters
         ----------
         grad_y : array
             The gradient of the loss with respect to the output: of the output's shape, dtype and device.
+        input_gradient : bool
+            False saves the work for the input's gradient. Training needs none: the images are not learnt.
 
         Returns
         -------
-        array
-            The gradient of the loss with respect to the input, of the input's shape.
+        array or None
+            The gradient of the loss with respect to the input, of the input's shape; None without `input_gradient`.
 
         Raises
         ------
@@ -182,7 +188,7 @@ class Layer:
         with device.active():
             if saved is None:
                 _, saved = sharding.forward(self, x, noise)
-            grad_x, parameter_gradients = sharding.backward(self, grad_y, saved)
+            grad_x, parameter_gradients = sharding.backward(self, grad_y, saved, input_gradient)
             for parameter, gradient in parameter_gradients:
                 parameter.accumulate(gradient)
         return grad_x

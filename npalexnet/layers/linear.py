@@ -59,13 +59,16 @@ class Linear(Layer):
 
     def gradients(self, grad_y: Array, x: Array) -> tuple[Array, list[tuple[Parameter, Array]]]:
         """``grad_x = grad_y @ weight``, ``grad_weight = grad_y.T @ x``, ``grad_bias`` = the sum over the batch."""
-        matmul = device_of(x).matmul
+        grad_x = device_of(x).matmul(grad_y.reshape(-1, self.out_features), self.weight.data)  # (N, in)
+        return grad_x.reshape(x.shape), self.parameter_gradients(grad_y, x)
+
+    def parameter_gradients(self, grad_y: Array, x: Array) -> list[tuple[Parameter, Array]]:
+        """Those of weight and bias, without that of the input."""
         grad_rows = grad_y.reshape(-1, self.out_features)  # (N, out)
-        grad_x = matmul(grad_rows, self.weight.data)  # (N, in)
-        gradients = [(self.weight, matmul(grad_rows.T, x.reshape(-1, self.in_features)))]  # (out, in)
-        if self.bias is not None:
-            gradients.append((self.bias, grad_rows.sum(axis=0)))
-        return grad_x.reshape(x.shape), gradients
+        grad_weight = device_of(x).matmul(grad_rows.T, x.reshape(-1, self.in_features))  # (out, in)
+        if self.bias is None:
+            return [(self.weight, grad_weight)]
+        return [(self.weight, grad_weight), (self.bias, grad_rows.sum(axis=0))]
 
     def output_shape(self, input_shape: Shape) -> Shape:
         """(..., in_features) -> (..., out_features)."""

@@ -45,9 +45,24 @@ class Sequential(Layer):
 
     def gradients(self, grad_y: Array, saved: list[Any]) -> tuple[Array, list[tuple[Parameter, Array]]]:
         """Backward through all layers, the last one first."""
-        gradients = []
-        for stage, kept in zip(reversed(self._stages), reversed(saved), strict=True):
-            grad_y, pairs = stage.gradients(grad_y, kept) if self.per_image else sharding.backward(stage, grad_y, kept)
+        return self._gradients(grad_y, saved, input_gradient=True)
+
+    def parameter_gradients(self, grad_y: Array, saved: list[Any]) -> list[tuple[Parameter, Array]]:
+        """Backward through all layers, but not to the input of the first one."""
+        return self._gradients(grad_y, saved, input_gradient=False)[1]
+
+    def _gradients(
+        self, grad_y: Array, saved: list[Any], input_gradient: bool
+    ) -> tuple[Array, list[tuple[Parameter, Array]]]:
+        gradients: list[tuple[Parameter, Array]] = []
+        for number in reversed(range(len(self._stages))):
+            stage, kept, needed = self._stages[number], saved[number], input_gradient or number > 0
+            if not self.per_image:
+                grad_y, pairs = sharding.backward(stage, grad_y, kept, needed)
+            elif needed:
+                grad_y, pairs = stage.gradients(grad_y, kept)
+            else:
+                pairs = stage.parameter_gradients(grad_y, kept)
             gradients += pairs
         return grad_y, gradients
 

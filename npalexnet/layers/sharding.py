@@ -56,22 +56,28 @@ def infer(layer: Layer, x: Array, noise: Any) -> Array:
 
 
 def backward(
-    layer: Layer, grad_y: Array, saved: list[tuple[slice, Any]]
-) -> tuple[Array, list[tuple[Parameter, Array]]]:
-    """Compute a layer's gradients from what `forward` returned."""
+    layer: Layer, grad_y: Array, saved: list[tuple[slice, Any]], input_gradient: bool = True
+) -> tuple[Array | None, list[tuple[Parameter, Array]]]:
+    """Compute a layer's gradients from what `forward` returned; None for the input's without `input_gradient`."""
+
+    def gradients_of(shard: slice, kept: Any) -> tuple[Array | None, list[tuple[Parameter, Array]]]:
+        if input_gradient:
+            return layer.gradients(grad_y[shard], kept)
+        return None, layer.parameter_gradients(grad_y[shard], kept)
+
     if len(saved) == 1:
-        return layer.gradients(grad_y, saved[0][1])
+        return gradients_of(*saved[0])
 
     parts: list[Array] = []
     totals: list[tuple[Parameter, Array]] = []
-    for grad_x, gradients in device_of(grad_y).map(lambda s: layer.gradients(grad_y[s[0]], s[1]), saved):
+    for grad_x, gradients in device_of(grad_y).map(lambda item: gradients_of(*item), saved):
         parts.append(grad_x)
         if not totals:
             totals = [(parameter, gradient.copy()) for parameter, gradient in gradients]
         else:
             for (_, total), (_, gradient) in zip(totals, gradients, strict=True):
                 total += gradient
-    return _side_by_side(parts), totals
+    return _side_by_side(parts) if input_gradient else None, totals
 
 
 def _shards(layer: Layer, x: Array) -> list[slice]:

@@ -120,7 +120,7 @@ class Trainer:
                 f"the loss is {loss} at step {self._step + 1}: training has diverged; try a smaller learning rate"
             )
         self.optimizer.zero_grad()
-        self.model.backward(self.criterion.backward())
+        self.model.backward(self.criterion.backward(), input_gradient=False)
         lr = self.optimizer.param_groups[0]["lr"] = self.lr * self._schedule()
         self.optimizer.step()
         self._step += 1

@@ -37,6 +37,7 @@ CASES = {  # height, width, and the arguments
     "ceil mode where the last window would start outside": (4, 5, {"kernel_size": 1, "stride": 3, "ceil_mode": True}),
     "ceil mode with padding": (6, 7, {"kernel_size": 3, "stride": 3, "padding": 1, "ceil_mode": True}),
     "ceil mode with a window larger than the image": (4, 3, {"kernel_size": 5, "stride": 3, "ceil_mode": True}),
+    "255 numbers in a window": (16, 18, {"kernel_size": (15, 17), "stride": 1}),
     "more than 255 numbers in a window": (18, 17, {"kernel_size": 17, "stride": 1}),
 }
 

@@ -66,7 +66,7 @@ class TorchCenter(nn.Module):
         return x - x.mean(0)
 
 
-@pytest.mark.parametrize("N", [0, 1, 2, 7, 8, 9, 33])
+@pytest.mark.parametrize("N", [0, 1, 9, 33])
 def test_a_small_network_is_torchs(N, dtype, device):
     assert_matches_torch(small_network(dtype, device), torch_network(), normal((N, 3, 13, 20), dtype), device)
 
@@ -173,3 +173,11 @@ def test_repr_shows_what_is_inside():
     network = Sequential(ReLU(), Sequential(Dropout(0.1)))
     assert repr(network) == "Sequential(\n  (0): ReLU()\n  (1): Sequential(\n    (0): Dropout(p=0.1)\n  )\n)"
     assert repr(Sequential()) == "Sequential()"
+
+
+def test_layers_of_different_dtypes_or_devices_are_refused_before_anything_is_computed():
+    first = Conv2d(2, 3, 1)
+    with pytest.raises(TypeError, match=r"float32.*float64|float64.*float32"):
+        Sequential(first, Conv2d(3, 4, 1, dtype="float64"))(normal((1, 2, 3, 3), "float32"))
+    with pytest.raises(ValueError, match=r"cpu.*standin|standin.*cpu"):
+        Sequential(first, Conv2d(3, 4, 1, device="standin"))(normal((1, 2, 3, 3), "float32"))
