@@ -70,5 +70,5 @@ def check_all_layers(device: str = "cpu", *, seed: int = 0, **settings: Any) -> 
 
     logits, labels = home.from_host(rng.standard_normal((4, 5))), home.from_host(rng.integers(5, size=4))
     for reduction, smoothing in (("mean", 0.0), ("sum", 0.1), ("none", 0.1)):
-        loss = CrossEntropyLoss(reduction, label_smoothing=smoothing)
+        loss = CrossEntropyLoss(reduction=reduction, label_smoothing=smoothing)
         yield repr(loss), gradcheck(loss, logits, labels, **settings)

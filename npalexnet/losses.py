@@ -38,10 +38,10 @@ class CrossEntropyLoss:
     C. Szegedy et al., "Rethinking the Inception Architecture for Computer Vision", 2016, section 7: label smoothing.
     """
 
-    def __init__(self, reduction: str = "mean", label_smoothing: float = 0.0) -> None:
+    def __init__(self, *, reduction: str = "mean", label_smoothing: float = 0.0) -> None:
         if reduction not in REDUCTIONS:
             raise ValueError(f"reduction must be one of {', '.join(map(repr, REDUCTIONS))}, got {reduction!r}")
-        if isinstance(label_smoothing, bool) or not isinstance(label_smoothing, int | float | np.floating):
+        if isinstance(label_smoothing, bool) or not isinstance(label_smoothing, int | float | np.number):
             raise TypeError(f"label_smoothing must be a number, got {label_smoothing!r}")
         if not 0 <= label_smoothing <= 1:
             raise ValueError(f"label_smoothing must be from 0 to 1, got {label_smoothing}")
@@ -130,7 +130,7 @@ class CrossEntropyLoss:
         if grad_loss is None and self.reduction != "none":
             grad_loss = 1.0
         expected = (len(labels),) if self.reduction == "none" else ()
-        if hasattr(grad_loss, "shape") and not isinstance(grad_loss, np.generic):
+        if not isinstance(grad_loss, int | float | np.number | None):
             backend.check_array(
                 grad_loss, "CrossEntropyLoss's loss gradient", device=backend.device_of(log_probabilities)
             )

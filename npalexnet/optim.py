@@ -53,6 +53,7 @@ class SGD:
         parameters: Iterable[Parameter] | Iterable[dict[str, Any]],
         lr: float,
         momentum: float = 0.0,
+        *,
         weight_decay: float = 0.0,
         nesterov: bool = False,
     ) -> None:

@@ -160,7 +160,7 @@ def test_ctrl_c_stops_after_the_step_and_keeps_what_was_learnt(tmp_path):
     assert "Stopping after this step" in err
     assert "Traceback" not in err
     steps = metrics.read_text().count("\n")
-    assert f"Stopped after step {steps} of 2000; what was learnt is kept." in out
+    assert f"Stopped after step {steps} of 1000; what was learnt is kept." in out
     state, about = load_weights(tmp_path / "run" / "weights.safetensors")
     assert about["steps"] == steps
     assert not np.array_equal(state["layers.0.weight"], na.AlexNet(10).state_dict()["layers.0.weight"])

@@ -78,7 +78,7 @@ def test_gradients_accumulate_there(second, model):
 
 @pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
 def test_the_loss_computes_there(second, reduction):
-    criterion = na.CrossEntropyLoss(reduction, label_smoothing=0.1)
+    criterion = na.CrossEntropyLoss(reduction=reduction, label_smoothing=0.1)
     criterion(second.from_host(normal((4, 5), "float32")), second.from_host(np.arange(4)))
     criterion.backward(second.from_host(np.ones(4, "float32")) if reduction == "none" else None)
 

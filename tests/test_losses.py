@@ -40,7 +40,7 @@ def test_loss_and_gradient_are_torchs(reduction, label_smoothing, shape, dtype, 
 def test_loss_and_gradient_are_those_of_the_formula(reduction, label_smoothing, device):
     logits = normal((4, 5)) * 3
     labels = labels_for(logits)
-    criterion = CrossEntropyLoss(reduction, label_smoothing)
+    criterion = CrossEntropyLoss(reduction=reduction, label_smoothing=label_smoothing)
     loss = criterion(put(logits, device), put(labels, device))
     assert_close(loss, naive.cross_entropy(logits, labels, label_smoothing, reduction))
     upstream = normal(loss.shape, seed=1)
@@ -51,7 +51,7 @@ def test_loss_and_gradient_are_those_of_the_formula(reduction, label_smoothing, 
 @pytest.mark.parametrize("reduction", ["mean", "sum"])
 def test_gradient_is_the_slope(reduction):
     logits, direction, step = normal((4, 5)), normal((4, 5), seed=1), 1e-5
-    labels, criterion = labels_for(logits), CrossEntropyLoss(reduction, 0.1)
+    labels, criterion = labels_for(logits), CrossEntropyLoss(reduction=reduction, label_smoothing=0.1)
     slope = (criterion(logits + step * direction, labels) - criterion(logits - step * direction, labels)) / (2 * step)
     criterion(logits, labels)
     np.testing.assert_allclose((criterion.backward() * direction).sum(), slope, rtol=1e-8)
@@ -60,8 +60,8 @@ def test_gradient_is_the_slope(reduction):
 def test_the_loss_of_a_coin_is_the_logarithm_of_two_for_each_image():
     logits, labels = np.zeros((4, 2)), np.array([0, 1, 1, 0])
     assert CrossEntropyLoss()(logits, labels) == pytest.approx(np.log(2))
-    assert CrossEntropyLoss("sum")(logits, labels) == pytest.approx(4 * np.log(2))
-    np.testing.assert_allclose(CrossEntropyLoss("none")(logits, labels), np.full(4, np.log(2)))
+    assert CrossEntropyLoss(reduction="sum")(logits, labels) == pytest.approx(4 * np.log(2))
+    np.testing.assert_allclose(CrossEntropyLoss(reduction="none")(logits, labels), np.full(4, np.log(2)))
     criterion = CrossEntropyLoss()
     criterion(logits, labels)
     np.testing.assert_allclose(criterion.backward(), np.array([[-1, 1], [1, -1], [1, -1], [-1, 1]]) / 8)
@@ -91,7 +91,7 @@ def test_the_upstream_gradient_is_one_if_left_out(device):
     logits = normal((3, 4))
     labels = labels_for(logits)
     for reduction in ("mean", "sum"):
-        criterion = CrossEntropyLoss(reduction)
+        criterion = CrossEntropyLoss(reduction=reduction)
         criterion(put(logits, device), put(labels, device))
         assert_close(criterion.backward(), naive.cross_entropy_gradient(logits, labels, 0.0, reduction))
         criterion(put(logits, device), put(labels, device))
@@ -131,7 +131,7 @@ def test_backward_needs_a_forward_call_and_uses_it_up():
     ],
 )
 def test_an_upstream_gradient_of_another_shape_is_refused_and_the_call_not_used_up(reduction, grad_loss, message):
-    criterion = CrossEntropyLoss(reduction)
+    criterion = CrossEntropyLoss(reduction=reduction)
     loss = criterion(normal((2, 3)), np.array([0, 1]))
     with pytest.raises(ValueError, match=message):
         criterion.backward(grad_loss)
@@ -208,4 +208,7 @@ def test_the_loss_is_of_the_logits_dtype_and_device(dtype, device):
 
 
 def test_repr_says_what_it_was_made_of():
-    assert repr(CrossEntropyLoss("sum", 0.1)) == "CrossEntropyLoss(reduction='sum', label_smoothing=0.1)"
+    assert (
+        repr(CrossEntropyLoss(reduction="sum", label_smoothing=0.1))
+        == "CrossEntropyLoss(reduction='sum', label_smoothing=0.1)"
+    )

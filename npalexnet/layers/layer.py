@@ -197,13 +197,21 @@ class Layer:
         return type(self).__name__
 
     def _check_input(self, x: Array) -> None:
-        first = next(iter(self.parameters()), None)
-        if first is None:
-            backend.check_array(x, f"{self._name()}'s input")
-        else:
-            backend.check_array(x, f"{self._name()}'s input", dtype=first.dtype, device=backend.device_of(first.data))
+        backend.check_array(x, f"{self._name()}'s input")
+        for name, parameter in self.named_parameters():
+            here, there = backend.device_of(x), backend.device_of(parameter.data)
+            if x.dtype != parameter.dtype:
+                raise TypeError(
+                    f"{self._name()}'s input is of dtype {x.dtype}, expected {parameter.dtype}, as its {name} is"
+                )
+            if here is not there:
+                raise ValueError(
+                    f"{self._name()}'s input is on {here.name!r}, expected it on {there.name!r}, as its {name} is"
+                )
         with suppress(NotImplementedError):  # by a layer that does not tell, here or inside
             self.output_shape(x.shape)
+        if not x.ndim:
+            raise ValueError(f"{self._name()} expects a batch, got an input of shape ()")
 
     # --- what is inside --------------------------------------------------------------------------------------------
 
@@ -213,21 +221,25 @@ class Layer:
             if isinstance(value, Layer):
                 yield name, value
 
-    def named_parameters(self, prefix: str = "") -> Iterator[tuple[str, Parameter]]:
-        """Yield all parameters, those of the layers inside included, with names as torch gives them."""
+    def named_parameters(self) -> Iterator[tuple[str, Parameter]]:
+        """Yield all parameters, those of the layers inside included, with names as torch gives them, each once."""
+        seen = set()
+        for name, parameter in self._all_names(""):
+            if parameter not in seen:
+                seen.add(parameter)
+                yield name, parameter
+
+    def parameters(self) -> Iterator[Parameter]:
+        """Yield all parameters, each once."""
+        return (parameter for _, parameter in self.named_parameters())
+
+    def _all_names(self, prefix: str) -> Iterator[tuple[str, Parameter]]:
+        """Yield every name of every parameter: one that two layers share has two."""
         for name, value in vars(self).items():
             if isinstance(value, Parameter):
                 yield prefix + name, value
         for name, child in self.named_children():
-            yield from child.named_parameters(f"{prefix}{name}.")
-
-    def parameters(self) -> Iterator[Parameter]:
-        """Yield all parameters, each once."""
-        seen = set()
-        for _, parameter in self.named_parameters():
-            if parameter not in seen:
-                seen.add(parameter)
-                yield parameter
+            yield from child._all_names(f"{prefix}{name}.")
 
     def zero_grad(self) -> None:
         """Forget the gradients of all parameters."""
@@ -287,7 +299,7 @@ class Layer:
         """Return copies of all parameters' values, on the CPU, under torch's names and in torch's shapes."""
         return {
             name: np.array(backend.device_of(parameter.data).to_host(parameter.data), order="C")
-            for name, parameter in self.named_parameters()
+            for name, parameter in self._all_names("")
         }
 
     def load_state_dict(self, state: Mapping[str, Any], strict: bool = True) -> IncompatibleKeys:
@@ -314,7 +326,7 @@ class Layer:
         """
         if not isinstance(state, Mapping):
             raise TypeError(f"state must map names to arrays, got {type(state).__name__}")
-        own = dict(self.named_parameters())
+        own = dict(self._all_names(""))
         missing = [name for name in own if name not in state]
         unexpected = [name for name in state if name not in own]
         values = {name: _host_array(name, state[name]) for name in own if name in state}

@@ -51,6 +51,7 @@ class MaxPool2d(Layer):
         stride: IntOrPair | None = None,
         padding: IntOrPair = 0,
         dilation: IntOrPair = 1,
+        *,
         ceil_mode: bool = False,
     ) -> None:
         self.kernel_size = pair("kernel_size", kernel_size, 1)

@@ -101,8 +101,9 @@ class Sequential(Layer):
     def __iter__(self) -> Iterator[Layer]:
         return iter(self._layers)
 
-    def __getitem__(self, index: int) -> Layer:
-        return self._layers[index]
+    def __getitem__(self, index: int | slice) -> Layer:
+        """Return a layer, or those of a slice as a Sequential of the same layers."""
+        return Sequential(*self._layers[index]) if isinstance(index, slice) else self._layers[index]
 
     def __repr__(self) -> str:
         lines = [f"  ({i}): {layer!r}".replace("\n", "\n  ") for i, layer in enumerate(self._layers)]

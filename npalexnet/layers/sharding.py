@@ -60,17 +60,17 @@ def backward(
 ) -> tuple[Array | None, list[tuple[Parameter, Array]]]:
     """Compute a layer's gradients from what `forward` returned; None for the input's without `input_gradient`."""
 
-    def gradients_of(shard: slice, kept: Any) -> tuple[Array | None, list[tuple[Parameter, Array]]]:
+    def gradients_of(grad_y: Array, kept: Any) -> tuple[Array | None, list[tuple[Parameter, Array]]]:
         if input_gradient:
-            return layer.gradients(grad_y[shard], kept)
-        return None, layer.parameter_gradients(grad_y[shard], kept)
+            return layer.gradients(grad_y, kept)
+        return None, layer.parameter_gradients(grad_y, kept)
 
     if len(saved) == 1:
-        return gradients_of(*saved[0])
+        return gradients_of(grad_y, saved[0][1])
 
     parts: list[Array] = []
     totals: list[tuple[Parameter, Array]] = []
-    for grad_x, gradients in device_of(grad_y).map(lambda item: gradients_of(*item), saved):
+    for grad_x, gradients in device_of(grad_y).map(lambda s: gradients_of(grad_y[s[0]], s[1]), saved):
         parts.append(grad_x)
         if not totals:
             totals = [(parameter, gradient.copy()) for parameter, gradient in gradients]

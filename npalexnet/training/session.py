@@ -45,7 +45,7 @@ def train(options: argparse.Namespace) -> bool:
         "options": {name: value for name, value in vars(options).items() if isinstance(value, str | int | float)},
     }
     print(f"Fashion-MNIST: {len(images):,} training and {len(test_images):,} held-out images of {len(CLASSES)} classes")
-    print(f"{options.epochs} pass{"es" * (options.epochs > 1)} of {trainer.steps_per_epoch} steps on {_place(device)}; the run is {run.folder}/")
+    print(f"{trainer.steps} steps, {trainer.steps_per_epoch} a pass, on {_place(device)}; the run is {run.folder}/")
 
     started, seen = time.monotonic(), 0
     with _stop_on_ctrl_c() as stop, _Progress(options.epochs * len(images)) as progress:

@@ -93,7 +93,7 @@ class Trainer:
         self.batch_size, self.lr = batch_size, lr
         self.steps_per_epoch = ceil(len(images) / batch_size)
         self.steps = epochs * self.steps_per_epoch
-        self.optimizer = SGD(model.parameters(), lr, momentum, weight_decay)
+        self.optimizer = SGD(model.parameters(), lr, momentum, weight_decay=weight_decay)
         self.criterion = CrossEntropyLoss()
         self.device = backend.get_device(model.device or "cpu")
         self._order = np.random.default_rng(seed)

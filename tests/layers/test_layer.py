@@ -263,6 +263,16 @@ def test_accumulating_does_not_write_to_an_array_that_the_caller_holds():
     np.testing.assert_array_equal(layer.offset.grad, 2 * before)
 
 
+def test_adding_the_gradients_of_shards_does_not_write_to_an_array_that_the_caller_holds():
+    layer, grad_y = Shift((1, 3)), normal((3, 3), seed=1)
+    layer.per_image = True
+    before = grad_y.copy()
+    layer(normal((3, 3)))
+    np.testing.assert_array_equal(layer.backward(grad_y), before)
+    np.testing.assert_array_equal(grad_y, before)
+    np.testing.assert_allclose(layer.offset.grad, before.sum(axis=0, keepdims=True))
+
+
 def test_a_layer_without_its_two_methods_says_which_is_missing():
     class Empty(Layer):
         pass
