@@ -14,13 +14,16 @@ if TYPE_CHECKING:
 SMOOTHING_STEPS = 25
 
 
-def filters(weight: np.ndarray, columns: int = 12) -> Figure:
-    """Show a first layer's filters as colour images.
+def filters(weight: np.ndarray, *, grey: bool = False, columns: int = 12) -> Figure:
+    """Show a first layer's filters as images.
 
     Parameters
     ----------
     weight : ndarray
-        (O, 3, kH, kW). Each filter is scaled on its own from its largest magnitude: grey is 0.
+        (O, 3, kH, kW). Each filter is scaled on its own by its largest magnitude: 0 is the middle grey.
+    grey : bool
+        For a network that saw grey images alone: their three channels are equal, so what a filter does to them is the
+        sum of its three, and that is shown. Each by itself keeps the random numbers that it started with.
     columns : int
         Filters in a row.
     """
@@ -28,6 +31,8 @@ def filters(weight: np.ndarray, columns: int = 12) -> Figure:
 
     if weight.ndim != 4 or weight.shape[1] != 3:
         raise ValueError(f"weight must have shape (O, 3, kH, kW), got {weight.shape}")
+    if grey:
+        weight = np.broadcast_to(weight.sum(axis=1, keepdims=True), weight.shape)
     count, _, kH, kW = weight.shape
     columns = min(columns, count)
     rows = ceil(count / columns)
@@ -41,7 +46,8 @@ def filters(weight: np.ndarray, columns: int = 12) -> Figure:
     axes = figure.add_subplot()
     axes.imshow(sheet, interpolation="nearest")
     axes.set_axis_off()
-    axes.set_title(f"The {count} filters of the first convolution, {kH} x {kW} pixels, each scaled on its own", size=9)
+    what = f"{'summed over the colours, which grey images have equal, and ' * grey}each scaled on its own"
+    axes.set_title(f"The {count} filters of the first convolution, {kH} x {kW} pixels, {what}", size=9)
     return figure
 
 

@@ -14,6 +14,14 @@ def test_filters_are_shown_in_their_place_with_grey_for_zero():
     np.testing.assert_allclose(sheet[2], 1.0)
 
 
+def test_filters_of_grey_images_are_shown_as_the_sum_of_their_colours():
+    weight = np.zeros((1, 3, 1, 2))
+    weight[0, :, 0, 0], weight[0, :, 0, 1] = [5, -4, 1], [-1, 0, 0]
+    sheet = visualize.filters(weight, grey=True).axes[0].images[0].get_array()
+    np.testing.assert_allclose(sheet[0, 0], 1.0)
+    np.testing.assert_allclose(sheet[0, 1], 0.25)
+
+
 def test_filters_of_other_than_colour_images_are_refused():
     with pytest.raises(ValueError, match=r"weight must have shape \(O, 3, kH, kW\), got \(4, 1, 3, 3\)"):
         visualize.filters(np.zeros((4, 1, 3, 3)))

@@ -54,10 +54,13 @@ class Run:
         with open(self.folder / "metrics.jsonl", "a", encoding="utf-8") as file:
             file.write(json.dumps(values) + "\n")
 
-    def save(self, state: Mapping[str, np.ndarray], about: Mapping[str, Any]) -> None:
-        """Write ``weights.safetensors``, ``filters.png`` and ``curves.png``, in the place of earlier ones."""
+    def save(self, state: Mapping[str, np.ndarray], about: Mapping[str, Any], *, grey: bool) -> None:
+        """Write ``weights.safetensors``, ``filters.png`` and ``curves.png``, in the place of earlier ones.
+
+        `grey` says whether the images were: see `npalexnet.visualize.filters`.
+        """
         save_weights(self.folder / FILE_NAME, state, about)
-        self._draw("filters.png", visualize.filters(state["layers.0.weight"]))
+        self._draw("filters.png", visualize.filters(state["layers.0.weight"], grey=grey))
         self._draw("curves.png", visualize.curves(self.records))
 
     def _draw(self, name: str, figure: Figure) -> None:

@@ -67,7 +67,7 @@ def train(options: argparse.Namespace) -> bool:
                     f"pass {epoch} of {options.epochs}: held-out loss {loss:.3f}, {100 * accuracy:.1f} % of "
                     f"{len(test_images)} right, {time.monotonic() - started:.0f} s since the start"
                 )
-            run.save(model.state_dict(), {**about, "steps": step.number})
+            run.save(model.state_dict(), {**about, "steps": step.number}, grey=images.ndim == 3)
             if stop.requested:
                 break
     if stop.requested:

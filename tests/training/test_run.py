@@ -14,7 +14,7 @@ def filled(folder):
     run = Run(folder)
     run.record(step=1, images=16, loss=2.3, accuracy=0.1, lr=0.1)
     run.record(step=1, images=16, epoch=1, test_loss=2.2, test_accuracy=0.2)
-    run.save(STATE, {"classes": ["a", "b"]})
+    run.save(STATE, {"classes": ["a", "b"]}, grey=True)
     return run
 
 
