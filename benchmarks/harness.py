@@ -1,11 +1,10 @@
-"""What every benchmark needs: taking turns on the clock, naming the machine, a table, a file."""
+"""What every benchmark needs: taking turns on the clock, naming the machine, writing the file."""
 
 from __future__ import annotations
 
 import json
 import os
 import platform
-import tempfile
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -17,6 +16,8 @@ from typing import Any
 
 import numpy as np
 from threadpoolctl import threadpool_info
+
+from npalexnet.files import written_whole
 
 PAUSE = 0.25  # seconds before each measurement: OpenMP's idle threads keep a core busy for a while after their work
 
@@ -142,18 +143,6 @@ def describe(found: Mapping[str, Any]) -> str:
     )
 
 
-def table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
-    """Align columns: the first two to the left, the numbers after them to the right."""
-    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
-    lines = []
-    for line in (header, *rows):
-        cells = [
-            cell.ljust(w) if i < 2 else cell.rjust(w) for i, (cell, w) in enumerate(zip(line, widths, strict=True))
-        ]
-        lines.append("  ".join(cells).rstrip())
-    return "\n".join(lines)
-
-
 def check_writable(path: Path) -> None:
     """Refuse a file that could not be written in the end, before any time is spent."""
     if path.is_dir() or not os.access(path.parent, os.W_OK):
@@ -162,18 +151,8 @@ def check_writable(path: Path) -> None:
 
 def write_json(path: Path, result: Mapping[str, Any]) -> None:
     """Write the file whole or not at all."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            json.dump(result, file, indent=2)
-            file.write("\n")
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(name, 0o644)  # mkstemp makes it the owner's alone
-        os.replace(name, path)
-    except BaseException:
-        os.unlink(name)
-        raise
+    with written_whole(path) as temporary:
+        temporary.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
 
 
 def _cpu_model() -> str:

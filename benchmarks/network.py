@@ -19,6 +19,7 @@ import numpy as np
 import npalexnet as na
 from benchmarks import harness
 from benchmarks.torch_twin import torch_alexnet, torch_flags
+from npalexnet.table import table
 
 IMAGE_SIZE = 227
 LEARNING_RATE, MOMENTUM, WEIGHT_DECAY = 1e-3, 0.9, 5e-4
@@ -140,7 +141,7 @@ def show(result: dict[str, Any]) -> str:
             *([f"torch: {result['torch_flags']}"] if result["torch_flags"] else []),
             f"same weights, first loss without dropout: {losses}; norm of its gradients: {norms}",
             "",
-            harness.table(header, rows),
+            table(header, rows, left=2),
         ]
     )
 
@@ -153,7 +154,7 @@ def _npalexnet(model: na.AlexNet, images: np.ndarray, labels: np.ndarray, thread
     def backward() -> float:
         optimizer.zero_grad()
         loss = criterion(model(images), labels)
-        model.backward(criterion.backward())
+        model.backward(criterion.backward(), input_gradient=False)  # nor does torch compute that of its inputs
         return float(loss)
 
     def forward() -> None:

@@ -1,9 +1,8 @@
-"""What many tests need: moving arrays, comparing them, random arrays, the torch twin of AlexNet."""
+"""What many tests need: moving arrays, comparing them, random arrays, torch's answers."""
 
 import numpy as np
 import torch
 from hypothesis import HealthCheck, settings
-from torch import nn
 
 from npalexnet import backend
 
@@ -106,26 +105,3 @@ def assert_gradients_are_slopes(layer, x, step=1e-5, tolerance=1e-7):
         array[...] = start
         slope, expected = (losses[0] - losses[1]) / (2 * step), (gradient * direction).sum()
         assert abs(slope - expected) <= tolerance * max(1, np.abs(gradient * direction).sum())
-
-
-class TorchAlexNet(nn.Module):
-    """The same network in torch, under the same names."""
-
-    def __init__(self, num_classes=1000, dropout=0.5):
-        super().__init__()
-        self.layers = nn.Sequential(
-            nn.Conv2d(3, 96, 11, stride=4), nn.ReLU(), nn.MaxPool2d(3, 2),
-            nn.Conv2d(96, 256, 5, padding=2), nn.ReLU(), nn.MaxPool2d(3, 2),
-            nn.Conv2d(256, 384, 3, padding=1), nn.ReLU(),
-            nn.Conv2d(384, 384, 3, padding=1), nn.ReLU(),
-            nn.Conv2d(384, 256, 3, padding=1), nn.ReLU(), nn.MaxPool2d(3, 2),
-            nn.Flatten(),
-        )  # fmt: skip
-        self.classifier = nn.Sequential(
-            nn.Dropout(dropout), nn.Linear(256 * 6 * 6, 4096), nn.ReLU(),
-            nn.Dropout(dropout), nn.Linear(4096, 4096), nn.ReLU(),
-            nn.Linear(4096, num_classes),
-        )  # fmt: skip
-
-    def forward(self, x):
-        return self.classifier(self.layers(x))

@@ -8,9 +8,10 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from benchmarks.torch_twin import torch_alexnet
 from npalexnet import SGD, AlexNet, CrossEntropyLoss
 from npalexnet.backend import get_num_threads, set_num_threads
-from tests.support import TorchAlexNet, assert_close, get, normal, put, tensor
+from tests.support import assert_close, get, normal, put, tensor
 
 CLASSES = 10
 SGD_SETTINGS = {"lr": 1e-4, "momentum": 0.9, "weight_decay": 5e-4}
@@ -29,7 +30,7 @@ def reference(model):
     for value in state.values():
         value *= 6**0.5  # He's deviation
     with torch.device("meta"):
-        twin = TorchAlexNet(CLASSES, dropout=0).double()
+        twin = torch_alexnet(nn, CLASSES, dropout=0).double()
     twin.to_empty(device="cpu").load_state_dict({name: torch.from_numpy(value) for name, value in state.items()})
     optimizer = torch.optim.SGD(twin.parameters(), **SGD_SETTINGS)
     results = SimpleNamespace(state=state, losses=[])
@@ -102,7 +103,7 @@ def test_float32_stays_within_its_rounding_error(reference, device):
 
 
 def test_a_state_comes_from_torch_and_goes_back_unchanged(model):
-    twin = TorchAlexNet(CLASSES)
+    twin = torch_alexnet(nn, CLASSES, dropout=0.5)
     other = AlexNet(CLASSES, seed=5)
     assert other.load_state_dict(twin.state_dict()) == ([], [])
     for name, value in other.state_dict().items():
@@ -164,14 +165,14 @@ def test_dropout_drops_in_training_and_not_in_eval_mode(model):
 @pytest.mark.parametrize("size", [(227, 227), (258, 258), (227, 258), (240, 231)])
 def test_image_sizes_that_come_to_six_by_six_are_taken_as_in_torch(size, model):
     with torch.device("meta"):
-        assert tuple(TorchAlexNet(CLASSES)(torch.empty(2, 3, *size)).shape) == (2, CLASSES)
+        assert tuple(torch_alexnet(nn, CLASSES, dropout=0.5)(torch.empty(2, 3, *size)).shape) == (2, CLASSES)
     assert model.output_shape((2, 3, *size)) == (2, CLASSES)
 
 
 @pytest.mark.parametrize("size", [(226, 227), (227, 226), (259, 227), (227, 259), (224, 224), (32, 32), (1, 1)])
 def test_other_image_sizes_are_refused_with_the_right_one_as_in_torch(size, model):
     with torch.device("meta"), pytest.raises(RuntimeError):
-        TorchAlexNet(CLASSES)(torch.empty(2, 3, *size))
+        torch_alexnet(nn, CLASSES, dropout=0.5)(torch.empty(2, 3, *size))
     message = rf"^AlexNet expects images of 227 x 227 .*, got an input of shape \(2, 3, {size[0]}, {size[1]}\)$"
     with pytest.raises(ValueError, match=message):
         model(np.zeros((2, 3, *size), "float32"))
@@ -238,7 +239,7 @@ def test_one_class_is_enough_and_none_at_all_but_images(model):
 
 def test_multiply_adds_are_half_of_torchs_operations(model):
     with torch.device("meta"), FlopCounterMode(display=False) as counter:
-        TorchAlexNet(CLASSES)(torch.empty(2, 3, 227, 227))
+        torch_alexnet(nn, CLASSES, dropout=0.5)(torch.empty(2, 3, 227, 227))
     assert model.multiply_adds((2, 3, 227, 227)) * 2 == counter.get_total_flops()
 
 

@@ -54,7 +54,7 @@ def test_the_table_and_the_file_have_every_rival_and_all_that_a_reader_needs(tmp
 
     for text in (result["machine"]["cpu"], result["versions"]["numpy"], result["versions"]["torch"], result["date"]):
         assert text in table
-    header, *rows = table.split("\n\n")[1].rstrip().splitlines()
+    header, _, *rows = table.split("\n\n")[1].rstrip().splitlines()
     assert re.split(r"  +", header) == [
         "task",
         "rival",
@@ -80,7 +80,7 @@ def test_without_torch_npalexnet_runs_alone_and_it_is_said(monkeypatch, capsys):
     assert main(QUICK) == 0
     written = capsys.readouterr()
     assert "torch is not installed" in written.err
-    assert len(written.out.split("\n\n")[1].splitlines()) == 3
+    assert len(written.out.split("\n\n")[1].splitlines()) == 4  # header, rule, forward, training step
 
 
 def test_rivals_that_compute_something_else_are_not_timed():
