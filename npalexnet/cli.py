@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
-from math import isfinite
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.threads is not None:
             backend.set_num_threads(options.threads)
         return options.run(options)
+    except BrokenPipeError:  # `npalexnet summary | head`: nobody reads on, so nothing is wrong
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the interpreter's own flush at the end
+        return 0
+    except MemoryError as error:
+        print(f"npalexnet {options.command}: error: not enough memory: {error}", file=sys.stderr)
+        return 1
     except (OSError, ValueError, RuntimeError) as error:
         print(f"npalexnet {options.command}: error: {error}", file=sys.stderr)
         return 1
@@ -79,8 +86,10 @@ def _summary(options: argparse.Namespace) -> int:
     print(f"AlexNet for {options.num_classes} classes, a batch of {options.batch_size}, float32\n")
     header = ["layer", "kind", "output shape", "parameters", "multiply-adds (M)", "activations (MiB)"]
     print(table(header, rows, left=3))
-    print(f"\nThe parameters take {parameters * 4 / 2**20:,.1f} MiB; a training step takes about three times a forward")
-    print("pass's multiply-adds. Activations are the layers' outputs, which training keeps until the backward pass.")
+    print(
+        f"\nThe parameters take {parameters * 4 / 2**20:,.1f} MiB. Activations are the layers' outputs. A training step"
+    )
+    print("takes about three times the multiply-adds of the forward pass, which are those of the matrix products.")
     return 0
 
 
@@ -88,6 +97,7 @@ def _gradcheck(options: argparse.Namespace) -> int:
     from npalexnet.layer_checks import check_all_layers
 
     verdicts = []
+    backend.get_device(options.device)
     print(f"Gradients by backward against central differences, float64, on {options.device}\n")
     print(f"{'layer':<56}{'derivatives':>12}{'worst error':>13}  verdict")
     for name, report in check_all_layers(options.device, seed=options.seed):
@@ -111,16 +121,16 @@ def _info(options: argparse.Namespace) -> int:
 
     gpu = probe()
     blas = [f"{pool['internal_api']} {pool['version']}" for pool in threadpool_info() if pool["user_api"] == "blas"]
-    print(f"npalexnet   {__version__}, Python {platform.python_version()}, {platform.system()} {platform.machine()}")
-    print(f"cpu         usable: NumPy {np.__version__}, BLAS {', '.join(blas) or 'unknown'}")
-    print(f"            {backend.get_num_threads()} threads")
-    print(f"cuda        {'usable' if gpu.usable else 'not usable'}: {gpu.reason} (stage: {gpu.stage})")
-    for distribution in ("matplotlib", "pillow", "safetensors", "tqdm", "torch"):
+    print(f"npalexnet    {__version__}, Python {platform.python_version()}, {platform.system()} {platform.machine()}")
+    print(f"cpu          usable: NumPy {np.__version__}, BLAS {', '.join(blas) or 'unknown'}")
+    print(f"             {backend.get_num_threads()} threads")
+    print(f"cuda         {'usable' if gpu.usable else 'not usable'}: {gpu.reason} (stage: {gpu.stage})")
+    for distribution in ("cupy-cuda13x", "matplotlib", "pillow", "safetensors", "tqdm", "torch"):
         try:
             found = version(distribution)
         except PackageNotFoundError:
             found = "not installed"
-        print(f"{distribution:<12}{found}")
+        print(f"{distribution:<13}{found}")
     return 0
 
 
@@ -130,8 +140,10 @@ def _number(kind: type, minimum: float, *, above: bool = False, maximum: float |
     def read(text: str) -> Any:
         value = kind(text)
         too_small = value <= minimum if above else value < minimum
-        if not isfinite(value) or too_small or (maximum is not None and value > maximum):
-            bounds = f"{'above' if above else 'at least'} {minimum}" + (f" and at most {maximum}" if maximum else "")
+        if not -inf < value < inf or too_small or (maximum is not None and value > maximum):
+            bounds = f"{'above' if above else 'at least'} {minimum}"
+            bounds += f" and at most {maximum}" if maximum is not None else ""
+            bounds += " and finite" if kind is float and maximum is None else ""
             raise argparse.ArgumentTypeError(f"must be {bounds}, got {text}")
         return value
 
@@ -201,7 +213,13 @@ def _parser() -> argparse.ArgumentParser:
 
     summary = add("summary", _summary, "Print each layer with its shape, parameters, work and memory")
     summary.add_argument("--batch-size", type=positive, default=1, metavar="N", help="images in the batch")
-    summary.add_argument("--num-classes", type=positive, default=1000, metavar="K", help="width of the last layer")
+    summary.add_argument(
+        "--num-classes",
+        type=_number(int, 1, maximum=1_000_000),
+        default=1000,
+        metavar="K",
+        help="width of the last layer",
+    )
 
     gradcheck = add("gradcheck", _gradcheck, "Hold every layer's gradients against finite differences")
     gradcheck.add_argument("--seed", type=whole, default=0, metavar="N", help="of inputs, parameters and directions")

@@ -46,8 +46,8 @@ def filters(weight: np.ndarray, *, grey: bool = False, columns: int = 12) -> Fig
     axes = figure.add_subplot()
     axes.imshow(sheet, interpolation="nearest")
     axes.set_axis_off()
-    what = f"{'summed over the colours, which grey images have equal, and ' * grey}each scaled on its own"
-    axes.set_title(f"The {count} filters of the first convolution, {kH} x {kW} pixels, {what}", size=9)
+    what = f"each scaled on its own{', summed over the colours, which grey images have equal' * grey}"
+    axes.set_title(f"The {count} filters of the first convolution, {kH} x {kW} pixels,\n{what}", size=9)
     return figure
 
 

@@ -26,11 +26,20 @@ def save_weights(path: str | Path, state: Mapping[str, np.ndarray], about: Mappi
         What `Layer.state_dict` returned.
     about : mapping
         Anything that JSON can hold: number of classes, their names, preprocessing, ...
+
+    Raises
+    ------
+    OSError
+        If the file can't be written: no space, no right to; what stood at `path` before still does.
     """
+    from safetensors import SafetensorError
     from safetensors.numpy import save_file
 
     with written_whole(path) as temporary:
-        save_file(dict(state), temporary, metadata={_KEY: json.dumps(about)})
+        try:
+            save_file(dict(state), temporary, metadata={_KEY: json.dumps(about)})
+        except SafetensorError as error:  # a full disk, among others
+            raise OSError(f"can't write {path}: {error}") from None
 
 
 def load_weights(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
@@ -54,4 +63,7 @@ def load_weights(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, Any
         raise ValueError(f"{path} is damaged, or no safetensors file: {error}") from None
     if _KEY not in metadata:
         raise ValueError(f"{path} holds tensors, but was not written by npalexnet: it doesn't say what they are for")
-    return state, json.loads(metadata[_KEY])
+    try:
+        return state, json.loads(metadata[_KEY])
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{path} is damaged: its description is no JSON: {error}") from None

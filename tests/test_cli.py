@@ -4,6 +4,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,6 +12,10 @@ from PIL import Image
 
 import npalexnet as na
 from npalexnet.cli import main
+from npalexnet.data.images import Preprocessing, open_picture
+from npalexnet.data.sample import load_sample
+from npalexnet.predict import load_classifier, probabilities
+from npalexnet.training.run import Run
 from npalexnet.weights import load_weights, save_weights
 
 ROOT = Path(__file__).parent.parent
@@ -72,6 +77,70 @@ def test_predict_names_the_class_that_the_weights_say(tmp_path, capsys):
     assert second.split()[0] == "73.1"  # softmax of (1, 0)
 
 
+def test_predict_prepares_images_as_training_did_and_drops_nothing(run):
+    picture = open_picture(ROOT / "docs" / "ankle-boot.png")
+    model, preprocess, _ = load_classifier(run)
+    assert not model.training
+    images = load_sample("train")[0][:8]
+    expected = (np.float32(Preprocessing((0.0,) * 3, (1.0,) * 3)([picture])) - images.mean() / 255) / (
+        images.std() / 255
+    )
+    np.testing.assert_allclose(preprocess([picture]), expected, atol=1e-5)
+    batch = preprocess([picture] * 2)
+    np.testing.assert_array_equal(probabilities(model, batch), probabilities(model, batch))
+    np.testing.assert_allclose(probabilities(model, batch).sum(axis=1), 1, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"classes": None}, "does not name the classes that it tells apart, got None"),
+        ({"classes": []}, "does not name the classes"),
+        ({"mean": [0.5, 0.5]}, "must give mean and std of three colours each, got [0.5, 0.5]"),
+        ({"std": [0, 1, 1]}, "must give mean and std of three colours"),
+        ({"classes": ["one"]}, "classifier.6.weight must have shape (1, 4096), got (10, 4096)"),
+    ],
+)
+def test_weights_that_describe_no_classifier_are_refused_by_name(run, tmp_path, capsys, changes, message):
+    state, about = load_weights(run / "weights.safetensors")
+    save_weights(tmp_path / "odd.safetensors", state, {**about, **changes})
+    assert main(["predict", str(tmp_path / "odd.safetensors"), str(ROOT / "docs" / "ankle-boot.png")]) == 1
+    error = capsys.readouterr().err
+    assert "odd.safetensors" in error
+    assert message in error
+
+
+def test_weights_that_are_not_finite_give_no_prediction(run, tmp_path, capsys):
+    state, about = load_weights(run / "weights.safetensors")
+    state["classifier.6.bias"] = np.full_like(state["classifier.6.bias"], np.nan)
+    save_weights(tmp_path / "nan.safetensors", state, about)
+    assert main(["predict", str(tmp_path / "nan.safetensors"), str(ROOT / "docs" / "ankle-boot.png")]) == 1
+    output = capsys.readouterr()
+    assert "the weights in" in output.err
+    assert "not finite" in output.err
+    assert output.out == ""
+
+
+def test_too_little_space_is_said_before_training(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("shutil.disk_usage", lambda folder: SimpleNamespace(free=1_000_000))
+    assert main(["train", *TINY, "--out", str(tmp_path / "run")]) == 1
+    assert "needs 500 MB of free space, but has 1 MB" in capsys.readouterr().err
+
+
+def test_a_failed_write_ends_training_but_what_was_learnt_is_saved(tmp_path, capsys, monkeypatch):
+    record = Run.record
+
+    def fail_at_the_second(self, **values):
+        if values["step"] == 2:
+            raise OSError("No space left on device")
+        record(self, **values)
+
+    monkeypatch.setattr(Run, "record", fail_at_the_second)
+    assert main(["train", *TINY, "--out", str(tmp_path / "run")]) == 1
+    assert "error: No space left on device" in capsys.readouterr().err
+    assert load_weights(tmp_path / "run" / "weights.safetensors")[1]["steps"] == 2
+
+
 def test_predict_goes_on_after_a_file_that_it_cannot_read(run, tmp_path, capsys):
     (tmp_path / "note.txt").write_text("hello")
     good = str(ROOT / "docs" / "ankle-boot.png")
@@ -108,8 +177,8 @@ def test_a_users_mistake_ends_in_one_clear_line_and_status_1(run, tmp_path, caps
     [
         ([], "arguments are required: COMMAND"),
         (["fly"], "invalid choice: 'fly'"),
-        (["train", "--lr", "0"], "argument --lr: must be above 0, got 0"),
-        (["train", "--lr", "nan"], "argument --lr: must be above 0, got nan"),
+        (["train", "--lr", "0"], "argument --lr: must be above 0 and finite, got 0"),
+        (["train", "--lr", "nan"], "argument --lr: must be above 0 and finite, got nan"),
         (["train", "--dropout", "1.5"], "argument --dropout: must be at least 0 and at most 1, got 1.5"),
         (["train", "--epochs", "0"], "argument --epochs: must be at least 1, got 0"),
         (["train", "--epochs", "two"], "argument --epochs: invalid int value: 'two'"),

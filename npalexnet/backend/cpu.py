@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
+from contextvars import copy_context
 from math import prod
 
 import numpy as np
@@ -57,7 +58,8 @@ class CpuDevice(Device):
                 yield from map(function, work)
                 return
             workers = _workers()
-            futures = deque(workers.submit(function, item) for item in work)
+            # Each in a copy of the caller's context: np.errstate is part of it.
+            futures = deque(workers.submit(copy_context().run, function, item) for item in work)
             try:
                 while futures:
                     futures[0].result()

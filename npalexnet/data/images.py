@@ -62,21 +62,38 @@ class Preprocessing:
 
 
 def open_picture(path: str | Path) -> Image:
-    """Open an image file, of any mode, as an RGB picture the right way up.
+    """Open an image file as an RGB picture the right way up.
+
+    Grey, palette and CMYK pictures become RGB, 16-bit grey is scaled to 8 bits, and what is transparent becomes white.
 
     Raises
     ------
     OSError
-        If the file can't be read, or is not a complete image; the message names it.
+        If the file can't be read, or is not a complete image of a kind that has a meaning in RGB; the message names it.
     """
     from PIL import Image, ImageOps, UnidentifiedImageError
 
     try:
         with Image.open(path) as image:
-            return ImageOps.exif_transpose(image).convert("RGB")
+            return _as_rgb(ImageOps.exif_transpose(image))
     except UnidentifiedImageError:
         raise OSError(f"{path} is not an image file") from None
+    except Image.DecompressionBombError as error:
+        raise OSError(f"{path} is too large: {error}") from None
     except (OSError, SyntaxError, ValueError) as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise
-        raise OSError(f"{path} is a damaged image file: {error}") from None
+        raise OSError(f"{path} is damaged, or not usable: {error}") from None
+
+
+def _as_rgb(image: Image) -> Image:
+    from PIL import Image
+
+    if image.mode.startswith("I;16"):  # convert() would clip at 255
+        return Image.fromarray((np.asarray(image) // 257).astype(np.uint8)).convert("RGB")
+    if image.mode in ("I", "F"):
+        raise ValueError(f"its numbers are of mode {image.mode!r}, without a known range")
+    if image.has_transparency_data:
+        white = Image.new("RGBA", image.size, "white")
+        return Image.alpha_composite(white, image.convert("RGBA")).convert("RGB")
+    return image.convert("RGB")

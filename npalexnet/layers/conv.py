@@ -86,7 +86,8 @@ class Conv2d(Layer):
         self.kernel_size = pair("kernel_size", kernel_size, 1)
         self.stride = pair("stride", stride, 1)
         self.dilation = pair("dilation", dilation, 1)
-        self.padding = self._sides(padding)  # ((top, bottom), (left, right))
+        self.padding = padding if isinstance(padding, str) else pair("padding", padding, 0)
+        self._sides = self._padding_of_sides()  # ((top, bottom), (left, right))
         self.groups = integer("groups", groups, 1)
         if self.in_channels % self.groups or self.out_channels % self.groups:
             raise ValueError(
@@ -98,7 +99,7 @@ class Conv2d(Layer):
     def compute(self, x: Array, noise: Any = None) -> tuple[Array, Array]:
         """(N, C, H, W) -> (N, O, oH, oW); backward needs x alone, and makes its columns again."""
         N, O, oH, oW = self.output_shape(x.shape)
-        images = pad(channels_last(x), *self.padding, value=0)  # (N, Hp, Wp, C)
+        images = pad(channels_last(x), *self._sides, value=0)  # (N, Hp, Wp, C)
         y = array_module(x).empty((N * oH * oW, O), x.dtype)
         for ins, outs in self._groups():
             columns = im2col(images[..., ins], self.kernel_size, self.stride, self.dilation)  # (N*oH*oW, kH*kW*C/G)
@@ -115,7 +116,7 @@ class Conv2d(Layer):
         """``grad_W = grad_y.T @ columns``; ``grad_bias`` is the sum over images and windows."""
         xp = array_module(x)
         grad_y = channels_last(grad_y).reshape(-1, self.out_channels)  # (N*oH*oW, O)
-        images = pad(channels_last(x), *self.padding, value=0)  # (N, Hp, Wp, C)
+        images = pad(channels_last(x), *self._sides, value=0)  # (N, Hp, Wp, C)
         grad_matrix = xp.empty_like(self._weight_matrix())  # (O, kH*kW*C/G)
         for ins, outs in self._groups():
             columns = im2col(images[..., ins], self.kernel_size, self.stride, self.dilation)  # (N*oH*oW, kH*kW*C/G)
@@ -131,7 +132,7 @@ class Conv2d(Layer):
         N, C, H, W = x.shape
         grad_y = channels_last(grad_y).reshape(-1, self.out_channels)  # (N*oH*oW, O)
         matrix = self._weight_matrix()  # (O, kH*kW*C/G)
-        (top, bottom), (left, right) = self.padding
+        (top, bottom), (left, right) = self._sides
         grad_images = xp.zeros((N, H + top + bottom, W + left + right, C), x.dtype)  # (N, Hp, Wp, C)
         grad_columns = device_of(x).scratch("columns", (len(grad_y), matrix.shape[1]), x.dtype)
         for ins, outs in self._groups():
@@ -144,7 +145,7 @@ class Conv2d(Layer):
         check_images(self._name(), input_shape, self.in_channels)
         oH, oW = (
             output_size(*axis)
-            for axis in zip(input_shape[2:], self.kernel_size, self.stride, self.padding, self.dilation, strict=True)
+            for axis in zip(input_shape[2:], self.kernel_size, self.stride, self._sides, self.dilation, strict=True)
         )
         return windows_output_shape(self._name(), input_shape, self.out_channels, (oH, oW), self.kernel_size)
 
@@ -162,22 +163,22 @@ class Conv2d(Layer):
         C, O = self.in_channels // self.groups, self.out_channels // self.groups
         return [(slice(g * C, (g + 1) * C), slice(g * O, (g + 1) * O)) for g in range(self.groups)]
 
-    def _sides(self, padding: IntOrPair | str) -> tuple[Pair, Pair]:
+    def _padding_of_sides(self) -> tuple[Pair, Pair]:
         """Return `padding` as ((top, bottom), (left, right))."""
-        if padding == "valid":
+        if self.padding == "valid":
             return (0, 0), (0, 0)
-        if padding == "same":
+        if self.padding == "same":
             if self.stride != (1, 1):
                 raise ValueError(f"padding='same' needs stride 1, got stride {self.stride}")
             vertical, horizontal = (d * (k - 1) for d, k in zip(self.dilation, self.kernel_size, strict=True))
             return (vertical // 2, vertical - vertical // 2), (horizontal // 2, horizontal - horizontal // 2)
-        if isinstance(padding, str):
-            raise ValueError(f"padding must be an int, a pair of ints, 'same' or 'valid', got {padding!r}")
-        vertical, horizontal = pair("padding", padding, 0)
+        if isinstance(self.padding, str):
+            raise ValueError(f"padding must be an int, a pair of ints, 'same' or 'valid', got {self.padding!r}")
+        vertical, horizontal = self.padding
         return (vertical, vertical), (horizontal, horizontal)
 
     def __repr__(self) -> str:
         return (
             f"Conv2d({self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, stride={self.stride}, "
-            f"padding={self.padding}, dilation={self.dilation}, groups={self.groups}, bias={self.bias is not None})"
+            f"padding={self.padding!r}, dilation={self.dilation}, groups={self.groups}, bias={self.bias is not None})"
         )

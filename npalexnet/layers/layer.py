@@ -110,7 +110,15 @@ class Layer:
         return self.compute(x, noise)[0]
 
     def draw_noise(self) -> Any:
-        """Draw the randomness of one forward pass; None where there is none, as in eval mode."""
+        """Draw the randomness of one forward pass: a `Noise`, a tuple of such, or None where there is none.
+
+        A layer with layers inside that draw some overrides this, and hands each its part in `compute` and `infer`.
+        """
+        for name, child in self.named_children():
+            if child.draw_noise() is not None:
+                raise NotImplementedError(
+                    f"{self._name()} has to override draw_noise(): its layer {name!r} draws noise"
+                )
         return None
 
     def output_shape(self, input_shape: Shape) -> Shape:
@@ -130,7 +138,8 @@ class Layer:
     def forward(self, x: Array) -> Array:
         """Return the output and remember what `backward` needs.
 
-        In eval mode only `x` is remembered, and `backward` computes the rest again: inference costs no memory.
+        In eval mode only `x` is remembered, and `backward` computes the rest again: inference costs no memory. Arrays
+        are remembered, not copied: `x`, the output and the parameters must not be written to before `backward`.
 
         Parameters
         ----------
@@ -283,9 +292,10 @@ class Layer:
                 return array
             return target.from_host(backend.device_of(array).to_host(array))
 
+        everything = [(p, moved(p.data), moved(p.grad)) for p in self.parameters()]  # all or, if one fails, none
+        for parameter, data, grad in everything:
+            parameter.data, parameter.grad = data, grad
         self._forget_last_call()
-        for parameter in self.parameters():
-            parameter.data, parameter.grad = moved(parameter.data), moved(parameter.grad)
         return self
 
     def _forget_last_call(self) -> None:

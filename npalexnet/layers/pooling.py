@@ -112,16 +112,17 @@ class MaxPool2d(Layer):
     def _winner(self, candidates: list[Array], y: Array, input_shape: Shape) -> Array:
         """Number of the first candidate that equals y, or, where y is NaN, of the last candidate that is.
 
-        Whole arrays of small integers are compared instead of writing where a mask says so, which is far slower: where
-        y is a number, `rank` is higher for earlier candidates that equal it; where it is NaN, for later ones that are.
+        Writing where a mask says so is slow, so each candidate gets a rank, and the highest rank is kept: where y is a
+        number, candidate 0 of 9 that equals it ranks 9, the next 8, ...; where y is NaN, candidate 0 that is ranks 1,
+        the next 2, ... The winner's number follows from the rank.
         """
         xp = array_module(y)
         count = len(candidates)
-        integer = np.min_scalar_type(count)  # one byte for all windows but huge ones
-        rank = xp.zeros(y.shape, integer)
+        integers = np.min_scalar_type(count)  # one byte for all windows but huge ones
+        rank = xp.zeros(y.shape, integers)
         for number, candidate in enumerate(candidates):
-            xp.maximum(rank, (candidate == y) * integer.type(count - number), out=rank)
-            xp.maximum(rank, (candidate != candidate) * integer.type(number + 1), out=rank)
+            xp.maximum(rank, (candidate == y) * integers.type(count - number), out=rank)
+            xp.maximum(rank, (candidate != candidate) * integers.type(number + 1), out=rank)
         winner = xp.where(y != y, rank - 1, count - rank)
         if any(map(any, self._border(*input_shape[2:], *y.shape[1:3]))):
             # Only minus infinities: all elements equal y, those outside the image too, which must not win.

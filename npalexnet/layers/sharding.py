@@ -36,11 +36,11 @@ class Noise:
 
 def forward(layer: Layer, x: Array, noise: Any) -> tuple[Array, list[tuple[slice, Any]]]:
     """Compute a layer on a batch; returns the output, and each shard with what its backward needs."""
-    shards = _shards(layer, x)
-    if len(shards) == 1:
-        y, saved = layer.compute(x, noise)
-        return y, [(shards[0], saved)]
+    if not layer.per_image:
+        y, kept = layer.compute(x, noise)
+        return y, [(slice(None), kept)]
 
+    shards = device_of(x).shards(len(x))
     results = device_of(x).map(lambda shard: layer.compute(x[shard], _from_image(noise, shard.start)), shards)
     parts, saved = zip(*results, strict=True)
     return _side_by_side(parts), list(zip(shards, saved, strict=True))
@@ -48,9 +48,10 @@ def forward(layer: Layer, x: Array, noise: Any) -> tuple[Array, list[tuple[slice
 
 def infer(layer: Layer, x: Array, noise: Any) -> Array:
     """Compute a layer's output and keep nothing for a backward."""
-    shards = _shards(layer, x)
-    if len(shards) == 1:
+    if not layer.per_image:
         return layer.infer(x, noise)
+
+    shards = device_of(x).shards(len(x))
     results = device_of(x).map(lambda shard: layer.infer(x[shard], _from_image(noise, shard.start)), shards)
     return _side_by_side(list(results))
 
@@ -65,23 +66,21 @@ def backward(
             return layer.gradients(grad_y, kept)
         return None, layer.parameter_gradients(grad_y, kept)
 
-    if len(saved) == 1:
+    if not layer.per_image:
         return gradients_of(grad_y, saved[0][1])
 
     parts: list[Array] = []
     totals: list[tuple[Parameter, Array]] = []
     for grad_x, gradients in device_of(grad_y).map(lambda s: gradients_of(grad_y[s[0]], s[1]), saved):
         parts.append(grad_x)
-        if not totals:
-            totals = [(parameter, gradient.copy()) for parameter, gradient in gradients]
+        if len(saved) == 1:
+            totals = gradients
+        elif not totals:
+            totals = [(parameter, gradient.copy(order="K")) for parameter, gradient in gradients]
         else:
             for (_, total), (_, gradient) in zip(totals, gradients, strict=True):
                 total += gradient
     return _side_by_side(parts) if input_gradient else None, totals
-
-
-def _shards(layer: Layer, x: Array) -> list[slice]:
-    return device_of(x).shards(len(x)) if layer.per_image else [slice(0, len(x))]
 
 
 def _from_image(noise: Any, first: int) -> Any:
@@ -93,6 +92,8 @@ def _from_image(noise: Any, first: int) -> Any:
 
 def _side_by_side(parts: Sequence[Array]) -> Array:
     """Concatenate along the batch, keeping the order of the axes in memory."""
+    if len(parts) == 1:
+        return parts[0]
     xp = device_of(parts[0]).xp
     whole = xp.empty_like(parts[0], shape=(sum(len(part) for part in parts), *parts[0].shape[1:]))
     start = 0

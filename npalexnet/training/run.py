@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Mapping
 from itertools import count
 from pathlib import Path
@@ -48,11 +49,17 @@ class Run:
         self.folder = folder
         self.records: list[dict[str, Any]] = []
 
+    def check_space(self, needed: int) -> None:
+        """Raise an OSError unless so many bytes can be written."""
+        free = shutil.disk_usage(self.folder).free
+        if free < needed:
+            raise OSError(f"{self.folder} needs {needed / 1e6:.0f} MB of free space, but has {free / 1e6:.0f} MB")
+
     def record(self, **values: Any) -> None:
         """Add a line to ``metrics.jsonl``."""
         self.records.append(values)
         with open(self.folder / "metrics.jsonl", "a", encoding="utf-8") as file:
-            file.write(json.dumps(values) + "\n")
+            file.write(json.dumps(values, allow_nan=False) + "\n")
 
     def save(self, state: Mapping[str, np.ndarray], about: Mapping[str, Any], *, grey: bool) -> None:
         """Write ``weights.safetensors``, ``filters.png`` and ``curves.png``, in the place of earlier ones.

@@ -6,8 +6,8 @@ import argparse
 import signal
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from npalexnet import backend
@@ -16,6 +16,8 @@ from npalexnet.data.images import Preprocessing
 from npalexnet.data.sample import CLASSES, load_sample
 from npalexnet.training.run import Run, new_run_folder
 from npalexnet.training.trainer import Step, Trainer
+
+WEIGHTS_BYTES = 250_000_000  # AlexNet's 62 million parameters, in float32
 
 
 def train(options: argparse.Namespace) -> bool:
@@ -30,6 +32,7 @@ def train(options: argparse.Namespace) -> bool:
     """
     device = backend.get_device(options.device)
     run = Run(options.out or new_run_folder())
+    run.check_space(2 * WEIGHTS_BYTES)  # the old file stays until the next one is complete
     images, labels = (array[: options.train_images] for array in load_sample("train"))
     test_images, test_labels = (array[: options.test_images] for array in load_sample("test"))
     preprocess = Preprocessing.fit(images)
@@ -48,7 +51,15 @@ def train(options: argparse.Namespace) -> bool:
     print(f"{trainer.steps} steps, {trainer.steps_per_epoch} a pass, on {_place(device)}; the run is {run.folder}/")
 
     started, seen = time.monotonic(), 0
-    with _stop_on_ctrl_c() as stop, _Progress(options.epochs * len(images)) as progress:
+
+    def save(steps: int) -> None:
+        run.save(model.state_dict(), {**about, "steps": steps}, grey=images.ndim == 3)
+
+    with (
+        _stop_on_ctrl_c() as stop,
+        _Progress(options.epochs * len(images)) as progress,
+        _saving_on_a_failed_write(lambda: save(seen)),
+    ):
         for epoch in range(1, options.epochs + 1):
             for step in trainer.epoch():
                 seen = step.number
@@ -59,6 +70,7 @@ def train(options: argparse.Namespace) -> bool:
                 progress.show(step)
                 if stop.requested:
                     break
+            progress.test()
             tested = None if stop.requested else trainer.evaluate(test_images, test_labels, lambda: stop.requested)
             if tested is not None:
                 loss, accuracy = tested
@@ -67,7 +79,7 @@ def train(options: argparse.Namespace) -> bool:
                     f"pass {epoch} of {options.epochs}: held-out loss {loss:.3f}, {100 * accuracy:.1f} % of "
                     f"{len(test_images)} right, {time.monotonic() - started:.0f} s since the start"
                 )
-            run.save(model.state_dict(), {**about, "steps": step.number}, grey=images.ndim == 3)
+            save(step.number)
             if stop.requested:
                 break
     if stop.requested:
@@ -75,6 +87,17 @@ def train(options: argparse.Namespace) -> bool:
     print(f"Wrote weights.safetensors, metrics.jsonl, curves.png and filters.png to {run.folder}/")
     print(f"Use it: npalexnet predict {run.folder} IMAGE...")
     return not stop.requested
+
+
+@contextmanager
+def _saving_on_a_failed_write(save: Callable[[], None]) -> Iterator[None]:
+    """Context in which an error of the file system does not lose what was learnt, if that can still be written."""
+    try:
+        yield
+    except OSError:
+        with suppress(OSError):
+            save()
+        raise
 
 
 def _place(device: backend.Device) -> str:
@@ -93,7 +116,10 @@ def _stop_on_ctrl_c() -> Iterator[_Stop]:
     def request(signal_number: int, frame: Any) -> None:
         stop.requested = True
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        print("\nStopping after this step; Ctrl-C again stops at once, and loses it.", file=sys.stderr)
+        print(
+            "\nStopping after this step; Ctrl-C again stops at once and loses what was learnt since the last pass.",
+            file=sys.stderr,
+        )
 
     before = signal.signal(signal.SIGINT, request)
     try:
@@ -139,6 +165,10 @@ class _Progress:
                 f"step {step.number} of {step.steps}: loss {self.loss:.3f}, {100 * self.accuracy:.0f} % right, "
                 f"{rate:.1f} images/s, {left:.0f} s left"
             )
+
+    def test(self) -> None:
+        """Show that the held-out images are being classified."""
+        self.bar.set_postfix_str("testing")
 
     def write(self, line: str) -> None:
         """Print a line without tearing the bar."""

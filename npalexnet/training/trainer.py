@@ -115,10 +115,7 @@ class Trainer:
     def _train_on(self, chosen: np.ndarray) -> Step:
         started = time.perf_counter()
         loss, correct = self._forward(self.images[chosen], self.labels[chosen])
-        if not isfinite(loss):
-            raise DivergedError(
-                f"the loss is {loss} at step {self._step + 1}: training has diverged; try a smaller learning rate"
-            )
+        self._check_finite(loss)
         self.optimizer.zero_grad()
         self.model.backward(self.criterion.backward(), input_gradient=False)
         lr = self.optimizer.param_groups[0]["lr"] = self.lr * self._schedule()
@@ -133,6 +130,11 @@ class Trainer:
         """Return the mean loss over labelled pictures and the share that is classified rightly.
 
         None if `should_stop`, asked before each batch, said so.
+
+        Raises
+        ------
+        DivergedError
+            If the loss is not finite.
         """
         self.model.eval()
         labels = labels.astype(np.int64)
@@ -144,6 +146,7 @@ class Trainer:
             loss, correct = self._forward(images[part], labels[part])
             total_loss += loss * len(labels[part])
             total_correct += correct
+        self._check_finite(total_loss)
         return total_loss / len(images), total_correct / len(images)
 
     def _forward(self, images: np.ndarray, labels: np.ndarray) -> tuple[float, int]:
@@ -152,6 +155,12 @@ class Trainer:
         targets = self.device.from_host(labels)
         loss = self.criterion(logits, targets)
         return float(loss), int((logits.argmax(axis=1) == targets).sum())
+
+    def _check_finite(self, loss: float) -> None:
+        if not isfinite(loss):
+            raise DivergedError(
+                f"the loss is {loss} after {self._step} steps: training has diverged; try a smaller learning rate"
+            )
 
     def _schedule(self) -> float:
         """Factor of the learning rate at the coming step."""

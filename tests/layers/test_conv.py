@@ -215,6 +215,5 @@ def test_an_input_of_another_device_is_refused():
 
 def test_repr_says_what_it_was_made_of():
     assert repr(Conv2d(2, 4, 3, padding=1, groups=2, bias=False)) == (
-        "Conv2d(2, 4, kernel_size=(3, 3), stride=(1, 1), padding=((1, 1), (1, 1)), dilation=(1, 1), groups=2, "
-        "bias=False)"
+        "Conv2d(2, 4, kernel_size=(3, 3), stride=(1, 1), padding=(1, 1), dilation=(1, 1), groups=2, bias=False)"
     )

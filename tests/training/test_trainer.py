@@ -34,6 +34,20 @@ def test_the_learning_rate_warms_up_and_falls_to_zero():
     np.testing.assert_allclose(rates, expected)
 
 
+def test_a_step_is_that_of_sgd_with_momentum_and_weight_decay():
+    model, twin = small_network(), torch.nn.Linear(2, 2)
+    trainer = trainer_of(model, count=16, epochs=3, lr=0.01, momentum=0.9, weight_decay=0.1)
+    weight = model[4].weight
+    twin.weight.data = torch.from_numpy(weight.data.copy())
+    optimizer = torch.optim.SGD([twin.weight], lr=0.01, momentum=0.9, weight_decay=0.1)
+    for _ in range(3):
+        for step in trainer.epoch():
+            optimizer.param_groups[0]["lr"] = step.lr
+            twin.weight.grad = torch.from_numpy(weight.grad)
+            optimizer.step()
+    np.testing.assert_allclose(weight.data, twin.weight.detach().numpy(), rtol=1e-6, atol=1e-7)
+
+
 def test_each_pass_sees_every_image_once_in_a_new_order():
     model = small_network()
     trainer = trainer_of(model, count=21)
@@ -84,7 +98,7 @@ def test_a_loss_that_is_not_finite_stops_training_before_the_step():
     trainer = trainer_of(model)
     model[4].bias.data[0] = np.nan
     before = model.state_dict()
-    with pytest.raises(DivergedError, match=r"the loss is nan at step 1: .* smaller learning rate"):
+    with pytest.raises(DivergedError, match=r"the loss is nan after 0 steps: .* smaller learning rate"):
         list(trainer.epoch())
     for name, values in model.state_dict().items():
         np.testing.assert_array_equal(values, before[name])

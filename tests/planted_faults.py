@@ -1,0 +1,103 @@
+"""Plants faults in a copy of the package, one at a time, and sees whether the tests notice: a test of the tests.
+
+``python tests/planted_faults.py`` prints a line a fault, with a test that caught it, and fails if one went unnoticed.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+
+# what is planted: file of the package, code, what it becomes, tests to run
+FAULTS = {
+    "rotated kernel": (
+        "layers/conv.py", "self.weight.data.transpose(0, 2, 3, 1)",
+        "self.weight.data[:, :, ::-1, ::-1].transpose(0, 2, 3, 1)", "layers/test_conv.py",
+    ),
+    "missing bias gradient of Conv2d": (
+        "layers/conv.py", ", (self.bias, grad_y.sum(axis=0))]", "]", "layers/test_conv.py",
+    ),
+    "missing bias gradient of Linear": (
+        "layers/linear.py", ", (self.bias, grad_rows.sum(axis=0))]", "]", "layers/test_linear.py",
+    ),
+    "pool gradient to all ties": (
+        "layers/pooling.py", "winner == number", "self._ties[number]",
+        "layers/test_pooling.py::test_the_first_of_equal_numbers_gets_the_whole_gradient",
+    ),
+    "= for += in col2im": (
+        "layers/im2col.py", "pixels[:, :oH, :oW, 0] += part", "pixels[:, :oH, :oW, 0] = part", "layers/test_conv.py",
+    ),
+    "= for += in pooling": (
+        "layers/pooling.py", "pixels += device_of", "pixels[...] = device_of", "layers/test_pooling.py",
+    ),
+    "dropout not scaled": (
+        "layers/dropout.py", "1 / (1 - self.p)", "1.0", "layers/test_dropout.py",
+    ),
+    "loss not divided by N": ("losses.py", "losses.mean() if", "losses.sum() if", "test_losses.py"),
+    "gradient of the loss not divided by N": ("losses.py", "1 / len(labels) if", "1.0 if", "test_losses.py"),
+    "weight decay forgotten": ("optim.py", "if weight_decay:", "if False:", "test_optim.py"),
+}  # fmt: skip
+ALSO = {
+    "pool gradient to all ties": (
+        "y = self._largest(candidates)  # (N, oH, oW, C)",
+        "y = self._largest(candidates); self._ties = [(c == y).copy() for c in candidates]",
+    )
+}
+
+
+def caught_by(name: str, copy: Path) -> str | None:
+    """Return a test that fails on the copy with this fault, or None."""
+    file, code, fault, tests = FAULTS[name]
+    path = copy / "npalexnet" / file
+    original = path.read_text(encoding="utf-8")
+    text = original
+    for before, after in [(code, fault), *([ALSO[name]] if name in ALSO else [])]:
+        if before not in text:
+            sys.exit(f"{name}: {file} no longer has the code to break: {before}")
+        text = text.replace(before, after)
+    path.write_text(text, encoding="utf-8")
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-x",
+        "-k",
+        "not standin",
+        "-p",
+        "no:cacheprovider",
+        f"tests/{tests}",
+    ]
+    done = subprocess.run(
+        command, cwd=copy, env={**os.environ, "PYTHONPATH": str(copy)}, capture_output=True, text=True, check=False
+    )
+    path.write_text(original, encoding="utf-8")
+    return next(
+        (
+            line.removeprefix("FAILED ").partition(" - ")[0]
+            for line in done.stdout.splitlines()
+            if line.startswith("FAILED")
+        ),
+        None,
+    )
+
+
+def main() -> int:
+    """Plant all faults; returns how many went unnoticed."""
+    unnoticed = 0
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / "npalexnet"
+        shutil.copytree(ROOT, copy, ignore=shutil.ignore_patterns(".*", "runs", "*.egg-info", "__pycache__"))
+        for name in FAULTS:
+            test = caught_by(name, copy)
+            unnoticed += test is None
+            print(f"{name}: {f'caught by {test}' if test else 'NOT NOTICED'}", flush=True)
+    return unnoticed
+
+
+if __name__ == "__main__":
+    sys.exit(main())
