@@ -1,5 +1,8 @@
 """Fixtures: the dtypes and devices that tests run over."""
 
+import itertools
+
+import numpy as np
 import pytest
 
 from npalexnet import backend
@@ -12,6 +15,13 @@ backend.register_device(STAND_IN)
 
 def pytest_report_header():
     return f"GPU: {'usable' if probe().usable else 'not usable, its tests are skipped'}: {probe().reason}"
+
+
+@pytest.fixture(autouse=True)
+def no_chance(monkeypatch):
+    """Layers made without a seed draw from 1, 2, ... instead of from the unpredictable."""
+    default_rng, seeds = np.random.default_rng, itertools.count(1)
+    monkeypatch.setattr(np.random, "default_rng", lambda seed=None: default_rng(next(seeds) if seed is None else seed))
 
 
 @pytest.fixture(params=["float32", "float64"])

@@ -60,18 +60,8 @@ def caught_by(name: str, copy: Path) -> str | None:
             sys.exit(f"{name}: {file} no longer has the code to break: {before}")
         text = text.replace(before, after)
     path.write_text(text, encoding="utf-8")
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-q",
-        "-x",
-        "-k",
-        "not standin",
-        "-p",
-        "no:cacheprovider",
-        f"tests/{tests}",
-    ]
+    options = ["-q", "-x", "-k", "not standin", "-p", "no:cacheprovider"]
+    command = [sys.executable, "-m", "pytest", *options, f"tests/{tests}"]
     done = subprocess.run(
         command, cwd=copy, env={**os.environ, "PYTHONPATH": str(copy)}, capture_output=True, text=True, check=False
     )

@@ -82,9 +82,8 @@ def test_predict_prepares_images_as_training_did_and_drops_nothing(run):
     model, preprocess, _ = load_classifier(run)
     assert not model.training
     images = load_sample("train")[0][:8]
-    expected = (np.float32(Preprocessing((0.0,) * 3, (1.0,) * 3)([picture])) - images.mean() / 255) / (
-        images.std() / 255
-    )
+    unchanged = Preprocessing((0.0,) * 3, (1.0,) * 3)([picture])
+    expected = (unchanged - images.mean() / 255) / (images.std() / 255)
     np.testing.assert_allclose(preprocess([picture]), expected, atol=1e-5)
     batch = preprocess([picture] * 2)
     np.testing.assert_array_equal(probabilities(model, batch), probabilities(model, batch))
