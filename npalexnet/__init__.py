@@ -6,9 +6,10 @@ from npalexnet.gradcheck import GradcheckError, gradcheck
 from npalexnet.layers.activation import Flatten, ReLU
 from npalexnet.layers.conv import Conv2d
 from npalexnet.layers.dropout import Dropout
-from npalexnet.layers.layer import Layer, Parameter
+from npalexnet.layers.layer import Layer
 from npalexnet.layers.linear import Linear
 from npalexnet.layers.normalization import LocalResponseNorm
+from npalexnet.layers.parameter import Parameter
 from npalexnet.layers.pooling import MaxPool2d
 from npalexnet.layers.sequential import Sequential
 from npalexnet.losses import CrossEntropyLoss

@@ -19,8 +19,9 @@ from npalexnet.layers.activation import Flatten, ReLU
 from npalexnet.layers.conv import Conv2d
 from npalexnet.layers.dropout import Dropout
 from npalexnet.layers.geometry import check_images, integer
-from npalexnet.layers.layer import Layer, Parameter, Shape
+from npalexnet.layers.layer import Layer
 from npalexnet.layers.linear import Linear
+from npalexnet.layers.parameter import Parameter, Shape
 from npalexnet.layers.pooling import MaxPool2d
 from npalexnet.layers.sequential import Sequential
 

@@ -37,7 +37,8 @@ import numpy as np
 from npalexnet import backend
 from npalexnet.backend import Array
 from npalexnet.layers import sharding
-from npalexnet.layers.layer import Layer, Parameter
+from npalexnet.layers.layer import Layer
+from npalexnet.layers.parameter import Parameter
 
 SMALLER_STEPS = 12  # at most so many times, a disagreement is looked at with a quarter of the step
 OK, WRONG, NOT_DIFFERENTIABLE = "ok", "WRONG", "not differentiable"

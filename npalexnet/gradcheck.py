@@ -13,7 +13,8 @@ from npalexnet import backend
 from npalexnet.backend import Array
 from npalexnet.finite_differences import NOT_DIFFERENTIABLE, OK, WRONG, Comparison, Derivative
 from npalexnet.layers.geometry import integer
-from npalexnet.layers.layer import Layer, Parameter, Shape
+from npalexnet.layers.layer import Layer
+from npalexnet.layers.parameter import Parameter, Shape
 from npalexnet.table import table
 
 ELEMENTWISE_NUMBERS = 1 << 20  # layers with more numbers than this in x and parameters are checked by direction alone

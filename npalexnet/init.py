@@ -18,7 +18,8 @@ from math import prod, sqrt
 import numpy as np
 
 from npalexnet import backend
-from npalexnet.layers.layer import Layer, Parameter
+from npalexnet.layers.layer import Layer
+from npalexnet.layers.parameter import Parameter
 
 SCHEMES = ("torch", "paper", "he", "xavier")
 Seed = int | np.random.Generator | None

@@ -12,9 +12,10 @@ from npalexnet.gradcheck import GradcheckReport, gradcheck
 from npalexnet.layers.activation import Flatten, ReLU
 from npalexnet.layers.conv import Conv2d
 from npalexnet.layers.dropout import Dropout
-from npalexnet.layers.layer import Layer, Shape
+from npalexnet.layers.layer import Layer
 from npalexnet.layers.linear import Linear
 from npalexnet.layers.normalization import LocalResponseNorm
+from npalexnet.layers.parameter import Shape
 from npalexnet.layers.pooling import MaxPool2d
 from npalexnet.layers.sequential import Sequential
 from npalexnet.losses import CrossEntropyLoss

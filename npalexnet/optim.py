@@ -10,7 +10,7 @@ import numpy as np
 
 from npalexnet import backend
 from npalexnet.backend import Array
-from npalexnet.layers.layer import Parameter
+from npalexnet.layers.parameter import Parameter
 
 
 class SGD:

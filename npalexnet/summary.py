@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from math import prod
 
-from npalexnet.layers.layer import Layer, Shape
+from npalexnet.layers.layer import Layer
+from npalexnet.layers.parameter import Shape
 from npalexnet.layers.sequential import Sequential
 
 

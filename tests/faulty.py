@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from npalexnet.layers.layer import Layer, Parameter
+from npalexnet.layers.layer import Layer
+from npalexnet.layers.parameter import Parameter
 from tests.support import normal
 
 

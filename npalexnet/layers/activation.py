@@ -6,7 +6,8 @@ from math import prod
 from typing import Any
 
 from npalexnet.backend import Array, array_module, device_of
-from npalexnet.layers.layer import Layer, Parameter, Shape
+from npalexnet.layers.layer import Layer
+from npalexnet.layers.parameter import Parameter, Shape
 
 
 class ReLU(Layer):

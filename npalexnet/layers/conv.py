@@ -21,7 +21,8 @@ from npalexnet.layers.geometry import (
     windows_output_shape,
 )
 from npalexnet.layers.im2col import channels_first, channels_last, col2im, im2col, pad
-from npalexnet.layers.layer import Layer, Parameter, Shape
+from npalexnet.layers.layer import Layer
+from npalexnet.layers.parameter import Parameter, Shape
 
 
 class Conv2d(Layer):

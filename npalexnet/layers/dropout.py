@@ -8,7 +8,8 @@ import numpy as np
 
 from npalexnet.backend import Array, device_of
 from npalexnet.init import Seed, generator
-from npalexnet.layers.layer import Layer, Parameter, Shape
+from npalexnet.layers.layer import Layer
+from npalexnet.layers.parameter import Parameter, Shape
 from npalexnet.layers.sharding import Noise
 
 

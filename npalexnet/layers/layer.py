@@ -1,4 +1,4 @@
-"""Layer and Parameter: what every layer has in common.
+"""Layer: what every layer has in common.
 
 A layer is written as a *pure core*, two methods that keep nothing on the layer:
 
@@ -13,60 +13,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 import numpy as np
 
 from npalexnet import backend
 from npalexnet.backend import Array
 from npalexnet.layers import sharding
-
-Shape = tuple[int, ...]
-
-
-class Parameter:
-    """An array that is learnt.
-
-    Attributes
-    ----------
-    data : array
-        The values.
-    grad : array or None
-        The sum of the gradients since the last `zero_grad`, in the shape of `data`.
-    """
-
-    def __init__(self, data: Array) -> None:
-        self.data = data
-        self.grad: Array | None = None
-
-    @property
-    def shape(self) -> Shape:
-        """Shape of the values."""
-        return self.data.shape
-
-    @property
-    def dtype(self) -> np.dtype:
-        """Dtype of the values."""
-        return self.data.dtype
-
-    @property
-    def size(self) -> int:
-        """Number of values."""
-        return self.data.size
-
-    def accumulate(self, grad: Array) -> None:
-        """Add to `.grad`; the first time the array itself becomes `.grad`, so it is never written to."""
-        self.grad = grad if self.grad is None else self.grad + grad
-
-    def __repr__(self) -> str:
-        return f"Parameter(shape={self.shape}, dtype={self.dtype})"
-
-
-class IncompatibleKeys(NamedTuple):
-    """What `load_state_dict` met: names that the state lacks, and names that the layer does not know."""
-
-    missing_keys: list[str]
-    unexpected_keys: list[str]
+from npalexnet.layers.parameter import IncompatibleKeys, Parameter, Shape, copy_into
 
 
 class Layer:
@@ -334,39 +288,7 @@ class Layer:
         ValueError
             If the names (with `strict`) or shapes don't fit; the message lists all that don't.
         """
-        if not isinstance(state, Mapping):
-            raise TypeError(f"state must map names to arrays, got {type(state).__name__}")
-        own = dict(self._all_names(""))
-        missing = [name for name in own if name not in state]
-        unexpected = [name for name in state if name not in own]
-        values = {name: _host_array(name, state[name]) for name in own if name in state}
-        faults = []
-        if strict:
-            faults += [f"{name} is missing" for name in missing] + [f"{name} is unexpected" for name in unexpected]
-        faults += [
-            f"{name} must have shape {own[name].shape}, got {value.shape}"
-            for name, value in values.items()
-            if value.shape != own[name].shape
-        ]
-        if faults:
-            raise ValueError(f"state does not fit this {self._name()}: {'; '.join(faults)}")
-        for name, value in values.items():
-            data = own[name].data
-            device = backend.device_of(data)
-            with device.active():
-                data[...] = device.from_host(value.astype(data.dtype, copy=False))
-        return IncompatibleKeys(missing, unexpected)
+        return copy_into(dict(self._all_names("")), state, strict, who=self._name())
 
     def __repr__(self) -> str:
         return f"{self._name()}()"
-
-
-def _host_array(name: str, value: Any) -> np.ndarray:
-    """Return a state's value as a NumPy array: from NumPy, from any known device, or from torch on the CPU."""
-    try:
-        value = backend.device_of(value).to_host(value)
-    except TypeError:
-        value = np.asarray(value.detach() if hasattr(value, "detach") else value)
-    if value.dtype.kind not in "fiu":
-        raise TypeError(f"state[{name!r}] must be a numeric array, got dtype {value.dtype}")
-    return value

@@ -9,7 +9,8 @@ import numpy as np
 from npalexnet.backend import Array, device_of
 from npalexnet.init import Seed, weight_and_bias
 from npalexnet.layers.geometry import integer
-from npalexnet.layers.layer import Layer, Parameter, Shape
+from npalexnet.layers.layer import Layer
+from npalexnet.layers.parameter import Parameter, Shape
 
 
 class Linear(Layer):

@@ -8,7 +8,8 @@ import numpy as np
 
 from npalexnet.backend import Array, array_module
 from npalexnet.layers.geometry import integer
-from npalexnet.layers.layer import Layer, Parameter, Shape
+from npalexnet.layers.layer import Layer
+from npalexnet.layers.parameter import Parameter, Shape
 
 
 class LocalResponseNorm(Layer):

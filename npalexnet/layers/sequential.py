@@ -8,7 +8,8 @@ from typing import Any
 
 from npalexnet.backend import Array
 from npalexnet.layers import sharding
-from npalexnet.layers.layer import Layer, Parameter, Shape
+from npalexnet.layers.layer import Layer
+from npalexnet.layers.parameter import Parameter, Shape
 
 
 class Sequential(Layer):

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 from npalexnet.backend import Array, device_of
 
 if TYPE_CHECKING:
-    from npalexnet.layers.layer import Layer, Parameter
+    from npalexnet.layers.layer import Layer
+from npalexnet.layers.parameter import Parameter
 
 
 @dataclass(frozen=True)
