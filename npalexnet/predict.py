@@ -76,19 +76,19 @@ def predict(weights: Path, images: Sequence[Path], *, top: int = 3, device: str 
     model, preprocessing, classes = load_classifier(weights, device)
     failed = 0
     for start in range(0, len(images), BATCH_SIZE):
-        pictures = {}
+        pictures: list[tuple[Path, Any]] = []
         for path in images[start : start + BATCH_SIZE]:
             try:
-                pictures[path] = open_picture(path)
+                pictures.append((path, open_picture(path)))
             except OSError as error:
                 print(f"npalexnet predict: error: {error}", file=sys.stderr)
                 failed = 1
         if not pictures:
             continue
-        shares_of_all = probabilities(model, preprocessing(list(pictures.values())))
+        shares_of_all = probabilities(model, preprocessing([picture for _, picture in pictures]))
         if not np.isfinite(shares_of_all).all():
             raise ValueError(f"the weights in {weights} are not finite: they come from training that diverged")
-        for path, shares in zip(pictures, shares_of_all, strict=True):
+        for (path, _), shares in zip(pictures, shares_of_all, strict=True):
             print(path)
             for k in np.argsort(-shares, kind="stable")[:top]:
                 print(f"  {100 * shares[k]:5.1f} %  {classes[k]}")

@@ -56,6 +56,12 @@ def test_train_writes_a_run_that_predict_can_use(run, capsys):
     assert sum(shares) == pytest.approx(100, abs=0.6)
 
 
+def test_predict_answers_as_often_as_it_is_asked(run, capsys):
+    boot = str(ROOT / "docs" / "ankle-boot.png")
+    assert main(["predict", str(run), boot, boot, "--top", "1"]) == 0
+    assert capsys.readouterr().out.splitlines()[::2] == [boot, boot]
+
+
 def test_predict_names_the_class_that_the_weights_say(tmp_path, capsys):
     """Weights made by hand: a bright middle makes class "bright", whatever the colours."""
     model = na.AlexNet(2)
