@@ -23,7 +23,9 @@ from npalexnet.backend.device import Array, Device, Item, Result
 
 SHARD_IMAGES = 4  # at most this many images go through the layers together, so that what they need stays in cache
 MIN_SHARDS = 8  # smaller batches are cut into this many shards (or single images), so that every core gets some
-MATMUL_TILE = 512  # columns or rows of a large product that one thread computes at a time
+TILE_WINDOWS = 768  # at most this many windows of a convolution become columns at a time
+MATMUL_TILE = 512  # at most this many columns or rows of a large product are computed by one thread at a time,
+MIN_MATMUL_TILES = 4  # and fewer of them if that makes too few pieces
 BLOCK_ELEMENTS = 1 << 16  # elements of an in-place update that are worked on at a time: 256 KiB in float32
 
 
@@ -54,12 +56,15 @@ class CpuDevice(Device):
         """Compute on the worker threads; results come in the order of `items`, as soon as they are there."""
         work = list(items)
         with single_threaded_blas():
-            if len(work) <= 1 or get_num_threads() == 1 or _thread.is_worker:
+            if len(work) <= 1:
                 yield from map(function, work)
+                return
+            if get_num_threads() == 1 or _thread.in_item:
+                yield from (_compute_item(function, item) for item in work)
                 return
             workers = _workers()
             # Each in a copy of the caller's context: np.errstate is part of it.
-            futures = deque(workers.submit(copy_context().run, function, item) for item in work)
+            futures = deque(workers.submit(copy_context().run, _compute_item, function, item) for item in work)
             try:
                 while futures:
                     futures[0].result()
@@ -86,21 +91,32 @@ class CpuDevice(Device):
         bits = array.view(np.dtype(f"i{array.itemsize}"))
         return np.multiply(bits, mask).view(array.dtype)
 
-    def matmul(self, a: Array, b: Array) -> Array:
-        """Compute ``a @ b`` in fixed tiles of the longer side of the result, shared out over the threads."""
+    def matmul(self, a: Array, b: Array, out: Array | None = None) -> Array:
+        """Compute ``a @ b``; tiles of the longer side of the result are shared out over the threads.
+
+        Within an item of `map`, when there is other work for the other threads, it is one product.
+        """
+        if _thread.in_item:
+            return np.matmul(a, b, out=out)
         rows, columns = a.shape[0], b.shape[1]
-        result = np.empty((rows, columns), a.dtype)
+        result = np.empty((rows, columns), a.dtype) if out is None else out
+        longer = max(rows, columns)
+        size = min(MATMUL_TILE, max(1, -(-longer // MIN_MATMUL_TILES)))
 
         def tile(start: int) -> None:
-            part = slice(start, start + MATMUL_TILE)
+            part = slice(start, start + size)
             if rows > columns:
                 np.matmul(a[part], b, out=result[part])
             else:
                 np.matmul(a, b[:, part], out=result[:, part])
 
-        for _ in self.map(tile, range(0, max(rows, columns), MATMUL_TILE)):
+        for _ in self.map(tile, range(0, longer, size)):
             pass
         return result
+
+    def window_limit(self, window_bytes: int) -> int:
+        """`TILE_WINDOWS`, whatever their size: fewer would make the matrix product less efficient."""
+        return TILE_WINDOWS
 
     def for_each_block(self, function: Callable[..., None], *arrays: Array | None) -> None:
         """Go through the arrays in blocks of whole rows that fit the cache, shared out over the threads."""
@@ -120,7 +136,7 @@ class _ThreadState(threading.local):
     """What each thread has for itself."""
 
     def __init__(self) -> None:
-        self.is_worker = False
+        self.in_item = False  # whether the thread is computing one of several items of a `map`
         self.buffers: dict[str, np.ndarray] = {}
 
 
@@ -166,12 +182,16 @@ def _workers() -> ThreadPoolExecutor:
     global _pool
     with _lock:
         if _pool is None:
-            _pool = ThreadPoolExecutor(get_num_threads(), "npalexnet", initializer=_become_worker)
+            _pool = ThreadPoolExecutor(get_num_threads(), "npalexnet")
         return _pool
 
 
-def _become_worker() -> None:
-    _thread.is_worker = True
+def _compute_item(function: Callable[[Item], Result], item: Item) -> Result:
+    before, _thread.in_item = _thread.in_item, True
+    try:
+        return function(item)
+    finally:
+        _thread.in_item = before
 
 
 class _BlasThreads:
@@ -230,7 +250,7 @@ def _after_fork() -> None:
         _let_this_thread_set_blas()
         _blas.limiter.restore_original_limits()
     _blas = _BlasThreads()
-    _thread.is_worker = False
+    _thread.in_item = False
 
 
 if hasattr(os, "register_at_fork"):

@@ -8,6 +8,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+WORKSPACE_BYTES = 1 << 30  # for the columns of a convolution
+
 Array = Any  # numpy.ndarray, cupy.ndarray: whatever the device's array module makes
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -61,9 +63,13 @@ class Device:
         copy[...] = self.xp.where(mask, array, 0)  # not a product: 0 times infinity would be NaN
         return copy
 
-    def matmul(self, a: Array, b: Array) -> Array:
+    def matmul(self, a: Array, b: Array, out: Array | None = None) -> Array:
         """Product of two large matrices, ``(M, K) @ (K, N) -> (M, N)``, with all that the device has."""
-        return self.xp.matmul(a, b)
+        return self.xp.matmul(a, b, out=out)
+
+    def window_limit(self, window_bytes: int) -> int:
+        """Return how many windows of a convolution should become columns at a time, if each takes `window_bytes`."""
+        return max(1, WORKSPACE_BYTES // max(1, window_bytes))
 
     def for_each_block(self, function: Callable[..., None], *arrays: Array | None) -> None:
         """Call ``function(*blocks)`` on matching blocks of equally shaped arrays, to update them in place.

@@ -1,4 +1,4 @@
-"""Two-dimensional convolution as im2col and one matrix product.
+"""Two-dimensional convolution.
 
 Symbols: N images, C input channels, H x W pixels, O output channels, windows of kH x kW, oH x oW of them, G groups.
 """
@@ -9,18 +9,18 @@ from typing import Any
 
 import numpy as np
 
-from npalexnet.backend import Array, array_module, device_of
+from npalexnet.backend import Array
 from npalexnet.init import Seed, weight_and_bias
+from npalexnet.layers.convolution import ConvolutionAlgorithm, Geometry, Im2colGemm
 from npalexnet.layers.geometry import (
     IntOrPair,
     Pair,
     check_images,
     integer,
-    output_size,
     pair,
     windows_output_shape,
 )
-from npalexnet.layers.im2col import channels_first, channels_last, col2im, im2col, pad
+from npalexnet.layers.im2col import channels_first, channels_last
 from npalexnet.layers.layer import Layer
 from npalexnet.layers.parameter import Parameter, Shape
 
@@ -58,14 +58,14 @@ class Conv2d(Layer):
         (O, C/G, kH, kW), in memory (O, kH, kW, C/G).
     bias : Parameter or None
         (O,).
-
-    References
-    ----------
-    K. Chellapilla, S. Puri and P. Simard, "High Performance Convolutional Neural Networks for Document Processing",
-    2006: convolution as a matrix product.
+    geometry : Geometry
+        Kernel size, stride, padding, dilation and groups, as the algorithm gets them.
+    algorithm : ConvolutionAlgorithm
+        How the convolution is computed; another one may be set here, for one layer or for the class.
     """
 
     per_image = True
+    algorithm: ConvolutionAlgorithm = Im2colGemm()
 
     def __init__(
         self,
@@ -88,66 +88,40 @@ class Conv2d(Layer):
         self.stride = pair("stride", stride, 1)
         self.dilation = pair("dilation", dilation, 1)
         self.padding = padding if isinstance(padding, str) else pair("padding", padding, 0)
-        self._sides = self._padding_of_sides()  # ((top, bottom), (left, right))
         self.groups = integer("groups", groups, 1)
         if self.in_channels % self.groups or self.out_channels % self.groups:
             raise ValueError(
                 f"groups must divide in_channels and out_channels, got {groups} for {in_channels} and {out_channels}"
             )
+        sides = self._padding_of_sides()
+        self.geometry = Geometry(self.kernel_size, self.stride, self.dilation, sides, self.groups)
         shape = (self.out_channels, self.in_channels // self.groups, *self.kernel_size)
         self.weight, self.bias = weight_and_bias(shape, bias=bias, dtype=dtype, device=device, seed=seed)
 
     def compute(self, x: Array, noise: Any = None) -> tuple[Array, Array]:
-        """(N, C, H, W) -> (N, O, oH, oW); backward needs x alone, and makes its columns again."""
-        N, O, oH, oW = self.output_shape(x.shape)
-        images = pad(channels_last(x), *self._sides, value=0)  # (N, Hp, Wp, C)
-        y = array_module(x).empty((N * oH * oW, O), x.dtype)
-        for ins, outs in self._groups():
-            columns = im2col(images[..., ins], self.kernel_size, self.stride, self.dilation)  # (N*oH*oW, kH*kW*C/G)
-            array_module(x).matmul(columns, self._weight_matrix()[outs].T, out=y[:, outs])  # (N*oH*oW, O/G)
-        if self.bias is not None:
-            y += self.bias.data
-        return channels_first(y.reshape(N, oH, oW, O)), x
+        """(N, C, H, W) -> (N, O, oH, oW); backward needs x alone."""
+        bias = None if self.bias is None else self.bias.data
+        y = self.algorithm.output(channels_last(x), self._kernels(), bias, self.geometry)  # (N, oH, oW, O)
+        return channels_first(y), x
 
     def gradients(self, grad_y: Array, x: Array) -> tuple[Array, list[tuple[Parameter, Array]]]:
-        """Differentiate the product ``y = columns @ W.T`` by both of its factors."""
-        return self._input_gradient(grad_y, x), self.parameter_gradients(grad_y, x)
+        """Those of the input and of the parameters."""
+        grad_x = self.algorithm.input_gradient(channels_last(grad_y), channels_last(x), self._kernels(), self.geometry)
+        return channels_first(grad_x), self.parameter_gradients(grad_y, x)
 
     def parameter_gradients(self, grad_y: Array, x: Array) -> list[tuple[Parameter, Array]]:
-        """``grad_W = grad_y.T @ columns``; ``grad_bias`` is the sum over images and windows."""
-        xp = array_module(x)
-        grad_y = channels_last(grad_y).reshape(-1, self.out_channels)  # (N*oH*oW, O)
-        images = pad(channels_last(x), *self._sides, value=0)  # (N, Hp, Wp, C)
-        grad_matrix = xp.empty_like(self._weight_matrix())  # (O, kH*kW*C/G)
-        for ins, outs in self._groups():
-            columns = im2col(images[..., ins], self.kernel_size, self.stride, self.dilation)  # (N*oH*oW, kH*kW*C/G)
-            xp.matmul(grad_y[:, outs].T, columns, out=grad_matrix[outs])  # (O/G, kH*kW*C/G)
-        grad_weight = channels_first(grad_matrix.reshape(self.out_channels, *self.kernel_size, -1))  # (O, C/G, kH, kW)
-        if self.bias is None:
-            return [(self.weight, grad_weight)]
-        return [(self.weight, grad_weight), (self.bias, grad_y.sum(axis=0))]
-
-    def _input_gradient(self, grad_y: Array, x: Array) -> Array:
-        """``grad_columns = grad_y @ W``, and back from columns to images."""
-        xp = array_module(x)
-        N, C, H, W = x.shape
-        grad_y = channels_last(grad_y).reshape(-1, self.out_channels)  # (N*oH*oW, O)
-        matrix = self._weight_matrix()  # (O, kH*kW*C/G)
-        (top, bottom), (left, right) = self._sides
-        grad_images = xp.zeros((N, H + top + bottom, W + left + right, C), x.dtype)  # (N, Hp, Wp, C)
-        grad_columns = device_of(x).scratch("columns", (len(grad_y), matrix.shape[1]), x.dtype)
-        for ins, outs in self._groups():
-            xp.matmul(grad_y[:, outs], matrix[outs], out=grad_columns)  # (N*oH*oW, kH*kW*C/G)
-            col2im(grad_columns, grad_images[..., ins], self.kernel_size, self.stride, self.dilation)
-        return channels_first(grad_images[:, top : top + H, left : left + W])  # (N, C, H, W)
+        """Those of weight and bias: a kernel's bias takes part in each window of each image."""
+        grad_y = channels_last(grad_y)  # (N, oH, oW, O)
+        grad_weight = self.algorithm.weight_gradient(grad_y, channels_last(x), self._kernels(), self.geometry)
+        pairs = [(self.weight, channels_first(grad_weight))]  # (O, C/G, kH, kW)
+        if self.bias is not None:
+            pairs.append((self.bias, grad_y.reshape(-1, self.out_channels).sum(axis=0)))
+        return pairs
 
     def output_shape(self, input_shape: Shape) -> Shape:
         """(N, C, H, W) -> (N, O, oH, oW)."""
         check_images(self._name(), input_shape, self.in_channels)
-        oH, oW = (
-            output_size(*axis)
-            for axis in zip(input_shape[2:], self.kernel_size, self.stride, self._sides, self.dilation, strict=True)
-        )
+        oH, oW = self.geometry.output_size(*input_shape[2:])
         return windows_output_shape(self._name(), input_shape, self.out_channels, (oH, oW), self.kernel_size)
 
     def multiply_adds(self, input_shape: Shape) -> int:
@@ -155,17 +129,12 @@ class Conv2d(Layer):
         N, _, oH, oW = self.output_shape(input_shape)
         return N * oH * oW * self.weight.size
 
-    def _weight_matrix(self) -> Array:
-        """(O, C/G, kH, kW) -> (O, kH*kW*C/G), a view."""
-        return self.weight.data.transpose(0, 2, 3, 1).reshape(self.out_channels, -1)
-
-    def _groups(self) -> list[tuple[slice, slice]]:
-        """The input and the output channels of each group."""
-        C, O = self.in_channels // self.groups, self.out_channels // self.groups
-        return [(slice(g * C, (g + 1) * C), slice(g * O, (g + 1) * O)) for g in range(self.groups)]
+    def _kernels(self) -> Array:
+        """(O, C/G, kH, kW) -> (O, kH, kW, C/G), the order in memory: a view."""
+        return channels_last(self.weight.data)
 
     def _padding_of_sides(self) -> tuple[Pair, Pair]:
-        """Return `padding` as ((top, bottom), (left, right))."""
+        """((top, bottom), (left, right))."""
         if self.padding == "valid":
             return (0, 0), (0, 0)
         if self.padding == "same":
