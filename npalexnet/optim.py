@@ -95,22 +95,27 @@ class SGD:
 
     def _update(self, parameter: Parameter, group: dict[str, Any]) -> None:
         device = backend.device_of(parameter.data)
+        xp = device.xp
         lr, momentum, weight_decay = group["lr"], group["momentum"], group["weight_decay"]
 
         def update(data: Array, grad: Array, velocity: Array | None) -> None:
+            step = device.scratch("SGD", data.shape, data.dtype)
             if weight_decay:
-                grad = grad + weight_decay * data
+                grad = xp.add(grad, xp.multiply(data, weight_decay, out=step), out=step)
             if velocity is not None:
                 velocity *= momentum
                 velocity += grad
-                grad = grad + momentum * velocity if group["nesterov"] else velocity
-            data -= lr * grad
+                if group["nesterov"]:
+                    grad = xp.add(grad, momentum * velocity, out=step)
+                else:
+                    grad = velocity
+            data -= xp.multiply(grad, lr, out=step)
 
         with device.active():
             velocity = None
             if momentum:
                 if parameter not in self._velocity:
-                    self._velocity[parameter] = device.xp.zeros_like(parameter.data)
+                    self._velocity[parameter] = xp.zeros_like(parameter.data)
                 velocity = self._velocity[parameter]
             device.for_each_block(update, parameter.data, parameter.grad, velocity)
 

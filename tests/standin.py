@@ -33,6 +33,8 @@ FUNCTIONS = {
     "lib.stride_tricks.as_strided": lambda x, shape=None, strides=None: ...,
 }
 UFUNCS = {
+    "add": lambda a, b, /, out=None, *, dtype=None, casting="same_kind": ...,
+    "multiply": lambda a, b, /, out=None, *, dtype=None, casting="same_kind": ...,
     "matmul": lambda a, b, /, *, casting="same_kind", dtype=None, order="K", out=None: ...,
     "exp": lambda a, /, out=None, *, dtype=None, casting="same_kind": ...,
     "log": lambda a, /, out=None, *, dtype=None, casting="same_kind": ...,

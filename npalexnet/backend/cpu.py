@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from contextvars import copy_context
@@ -27,6 +27,7 @@ TILE_WINDOWS = 768  # at most this many windows of a convolution become columns 
 MATMUL_TILE = 512  # at most this many columns or rows of a large product are computed by one thread at a time,
 MIN_MATMUL_TILES = 4  # and fewer of them if that makes too few pieces
 BLOCK_ELEMENTS = 1 << 16  # elements of an in-place update that are worked on at a time: 256 KiB in float32
+BLOCKS_AT_A_TIME = 32  # that a thread goes through before it takes the next ones
 
 
 class CpuDevice(Device):
@@ -91,8 +92,12 @@ class CpuDevice(Device):
         bits = array.view(np.dtype(f"i{array.itemsize}"))
         return np.multiply(bits, mask).view(array.dtype)
 
+    def maybe_any(self, mask: np.ndarray) -> bool:
+        """Whether an element is True."""
+        return bool(mask.any())
+
     def matmul(self, a: Array, b: Array, out: Array | None = None) -> Array:
-        """Compute ``a @ b``; tiles of the longer side of the result are shared out over the threads.
+        """Compute ``a @ b``; tiles of the result's rows or columns are shared out over the threads.
 
         Within an item of `map`, when there is other work for the other threads, it is one product.
         """
@@ -100,17 +105,20 @@ class CpuDevice(Device):
             return np.matmul(a, b, out=out)
         rows, columns = a.shape[0], b.shape[1]
         result = np.empty((rows, columns), a.dtype) if out is None else out
-        longer = max(rows, columns)
-        size = min(MATMUL_TILE, max(1, -(-longer // MIN_MATMUL_TILES)))
+        by_rows = rows > columns or rows >= MIN_MATMUL_TILES * MATMUL_TILE
+        length = rows if by_rows else columns
+        size = min(MATMUL_TILE, max(1, -(-length // MIN_MATMUL_TILES)))
 
         def tile(start: int) -> None:
             part = slice(start, start + size)
-            if rows > columns:
+            if by_rows:
                 np.matmul(a[part], b, out=result[part])
+            elif b.flags.f_contiguous and rows <= MATMUL_TILE:
+                result[:, part] = np.matmul(b.T[part], a.T).T  # OpenBLAS reads b faster along its rows in memory
             else:
                 np.matmul(a, b[:, part], out=result[:, part])
 
-        for _ in self.map(tile, range(0, longer, size)):
+        for _ in self.map(tile, range(0, length, size)):
             pass
         return result
 
@@ -119,17 +127,32 @@ class CpuDevice(Device):
         return TILE_WINDOWS
 
     def for_each_block(self, function: Callable[..., None], *arrays: Array | None) -> None:
-        """Go through the arrays in blocks of whole rows that fit the cache, shared out over the threads."""
+        """Go through the arrays in blocks of whole rows that fit the cache, many at a time shared out over the threads.
+
+        Arrays without gaps whose axes lie in the same order in memory are gone through as vectors.
+        """
+        arrays = _as_vectors(arrays)
         shape = next(array for array in arrays if array is not None).shape
         if not shape:
             return function(*arrays)
         rows = max(1, BLOCK_ELEMENTS // max(1, prod(shape[1:])))
 
-        def block(start: int) -> None:
-            function(*(None if array is None else array[start : start + rows] for array in arrays))
+        def blocks(first: int) -> None:
+            for start in range(first, min(first + rows * BLOCKS_AT_A_TIME, shape[0]), rows):
+                function(*(None if array is None else array[start : start + rows] for array in arrays))
 
-        for _ in self.map(block, range(0, shape[0], rows)):
+        for _ in self.map(blocks, range(0, shape[0], rows * BLOCKS_AT_A_TIME)):
             pass
+
+
+def _as_vectors(arrays: Sequence[np.ndarray | None]) -> Sequence[np.ndarray | None]:
+    """Views of the arrays along their memory, if they all lie in it alike and without gaps; else the arrays."""
+    first = next(array for array in arrays if array is not None)
+    order = sorted(range(first.ndim), key=lambda axis: -first.strides[axis])
+    views = [array if array is None else array.transpose(order) for array in arrays]
+    if all(view is None or view.flags.c_contiguous for view in views):
+        return [view if view is None else view.reshape(-1) for view in views]
+    return arrays
 
 
 class _ThreadState(threading.local):

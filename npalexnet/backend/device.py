@@ -63,6 +63,10 @@ class Device:
         copy[...] = self.xp.where(mask, array, 0)  # not a product: 0 times infinity would be NaN
         return copy
 
+    def maybe_any(self, mask: Array) -> bool:
+        """Whether a boolean array may have an element that is True: a device that is faster than Python won't look."""
+        return True
+
     def matmul(self, a: Array, b: Array, out: Array | None = None) -> Array:
         """Product of two large matrices, ``(M, K) @ (K, N) -> (M, N)``, with all that the device has."""
         return self.xp.matmul(a, b, out=out)

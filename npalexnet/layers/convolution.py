@@ -102,7 +102,9 @@ class Im2colGemm(ConvolutionAlgorithm):
     def weight_gradient(self, grad_y: Array, x: Array, weight: Array, geometry: Geometry) -> Array:
         """``grad_W = grad_y.T @ columns``, summed over the tiles."""
         device = device_of(x)
-        total = device.xp.zeros((len(weight), weight[0].size), x.dtype)  # (O, kH*kW*C/G)
+        total = device.xp.empty((len(weight), weight[0].size), x.dtype)  # (O, kH*kW*C/G)
+        if not len(x):
+            total[...] = 0
         images = pad(x, *geometry.sides, value=0)  # (N, Hp, Wp, C)
         for number, tile in enumerate(tiles(grad_y, weight, geometry)):
             grad_tile = _matrix(grad_y[tile.windows])  # (windows, O)

@@ -65,13 +65,13 @@ class MaxPool2d(Layer):
 
     def compute(self, x: Array, noise: Any = None) -> tuple[Array, tuple[Shape, Array]]:
         """(N, C, H, W) -> (N, C, oH, oW); backward needs each window's winner, as its number within the window."""
-        candidates = self._candidates(x)  # kH*kW of (N, oH, oW, C)
-        y = self._largest(candidates)  # (N, oH, oW, C)
-        return channels_first(y), (x.shape, self._winner(candidates, y, x.shape))
+        images = self._images(x)  # (N, Hp, Wp, C)
+        tallest, y = self._largest(images, x.shape)
+        return channels_first(y), (x.shape, self._winner(images, tallest, y, x.shape))
 
     def infer(self, x: Array, noise: Any = None) -> Array:
         """(N, C, H, W) -> (N, C, oH, oW), without asking who won."""
-        return channels_first(self._largest(self._candidates(x)))
+        return channels_first(self._largest(self._images(x), x.shape)[1])
 
     def gradients(self, grad_y: Array, saved: tuple[Shape, Array]) -> tuple[Array, list[tuple[Parameter, Array]]]:
         """Each window's gradient goes to its winner; windows overlap, so what a pixel receives is added up."""
@@ -97,37 +97,64 @@ class MaxPool2d(Layer):
         )
         return windows_output_shape(self._name(), input_shape, input_shape[1], (oH, oW), self.kernel_size)
 
-    def _candidates(self, x: Array) -> list[Array]:
-        """(N, C, H, W) -> for each element of a window, that of all windows: kH*kW views of (N, oH, oW, C)."""
-        _, _, oH, oW = self.output_shape(x.shape)
-        images = pad(channels_last(x), *self._border(x.shape[2], x.shape[3], oH, oW), value=-inf)  # (N, Hp, Wp, C)
-        return [images[each_window(i, oH, self.stride[0], j, oW, self.stride[1])] for i, j in self._offsets()]
+    def _images(self, x: Array) -> Array:
+        """(N, C, H, W) -> (N, Hp, Wp, C), with a border of minus infinity."""
+        return pad(channels_last(x), *self._border(*x.shape[2:], *self.output_shape(x.shape)[2:]), value=-inf)
 
-    def _largest(self, candidates: list[Array]) -> Array:
-        """kH*kW of (N, oH, oW, C) -> (N, oH, oW, C): the largest of each window, NaN if one is."""
-        y = candidates[0].copy()
-        for candidate in candidates[1:]:
-            array_module(y).maximum(y, candidate, out=y)
-        return y
+    def _largest(self, images: Array, input_shape: Shape) -> tuple[Array, Array]:
+        """(N, Hp, Wp, C) -> the largest of each window's columns, (N, oH, Wp, C), and of each window, (N, oH, oW, C).
 
-    def _winner(self, candidates: list[Array], y: Array, input_shape: Shape) -> Array:
-        """Number of the first candidate that equals y, or, where y is NaN, of the last candidate that is.
-
-        Writing where a mask says so is slow, so each candidate gets a rank, and the highest rank is kept: where y is a
-        number, candidate 0 of 9 that equals it ranks 9, the next 8, ...; where y is NaN, candidate 0 that is ranks 1,
-        the next 2, ... The winner's number follows from the rank.
+        A window with a NaN has NaN.
         """
-        xp = array_module(y)
-        count = len(candidates)
-        integers = np.min_scalar_type(count)  # one byte for all windows but huge ones
-        rank = xp.zeros(y.shape, integers)
-        for number, candidate in enumerate(candidates):
-            xp.maximum(rank, (candidate == y) * integers.type(count - number), out=rank)
-            xp.maximum(rank, (candidate != candidate) * integers.type(number + 1), out=rank)
-        winner = xp.where(y != y, rank - 1, count - rank)
-        if any(map(any, self._border(*input_shape[2:], *y.shape[1:3]))):
+        _, _, oH, oW = self.output_shape(input_shape)
+        xp = array_module(images)
+        rows = self._rows(images, oH)
+        tallest = rows[0].copy()
+        for row in rows[1:]:
+            xp.maximum(tallest, row, out=tallest)
+        columns = self._columns(tallest, oW)
+        y = columns[0].copy()
+        for column in columns[1:]:
+            xp.maximum(y, column, out=y)
+        return tallest, y
+
+    def _rows(self, images: Array, oH: int) -> list[Array]:
+        """(N, Hp, Wp, C) -> for each row of a window, that of all windows: kH views of (N, oH, Wp, C)."""
+        tops = range(0, self.kernel_size[0] * self.dilation[0], self.dilation[0])
+        return [images[each_window(top, oH, self.stride[0], 0, images.shape[2], 1)] for top in tops]
+
+    def _columns(self, rows: Array, oW: int) -> list[Array]:
+        """(N, oH, Wp, C) -> for each column of a window, that of all windows: kW views of (N, oH, oW, C)."""
+        lefts = range(0, self.kernel_size[1] * self.dilation[1], self.dilation[1])
+        return [rows[each_window(0, rows.shape[1], 1, left, oW, self.stride[1])] for left in lefts]
+
+    def _winner(self, images: Array, tallest: Array, y: Array, input_shape: Shape) -> Array:
+        """(N, oH, oW, C): the number, i*kW + j, of each window's first element that equals y, or of its last NaN.
+
+        Writing where a mask says so is slow, so what comes first gets the highest rank, and the highest rank is kept:
+        row i of a column ranks kH - i, and element (i, j) of a window ranks kH*kW - (i*kW + j).
+        """
+        xp, (kH, kW) = array_module(y), self.kernel_size
+        _, oH, oW, _ = y.shape
+        integer = np.min_scalar_type(kH * kW).type  # one byte for all windows but huge ones
+        row_rank = xp.zeros(tallest.shape, integer)
+        for i, row in enumerate(self._rows(images, oH)):
+            xp.maximum(row_rank, (row == tallest) * integer(kH - i), out=row_rank)
+        row_rank *= integer(kW)
+        rank = xp.zeros(y.shape, integer)
+        for j, (column, ranks) in enumerate(zip(self._columns(tallest, oW), self._columns(row_rank, oW), strict=True)):
+            xp.maximum(rank, (column == y) * (ranks - integer(j)), out=rank)
+        winner = integer(kH * kW) - rank
+
+        if device_of(y).maybe_any(y != y):
+            last_nan = xp.zeros(y.shape, integer)  # its number + 1
+            for number, (i, j) in enumerate(self._offsets()):
+                element = images[each_window(i, oH, self.stride[0], j, oW, self.stride[1])]
+                xp.maximum(last_nan, (element != element) * integer(number + 1), out=last_nan)
+            winner = xp.where(y != y, last_nan - integer(1), winner)
+        if any(map(any, self._border(*input_shape[2:], oH, oW))):
             # Only minus infinities: all elements equal y, those outside the image too, which must not win.
-            first_inside = xp.asarray(self._first_inside(input_shape, *y.shape[1:3]))[:, :, None]  # (oH, oW, 1)
+            first_inside = xp.asarray(self._first_inside(input_shape, oH, oW))[:, :, None]  # (oH, oW, 1)
             winner = xp.where(y == -inf, first_inside, winner)
         return winner
 
