@@ -105,10 +105,7 @@ class SGD:
             if velocity is not None:
                 velocity *= momentum
                 velocity += grad
-                if group["nesterov"]:
-                    grad = xp.add(grad, momentum * velocity, out=step)
-                else:
-                    grad = velocity
+                grad = xp.add(grad, momentum * velocity, out=step) if group["nesterov"] else velocity
             data -= xp.multiply(grad, lr, out=step)
 
         with device.active():

@@ -15,11 +15,12 @@ ROOT = Path(__file__).parent.parent
 # what is planted: file of the package, code, what it becomes, tests to run
 FAULTS = {
     "rotated kernel": (
-        "layers/conv.py", "self.weight.data.transpose(0, 2, 3, 1)",
-        "self.weight.data[:, :, ::-1, ::-1].transpose(0, 2, 3, 1)", "layers/test_conv.py",
+        "layers/conv.py", "channels_last(self.weight.data)", "channels_last(self.weight.data[:, :, ::-1, ::-1])",
+        "layers/test_conv.py",
     ),
     "missing bias gradient of Conv2d": (
-        "layers/conv.py", ", (self.bias, grad_y.sum(axis=0))]", "]", "layers/test_conv.py",
+        "layers/conv.py", "pairs.append((self.bias, grad_y.reshape(-1, self.out_channels).sum(axis=0)))", "pass",
+        "layers/test_conv.py",
     ),
     "missing bias gradient of Linear": (
         "layers/linear.py", ", (self.bias, grad_rows.sum(axis=0))]", "]", "layers/test_linear.py",
@@ -34,6 +35,9 @@ FAULTS = {
     "= for += in pooling": (
         "layers/pooling.py", "pixels += device_of", "pixels[...] = device_of", "layers/test_pooling.py",
     ),
+    "last tile of windows forgotten": (
+        "layers/convolution.py", "range(number):", "range(max(1, number - 1)):", "layers/test_convolution.py",
+    ),
     "dropout not scaled": (
         "layers/dropout.py", "1 / (1 - self.p)", "1.0", "layers/test_dropout.py",
     ),
@@ -43,8 +47,9 @@ FAULTS = {
 }  # fmt: skip
 ALSO = {
     "pool gradient to all ties": (
-        "y = self._largest(candidates)  # (N, oH, oW, C)",
-        "y = self._largest(candidates); self._ties = [(c == y).copy() for c in candidates]",
+        "tallest, y = self._largest(images, x.shape)\n",
+        "tallest, y = self._largest(images, x.shape); self._ties = [(images[each_window(i, y.shape[1], self.stride[0], "
+        "j, y.shape[2], self.stride[1])] == y).copy() for i, j in self._offsets()]\n",
     )
 }
 

@@ -21,6 +21,7 @@ from threadpoolctl import OpenBLASController, ThreadpoolController
 
 from npalexnet.backend.device import Array, Device, Item, Result
 
+ENVIRONMENT_VARIABLE = "NPALEXNET_NUM_THREADS"
 SHARD_IMAGES = 4  # at most this many images go through the layers together, so that what they need stays in cache
 MIN_SHARDS = 8  # smaller batches are cut into this many shards (or single images), so that every core gets some
 TILE_WINDOWS = 768  # at most this many windows of a convolution become columns at a time
@@ -131,15 +132,15 @@ class CpuDevice(Device):
 
         Arrays without gaps whose axes lie in the same order in memory are gone through as vectors.
         """
-        arrays = _as_vectors(arrays)
-        shape = next(array for array in arrays if array is not None).shape
+        parts = _as_vectors(arrays)
+        shape = next(part for part in parts if part is not None).shape
         if not shape:
-            return function(*arrays)
+            return function(*parts)
         rows = max(1, BLOCK_ELEMENTS // max(1, prod(shape[1:])))
 
         def blocks(first: int) -> None:
             for start in range(first, min(first + rows * BLOCKS_AT_A_TIME, shape[0]), rows):
-                function(*(None if array is None else array[start : start + rows] for array in arrays))
+                function(*(None if part is None else part[start : start + rows] for part in parts))
 
         for _ in self.map(blocks, range(0, shape[0], rows * BLOCKS_AT_A_TIME)):
             pass
@@ -170,11 +171,33 @@ _pool: ThreadPoolExecutor | None = None
 
 
 def get_num_threads() -> int:
-    """Return how many threads compute: by default, the cores that this process may use."""
+    """Return how many threads compute.
+
+    That is what `set_num_threads` was given; without it, the environment variable ``NPALEXNET_NUM_THREADS``; without
+    that, the cores that this process may use.
+
+    Raises
+    ------
+    ValueError
+        If the environment variable holds something else than an integer of at least 1.
+    """
     global _num_threads
     if _num_threads is None:
-        _num_threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        _num_threads = _from_environment() or _usable_cores()
     return _num_threads
+
+
+def _from_environment() -> int | None:
+    text = os.environ.get(ENVIRONMENT_VARIABLE, "").strip()
+    if not text:
+        return None
+    if not text.isdecimal() or int(text) < 1:
+        raise ValueError(f"the environment variable {ENVIRONMENT_VARIABLE} must be an integer above 0, got {text!r}")
+    return int(text)
+
+
+def _usable_cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def set_num_threads(num_threads: int) -> None:

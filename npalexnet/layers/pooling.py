@@ -99,7 +99,8 @@ class MaxPool2d(Layer):
 
     def _images(self, x: Array) -> Array:
         """(N, C, H, W) -> (N, Hp, Wp, C), with a border of minus infinity."""
-        return pad(channels_last(x), *self._border(*x.shape[2:], *self.output_shape(x.shape)[2:]), value=-inf)
+        (_, _, H, W), (_, _, oH, oW) = x.shape, self.output_shape(x.shape)
+        return pad(channels_last(x), *self._border(H, W, oH, oW), value=-inf)
 
     def _largest(self, images: Array, input_shape: Shape) -> tuple[Array, Array]:
         """(N, Hp, Wp, C) -> the largest of each window's columns, (N, oH, Wp, C), and of each window, (N, oH, oW, C).
@@ -152,7 +153,8 @@ class MaxPool2d(Layer):
                 element = images[each_window(i, oH, self.stride[0], j, oW, self.stride[1])]
                 xp.maximum(last_nan, (element != element) * integer(number + 1), out=last_nan)
             winner = xp.where(y != y, last_nan - integer(1), winner)
-        if any(map(any, self._border(*input_shape[2:], oH, oW))):
+        _, _, H, W = input_shape
+        if any(map(any, self._border(H, W, oH, oW))):
             # Only minus infinities: all elements equal y, those outside the image too, which must not win.
             first_inside = xp.asarray(self._first_inside(input_shape, oH, oW))[:, :, None]  # (oH, oW, 1)
             winner = xp.where(y == -inf, first_inside, winner)

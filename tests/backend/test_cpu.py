@@ -240,3 +240,60 @@ def test_blocks_follow_arrays_whose_axes_lie_in_another_order(monkeypatch):
     expected = a - b
     CPU.for_each_block(lambda first, second: np.subtract(first, second, out=first), a, b)
     np.testing.assert_array_equal(a, expected)
+
+
+@pytest.mark.parametrize(("given", "threads"), [("3", 3), (" 1 ", 1), ("", "cores"), (None, "cores")])
+def test_the_environment_sets_the_number_of_threads(given, threads, monkeypatch):
+    monkeypatch.setattr(cpu, "_num_threads", None)
+    monkeypatch.setattr(cpu, "_usable_cores", lambda: "cores")
+    monkeypatch.delenv("NPALEXNET_NUM_THREADS", raising=False)
+    if given is not None:
+        monkeypatch.setenv("NPALEXNET_NUM_THREADS", given)
+    assert get_num_threads() == threads
+    set_num_threads(5)  # has the last word
+    assert get_num_threads() == 5
+
+
+@pytest.mark.parametrize("given", ["0", "-1", "two", "1.5"])
+def test_a_number_of_threads_in_the_environment_that_is_none_is_refused_by_name(given, monkeypatch):
+    monkeypatch.setattr(cpu, "_num_threads", None)
+    monkeypatch.setenv("NPALEXNET_NUM_THREADS", given)
+    with pytest.raises(ValueError, match=f"NPALEXNET_NUM_THREADS must be an integer above 0, got '{given}'"):
+        get_num_threads()
+
+
+@pytest.mark.parametrize("layout", ["columns in order", "rows in order"])
+@pytest.mark.parametrize(("M", "K", "N"), [(1, 3, 2100), (40, 7, 900), (2100, 3, 2200), (600, 5, 700)])
+def test_a_product_is_written_to_where_it_was_asked_for_in_any_layout(M, K, N, layout, dtype):
+    a, b = normal((M, K), dtype), normal((K, N), dtype, seed=1)
+    if layout == "columns in order":
+        b = np.asfortranarray(b)
+    whole = np.full((M, N + 5), 7, dtype)
+    assert CPU.matmul(a, b, out=whole[:, 2:-3]) is not None
+    expected = np.einsum("mk,kn->mn", a.astype("float64"), b.astype("float64"))
+    np.testing.assert_allclose(whole[:, 2:-3], expected, rtol=0, atol=1e-5 if dtype == "float32" else 1e-13)
+    assert (whole[:, :2] == 7).all()
+    assert (whole[:, -3:] == 7).all()
+
+
+def test_a_product_uses_all_threads_but_within_an_item_of_work_only_its_own(monkeypatch):
+    set_num_threads(2)
+    used, matmul = set(), np.matmul
+
+    def noted(*arguments, **keywords):
+        used.add(threading.get_ident())
+        return matmul(*arguments, **keywords)
+
+    monkeypatch.setattr(np, "matmul", noted)
+    a = np.ones((5000, 40))
+
+    def product(item):
+        CPU.matmul(a, a.T[:, :1000])
+        return threading.get_ident()
+
+    product(None)
+    assert threading.get_ident() not in used
+    for threads in (1, 2):
+        set_num_threads(threads)
+        used.clear()
+        assert set(CPU.map(product, range(4))) == used

@@ -12,7 +12,9 @@ from tests.support import (
     assert_matches_torch,
     copy_state,
     forward_backward,
+    get,
     normal,
+    put,
     torch_forward_backward,
 )
 
@@ -181,3 +183,37 @@ def test_layers_of_different_dtypes_or_devices_are_refused_before_anything_is_co
         Sequential(first, Conv2d(3, 4, 1, dtype="float64"))(normal((1, 2, 3, 3), "float32"))
     with pytest.raises(ValueError, match=r"cpu.*standin|standin.*cpu"):
         Sequential(first, Conv2d(3, 4, 1, device="standin"))(normal((1, 2, 3, 3), "float32"))
+
+
+POOLED = [
+    lambda: [ReLU(), MaxPool2d(3, 2)],
+    lambda: [Conv2d(2, 3, 3, dtype="float64", seed=0), ReLU(), MaxPool2d(2), ReLU(), MaxPool2d(2, 1)],
+    lambda: [ReLU(), MaxPool2d(3, 2, padding=1)],
+]
+
+
+@pytest.mark.parametrize("make", POOLED)
+@pytest.mark.parametrize("values", [None, [-1.0, 0.0, 1.0], [-2.0, -1.0], [-3.0, 0.0, np.nan, 1.0]], ids=str)
+def test_a_relu_in_front_of_a_pooling_gives_the_same_as_one_layer_after_the_other(make, values, device):
+    x = normal((3, 2, 9, 8)) if values is None else np.random.default_rng(0).choice(values, (3, 2, 9, 8))
+    layers = [layer.to(device) for layer in make()]
+    y = put(x, device)
+    for layer in layers:
+        y = layer(y)
+    grad_y = grad_x = put(normal(y.shape, seed=1), device)
+    for layer in reversed(layers):
+        grad_x = layer.backward(grad_x)
+    model = Sequential(*make()).to(device)
+    np.testing.assert_array_equal(get(model(put(x, device))), get(y))
+    np.testing.assert_array_equal(get(model.backward(grad_y)), get(grad_x))
+    np.testing.assert_array_equal(get(model.eval()(put(x, device))), get(y))
+
+
+def test_only_relu_itself_changes_places_with_a_pooling_and_only_without_a_border():
+    class Leaky(ReLU):
+        pass
+
+    relu, leaky, pool, bordered, ceil = ReLU(), Leaky(), MaxPool2d(2), MaxPool2d(2, padding=1), Flatten()
+    model = Sequential(relu, pool, leaky, pool, relu, bordered, pool, relu, ceil)
+    assert model._stages == [pool, relu, leaky, pool, relu, bordered, pool, relu, ceil]
+    assert list(model) == [relu, pool, leaky, pool, relu, bordered, pool, relu, ceil]
