@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks import forward, layers, memory, output, scaling, step
+from benchmarks import forward, layers, memory, output, scaling, step, turns
 from npalexnet.backend import get_num_threads
 
 # Each module has run(arguments, say) -> dict, show(dict) -> str, chart(dict) -> Figure, and its default settings.
@@ -81,8 +81,9 @@ def _with_defaults(arguments: argparse.Namespace, module: Any) -> argparse.Names
     settings = dict(vars(arguments))
     settings["batch_sizes"] = arguments.batch_sizes or module.BATCH_SIZES
     settings["rounds"] = arguments.rounds or module.ROUNDS
+    settings["pause"] = turns.PAUSE
     if arguments.quick:
-        settings |= {"batch_sizes": module.QUICK_BATCH_SIZES, "rounds": 1, "warmup": 0}
+        settings |= {"batch_sizes": [1], "rounds": 1, "warmup": 0, "pause": 0.0}
     return argparse.Namespace(**settings)
 
 
@@ -107,7 +108,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--classes", type=_positive, default=1000, metavar="N", help="width of the last layer (1000)")
     add("--dropout", type=_probability, default=0.5, metavar="P", help="in training (0.5)")
     add("--output", type=_name, metavar="NAME", help="write NAME.json and the chart NAME.png, too")
-    add("--quick", action="store_true", help="tiny batches, one round: does it work? The numbers mean nothing")
+    add("--quick", action="store_true", help="one image, one round: does it work? The numbers mean nothing")
     return parser.parse_args(argv)
 
 

@@ -77,21 +77,21 @@ def stacked_bars(axes: Axes, names: Sequence[str], parts: Mapping[str, Sequence[
     names : sequence of str
         Of the bars: rivals.
     parts : mapping of str to sequence of float
-        Each part, and where it ends in each bar; from one to the next the colour becomes stronger.
+        Each part, and where it ends in each bar; from one to the next the colour becomes stronger, see `shades`.
     texts : sequence of str
         One a bar.
     """
-    from matplotlib.patches import Patch
-
     begin: Sequence[float] = [0.0] * len(names)
-    shades = [(number + 1) / len(parts) for number in range(len(parts))]
-    for shade, ends in zip(shades, parts.values(), strict=True):
+    for shade, ends in zip(shades(len(parts)), parts.values(), strict=True):
         widths = [end - start for end, start in zip(ends, begin, strict=True)]
         axes.barh(names, widths, left=begin, color=[(COLOURS[name], shade) for name in names], height=0.7)
         begin = ends
     label_bars(axes, names, begin, texts)
-    handles = [Patch(color=("black", 0.7 * shade)) for shade in shades]
-    axes.legend(handles, list(parts), loc="upper left", bbox_to_anchor=(1, 1), frameon=False)
+
+
+def shades(count: int) -> list[float]:
+    """Return how strong the colours of so many parts of a bar are."""
+    return [(number + 1) / count for number in range(count)]
 
 
 def label_bars(axes: Axes, names: Sequence[str], ends: Sequence[float], texts: Sequence[str]) -> None:
@@ -108,7 +108,7 @@ def label_bars(axes: Axes, names: Sequence[str], ends: Sequence[float], texts: S
 
 def lines(axes: Axes, points: Sequence[tuple[str, float, float]], what: str, below: str) -> None:
     """Draw a line for each rival through its points, (rival, x, y), with both axes logarithmic."""
-    from matplotlib.ticker import FuncFormatter, NullLocator
+    from matplotlib.ticker import FuncFormatter, LogFormatter, NullLocator
 
     for rival in dict.fromkeys(name for name, _, _ in points):
         xs, ys = zip(*((x, y) for name, x, y in points if name == rival), strict=True)
@@ -119,7 +119,8 @@ def lines(axes: Axes, points: Sequence[tuple[str, float, float]], what: str, bel
     places = sorted({x for _, x, _ in points})
     axes.set_xticks(places, [f"{x:g}" for x in places])
     axes.xaxis.set_minor_locator(NullLocator())
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: short(value)))
+    axes.yaxis.set_minor_formatter(LogFormatter())  # where the decades alone would be too few
     axes.set_title(what, loc="left", size=10)
     axes.set_xlabel(below)
     axes.grid(alpha=0.3)
@@ -142,17 +143,24 @@ def paired_bars(axes: Axes, pairs: Mapping[str, Mapping[str, float]]) -> None:
         axes.barh(places, widths, thickness, color=COLOURS[rival], label=rival)
     longest = max(max(values.values(), default=0.0) for values in pairs.values())
     for place, values in enumerate(pairs.values()):
-        times = " / ".join(f"{value:.3g}" for value in values.values())
+        times = " / ".join(short(value) for value in values.values())
         ratio = f"  ({values['npalexnet'] / values['torch']:.2f} x)" if "torch" in values else ""
         end = max(values.values(), default=0.0)
         axes.annotate(times + ratio, (end, place), (6, 0), textcoords="offset points", va="center", size=8)
     axes.set_yticks(range(len(pairs)), list(pairs))
     axes.set_ylim(len(pairs) - 0.4, -0.6)
-    axes.set_xlim(0, 1.35 * longest)
+    axes.set_xlim(0, 1.5 * longest)
     tidy(axes)
 
 
-def legend_below(figure: Figure, described: Axes) -> None:
-    """Put the legend of one panel below all of them."""
-    handles, labels = described.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False)
+def legend_below(figure: Figure, colours: Mapping[str, Any]) -> None:
+    """Say below all panels what the colours mean."""
+    from matplotlib.patches import Patch
+
+    handles = [Patch(color=colour, label=label) for label, colour in colours.items()]
+    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), frameon=False)
+
+
+def short(value: float) -> str:
+    """Return a number with three digits, or all that it has before the point."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"

@@ -13,7 +13,7 @@ from benchmarks import floor, network
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-BATCH_SIZES, QUICK_BATCH_SIZES, ROUNDS = [1, 8, 32, 128], [1], 7
+BATCH_SIZES, ROUNDS = [1, 8, 32, 128], 7
 TITLE = "AlexNet, forward pass in eval mode"
 
 

@@ -70,7 +70,7 @@ def layer_cases(model: na.AlexNet, libraries: list[Library], images: int, classe
                 name, passes = f"{name}, to the images", {"backward": passes["backward"]}
             yield Case(name, input_shape, passes, sides, comparable=kind is not na.Dropout)
     yield _loss(libraries, rng.standard_normal(shape, dtype="float32"), rng.integers(classes, size=images))
-    yield _update(libraries, [rng.standard_normal(p.shape, dtype="float32") for p in model.parameters()])
+    yield _update(libraries, [rng.random(p.shape, dtype="float32") for p in model.parameters()])
 
 
 def channels_last_memory(array: np.ndarray) -> np.ndarray:

@@ -22,7 +22,7 @@ from npalexnet.table import table
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-BATCH_SIZES, QUICK_BATCH_SIZES, ROUNDS = [32], [1], 7
+BATCH_SIZES, ROUNDS = [32], 7
 TITLE = "AlexNet's layers, each alone"
 
 
@@ -76,7 +76,7 @@ def measure(case: Case, lowest: floor.Floor, arguments: argparse.Namespace, say:
     most = max(case.flops.values())
     if most:
         contest[floor.NAME] = lowest.turn(most)
-    seconds = turns.take_turns(contest, arguments.rounds, arguments.warmup, say)
+    seconds = turns.take_turns(contest, arguments.rounds, arguments.warmup, arguments.pause, say)
     sgemm = most / median(seconds[floor.NAME]) if most else None  # operations a second
     rows = []
     for name in case.sides:
@@ -149,6 +149,8 @@ def chart(result: dict[str, Any]) -> Figure:
                 for name, values in found.items()
             }
             charts.paired_bars(axes, pairs)
-            axes.set_title(f"{which}, batch of {batch}: milliseconds (less is better)", loc="left", size=10)
-    charts.legend_below(figure, panels[0, 0])
+            axes.set_title(
+                f"{which}, batch of {batch}: ms, npalexnet / torch (ratio; less is better)", loc="left", size=10
+            )
+    charts.legend_below(figure, {rival: charts.COLOURS[rival] for rival in (network.OURS, "torch")})
     return figure

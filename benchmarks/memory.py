@@ -23,7 +23,7 @@ from npalexnet.table import table
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-BATCH_SIZES, QUICK_BATCH_SIZES, ROUNDS = [128], [1], 3
+BATCH_SIZES, ROUNDS = [128], 3
 STEPS = 3
 RIVALS = ("npalexnet", "torch", "torch, channels_last")
 STAGES = {"imports": "libraries", "model": "the network's parameters", "peak": "training"}  # what each stage adds
@@ -38,9 +38,7 @@ def run(arguments: argparse.Namespace, say: network.Say) -> dict[str, Any]:
     for images in arguments.batch_sizes:
         say(f"memory, batch of {images}")
         processes = {rival: child(rival, images, STEPS, arguments) for rival in rivals}
-        reports = turns.take_turns(
-            processes, arguments.rounds, 0, say, lambda report: f"{report['peak'] / MIB:.0f} MiB"
-        )
+        reports = turns.take_turns(processes, arguments.rounds, 0, 0.0, say, lambda r: f"{r['peak'] / MIB:.0f} MiB")
         for rival, each in reports.items():
             stages = {stage: [report[stage] for report in each] for stage in STAGES}
             row = {"batch": images, "rival": rival, "threads": each[0]["threads"], "bytes": stages}
@@ -113,6 +111,8 @@ def chart(result: dict[str, Any]) -> Figure:
             [f"{row['median'] / MIB:,.0f} MiB" for row in rows],
         )
         axes.set_title(f"batch of {images}", loc="left", size=10)
+    strengths = charts.shades(len(STAGES))
+    charts.legend_below(figure, {part: ("black", s) for part, s in zip(STAGES.values(), strengths, strict=True)})
     panels[-1, 0].set_xlabel("MiB in memory at the peak, and what it was taken for (less is better)")
     return figure
 

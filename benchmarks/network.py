@@ -109,7 +109,7 @@ def answer(
         lowest.winners.clear()
         contest = {rival.name: turns.timed(getattr(rival, question)) for rival in rivals}
         contest[floor.NAME] = lowest.turn(flops(images))
-        seconds = turns.take_turns(contest, arguments.rounds, arguments.warmup, say)
+        seconds = turns.take_turns(contest, arguments.rounds, arguments.warmup, arguments.pause, say)
         threads = {rival.name: rival.threads for rival in rivals} | {floor.NAME: lowest.threads}
         for name, times in seconds.items():
             label = lowest.label if name == floor.NAME else name
@@ -191,7 +191,7 @@ def chart(what: str, result: dict[str, Any]) -> Figure:
         charts.bars(
             axes,
             [charts.Bar(row["rival"], *(1e3 * row[key] for key in ("median", "min", "max"))) for row in rows],
-            [f"{1e3 * row['median']:,.1f} ms  ({row['time_over_floor']:.2f} x floor)" for row in rows],
+            [f"{charts.short(1e3 * row['median'])} ms  ({row['time_over_floor']:.2f} x floor)" for row in rows],
         )
         axes.axvline(1e3 * rows[-1]["median"], color=charts.COLOURS[floor.NAME], linestyle="--", zorder=0)
         axes.set_title(f"batch of {images}", loc="left", size=10)

@@ -17,7 +17,7 @@ from npalexnet.table import table
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-BATCH_SIZES, QUICK_BATCH_SIZES, ROUNDS = [1, 2, 4, 8, 16, 32, 64, 128, 256], [1, 2], 3
+BATCH_SIZES, ROUNDS = [1, 2, 4, 8, 16, 32, 64, 128, 256], 3
 THREADS_BATCH_SIZE = 32  # at which the threads are varied; at most the largest of the batch sizes
 STEPS = 2
 TASKS = {"forward": "forward pass", "step": "training step"}
@@ -66,7 +66,7 @@ def _times(
     for task, name in TASKS.items():
         say(f"{name}, batch of {images}, {threads} threads")
         contest = {rival.name: turns.timed(getattr(rival, task)) for rival in rivals}
-        seconds = turns.take_turns(contest, arguments.rounds, arguments.warmup, say)
+        seconds = turns.take_turns(contest, arguments.rounds, arguments.warmup, arguments.pause, say)
         for rival in rivals:
             row = {"varied": varied, "task": task, "batch": images, "rival": rival.name, "threads": rival.threads}
             spread = turns.spread(seconds[rival.name])

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-PAUSE = 0.25  # seconds before each turn: OpenMP's idle threads keep a core busy for a while after their work
+PAUSE = 0.25  # seconds before a turn that is timed: OpenMP's idle threads keep a core busy for a while after their work
 AT_LEAST = 0.1  # seconds: what takes less is run several times in a turn, up to MOST times
 MOST = 100
 AGREEMENT = 1e-4  # relative: rounding of float32 through eight layers is far below, another computation far above
@@ -45,6 +45,7 @@ def take_turns(
     turns: Mapping[str, Callable[[], Found]],
     rounds: int,
     warmup: int,
+    pause: float,
     say: Callable[[str], None] = lambda line: None,
     show: Callable[[Any], str] = lambda seconds: f"{seconds:.4f} s",
 ) -> dict[str, list[Found]]:
@@ -56,6 +57,8 @@ def take_turns(
         What each rival does in its turn; what it returns is kept.
     rounds, warmup : int
         How many turns of each are kept, and how many each has before that.
+    pause : float
+        Seconds of rest before each turn.
     say : callable
         Receives a line on each round.
     show : callable
@@ -70,7 +73,7 @@ def take_turns(
     order = list(turns)
     for number in range(-warmup, rounds):
         for name in order:
-            time.sleep(PAUSE)
+            time.sleep(pause)
             result = turns[name]()
             if number >= 0:
                 found[name].append(result)
@@ -88,8 +91,7 @@ def spread(values: Sequence[float]) -> dict[str, Any]:
 
 def difference(ours: Any, theirs: Any) -> float:
     """Norm of the difference of two numbers or arrays, relative to the norm of the first."""
-    ours, theirs = np.asarray(ours, "float64"), np.asarray(theirs, "float64")
-    return float(np.linalg.norm(theirs - ours) / max(np.linalg.norm(ours), np.finfo(float).tiny))
+    return float(np.linalg.norm(np.subtract(theirs, ours)) / np.linalg.norm(ours))
 
 
 def check_agreement(who: str, what: str, ours: Any, theirs: Any) -> float:
