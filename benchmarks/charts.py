@@ -62,11 +62,6 @@ def bars(axes: Axes, given: Sequence[Bar], texts: Sequence[str]) -> None:
     label_bars(axes, [bar.rival for bar in given], [bar.high for bar in given], texts)
 
 
-def tidy(axes: Axes) -> None:
-    """Take away the lines that say nothing."""
-    axes.spines[["top", "right"]].set_visible(False)
-
-
 def stacked_bars(axes: Axes, names: Sequence[str], parts: Mapping[str, Sequence[float]], texts: Sequence[str]) -> None:
     """Draw horizontal bars of several parts, and a text beside each.
 
@@ -159,6 +154,11 @@ def legend_below(figure: Figure, colours: Mapping[str, Any]) -> None:
 
     handles = [Patch(color=colour, label=label) for label, colour in colours.items()]
     figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), frameon=False)
+
+
+def tidy(axes: Axes) -> None:
+    """Take away the lines that say nothing."""
+    axes.spines[["top", "right"]].set_visible(False)
 
 
 def short(value: float) -> str:

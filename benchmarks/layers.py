@@ -85,9 +85,8 @@ def measure(case: Case, lowest: floor.Floor, arguments: argparse.Namespace, say:
             row = {"layer": case.name, "input_shape": case.input_shape, "pass": which, "rival": name, "flops": flops}
             rate = flops / median(times)
             rates = {"gflops_per_second": rate / 1e9, "share_of_sgemm": rate / sgemm} if sgemm else {}
-            ratio = (
-                {"time_over_torch": median(times) / median(seconds[f"{which} torch"])} if len(case.sides) > 1 else {}
-            )
+            torch = seconds.get(f"{which} torch")
+            ratio = {"time_over_torch": median(times) / median(torch)} if torch else {}
             rows.append({**row, "seconds": times, **turns.spread(times), **rates, **ratio})
     return rows
 
@@ -149,8 +148,6 @@ def chart(result: dict[str, Any]) -> Figure:
                 for name, values in found.items()
             }
             charts.paired_bars(axes, pairs)
-            axes.set_title(
-                f"{which}, batch of {batch}: ms, npalexnet / torch (ratio; less is better)", loc="left", size=10
-            )
-    charts.legend_below(figure, {rival: charts.COLOURS[rival] for rival in (network.OURS, "torch")})
+            axes.set_title(f"{which}, batch of {batch}: ms, and their ratio (less is better)", loc="left", size=10)
+    charts.legend_below(figure, {row["rival"]: charts.COLOURS[row["rival"]] for row in result["results"]})
     return figure

@@ -191,3 +191,16 @@ def test_threads_double_up_to_the_number_there_is(most, counts):
     from benchmarks.scaling import thread_counts
 
     assert thread_counts(most) == counts
+
+
+@pytest.mark.parametrize("question", QUESTIONS)
+def test_tables_and_charts_do_without_torch(answers, question):
+    _, result = answers(question)
+    alone = dict(result, torch_flags=None)
+    for part in {"results", "times", "memory"} & set(result):
+        rows = [row for row in result[part] if row["rival"] in ("npalexnet", "floor")]
+        alone[part] = [{**row, "peak_over_torch": None} for row in rows]
+    table = QUESTIONS[question].show(alone)
+    assert "npalexnet" in table or question == "layers"
+    assert "torch, channels_last" not in table.split("\n\n")[-1]
+    QUESTIONS[question].chart(alone)
