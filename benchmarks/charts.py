@@ -53,6 +53,11 @@ def sheet(
     return figure, figure.subplots(rows, columns, squeeze=False)
 
 
+def by_batch(rows: Sequence[dict[str, Any]]) -> dict[int, list[dict[str, Any]]]:
+    """Return the rows of each batch size: those of one panel."""
+    return {batch: [row for row in rows if row["batch"] == batch] for batch in dict.fromkeys(r["batch"] for r in rows)}
+
+
 def bars(axes: Axes, given: Sequence[Bar], texts: Sequence[str]) -> None:
     """Draw horizontal bars from top to bottom with whiskers, and a text beside each."""
     medians = [bar.median for bar in given]

@@ -50,7 +50,7 @@ def layer_cases(model: na.AlexNet, libraries: list[Library], images: int, classe
     layers = [*model.layers, *model.classifier]
     numbers: Counter[str] = Counter()
     seen = set()
-    for number, layer in enumerate(layers):
+    for number, (layer, following) in enumerate(zip(layers, [*layers[1:], None], strict=True)):
         kind, input_shape, shape = type(layer), shape, layer.output_shape(shape)
         kind_name = NAMES.get(kind.__name__, kind.__name__.lower())
         numbers[kind_name] += 1
@@ -58,9 +58,9 @@ def layer_cases(model: na.AlexNet, libraries: list[Library], images: int, classe
             continue
         seen.add((kind, input_shape))
         x, grad_y = (rng.standard_normal(of, dtype="float32") for of in (input_shape, shape))
-        first, flattened_next = number == 0, isinstance((layers + layers)[number + 1], na.Flatten)
+        first = number == 0
         x = x if first else channels_last_memory(x)  # images come as torch has them
-        grad_y = grad_y if flattened_next else channels_last_memory(grad_y)
+        grad_y = grad_y if isinstance(following, na.Flatten) else channels_last_memory(grad_y)  # so does Flatten's
         flops = 2 * layer.multiply_adds(input_shape)
         for input_gradient in (False, True) if first else (True,):  # training needs none of the images
             sides = {library.name: library.layer(number, x, grad_y, input_gradient) for library in libraries}

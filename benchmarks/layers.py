@@ -84,10 +84,10 @@ def measure(case: Case, lowest: floor.Floor, arguments: argparse.Namespace, say:
             times = seconds[f"{which} {name}"]
             row = {"layer": case.name, "input_shape": case.input_shape, "pass": which, "rival": name, "flops": flops}
             rate = flops / median(times)
-            rates = {"gflops_per_second": rate / 1e9, "share_of_sgemm": rate / sgemm} if sgemm else {}
+            gflops = {"gflops_per_second": rate / 1e9, "sgemm_gflops_per_second": sgemm / 1e9} if sgemm else {}
             torch = seconds.get(f"{which} torch")
             ratio = {"time_over_torch": median(times) / median(torch)} if torch else {}
-            rows.append({**row, "seconds": times, **turns.spread(times), **rates, **ratio})
+            rows.append({**row, "seconds": times, **turns.spread(times), **gflops, **ratio})
     return rows
 
 
@@ -103,7 +103,7 @@ def show(result: dict[str, Any]) -> str:
     """Return a table for each batch size."""
     columns = ("torch's", "ratio", "GFLOP/s", "of sgemm")
     header = ("layer", "input", *(cell for which in PASSES for cell in (f"{which} ms", *columns)))
-    parts = [network.preamble(TITLE, result), f"sgemm: {result['sgemm']}"]
+    parts = [network.preamble(TITLE, result), result["sgemm"]]
     for batch, layers in by_layer(result).items():
         rows = [
             (name, " x ".join(map(str, found["shape"])), *(cell for which in PASSES for cell in _cells(found, which)))
@@ -132,7 +132,7 @@ def _cells(found: dict[Any, Any], which: str) -> tuple[str, ...]:
         f"{1e3 * torch['median']:.3f}" if torch else "-",
         f"{ours['time_over_torch']:.2f}" if torch else "-",
         f"{ours['gflops_per_second']:.1f}" if products else "-",
-        f"{ours['share_of_sgemm']:.0%}" if products else "-",
+        f"{ours['gflops_per_second'] / ours['sgemm_gflops_per_second']:.0%}" if products else "-",
     )
 
 

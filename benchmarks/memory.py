@@ -99,9 +99,7 @@ def show(result: dict[str, Any]) -> str:
 
 def chart(result: dict[str, Any]) -> Figure:
     """Draw stacked bars, a panel for each batch size."""
-    by_batch: dict[int, list[dict[str, Any]]] = {}
-    for row in result["results"]:
-        by_batch.setdefault(row["batch"], []).append(row)
+    by_batch = charts.by_batch(result["results"])
     figure, panels = charts.sheet(_what(result), result, rows=len(by_batch), columns=1, height=2.4)
     for axes, (images, rows) in zip(panels[:, 0], by_batch.items(), strict=True):
         charts.stacked_bars(

@@ -183,9 +183,7 @@ def agreement_lines(firsts: Mapping[int, Mapping[str, Mapping[str, float]]]) -> 
 
 def chart(what: str, result: dict[str, Any]) -> Figure:
     """Draw a panel of bars for each batch size, with the floor as a line through it."""
-    by_batch: dict[int, list[dict[str, Any]]] = {}
-    for row in result["results"]:
-        by_batch.setdefault(row["batch"], []).append(row)
+    by_batch = charts.by_batch(result["results"])
     figure, panels = charts.sheet(what, result, rows=len(by_batch), columns=1, height=2.2)
     for axes, (images, rows) in zip(panels[:, 0], by_batch.items(), strict=True):
         charts.bars(
