@@ -8,8 +8,7 @@ import numpy as np
 import torch
 
 from benchmarks.layer_sides import Side, Update
-from benchmarks.torch_rival import TorchRival
-from benchmarks.workload import SGD
+from benchmarks.torch_rival import TorchRival, sgd
 
 
 class TorchLayers:
@@ -33,7 +32,7 @@ class TorchLayers:
         parameters = [parameter.detach().clone() for parameter in self.model.parameters()]
         for parameter, gradient in zip(parameters, gradients, strict=True):
             parameter.grad = torch.from_numpy(gradient)
-        return Update(torch.optim.SGD(parameters, **SGD), [parameter.numpy() for parameter in parameters])
+        return Update(sgd(parameters), [parameter.numpy() for parameter in parameters])
 
 
 class _TorchLayer:

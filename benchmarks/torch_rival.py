@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from math import sqrt
 
 import numpy as np
@@ -10,6 +10,11 @@ import torch
 
 from benchmarks.torch_twin import torch_alexnet
 from benchmarks.workload import SGD
+
+
+def sgd(parameters: Iterable[torch.Tensor]) -> torch.optim.SGD:
+    """Return torch's fastest SGD: fused goes through each parameter once, the default several times."""
+    return torch.optim.SGD(parameters, **SGD, fused=True)
 
 
 class TorchRival:
@@ -46,7 +51,7 @@ class TorchRival:
             self.model.load_state_dict(copies, assign=True)
         self.model.to(memory_format=self.layout).requires_grad_(True)
         self.criterion = torch.nn.CrossEntropyLoss()
-        self.optimizer = torch.optim.SGD(self.model.parameters(), **SGD)
+        self.optimizer = sgd(self.model.parameters())
 
     def use_threads(self, threads: int) -> None:
         """Use so many threads from now on."""
