@@ -1,1 +1,1 @@
-"""Benchmarks: `python -m benchmarks --help`. One harness, one file a question; README.md says how to read them."""
+"""Benchmarks: `python -m benchmarks --help`. One file a question; README.md says how to read the answers."""

@@ -1,235 +1,199 @@
-"""How long do AlexNet's forward pass and training step take, on the CPU, beside torch?
-
-Forward is in eval mode and keeps nothing for a backward. A training step is: forward with dropout, loss, backward, and
-SGD with momentum and weight decay. The rivals start from the same weights and get the same images, as ordinary
-(N, 3, 227, 227) arrays, and the same number of threads; before anything is timed, their losses and gradients, without
-dropout, must agree.
-"""
+"""AlexNet as a whole: who takes part, and a task at several batch sizes. `step` and `forward` are made of this."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
-from dataclasses import dataclass
-from math import isclose, sqrt
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-import npalexnet as na
-from benchmarks import harness
-from benchmarks.torch_twin import torch_alexnet, torch_flags
+from benchmarks import charts, floor, machine, turns
+from benchmarks.npalexnet_rival import NpalexnetRival
+from benchmarks.torch_twin import torch_flags
+from benchmarks.workload import Rival, Trainer, random_batch, settings
 from npalexnet.table import table
 
-IMAGE_SIZE = 227
-LEARNING_RATE, MOMENTUM, WEIGHT_DECAY = 1e-3, 0.9, 5e-4
-AGREEMENT = 1e-4  # relative: rounding of float32 through eight layers is far below, another computation far above
-FORWARD, STEP = "forward", "training step"
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from benchmarks.torch_rival import TorchRival
+
+OURS = NpalexnetRival.name
+Say = Callable[[str], None]
 
 
-@dataclass
-class Rival:
-    """One implementation, ready to run.
-
-    Attributes
-    ----------
-    name : str
-        As in the table.
-    threads : int
-        As it reports them itself.
-    forward, step : callable
-        The two tasks.
-    first_pass : callable
-        Returns the loss and the norm of all parameters' gradients, without dropout.
-    """
-
-    name: str
-    threads: int
-    forward: Callable[[], object]
-    step: Callable[[], object]
-    first_pass: Callable[[], tuple[float, float]]
+def trainers(arguments: argparse.Namespace, say: Say) -> tuple[NpalexnetRival, list[TorchRival]]:
+    """Return npalexnet, and torch in both layouts where it is installed, all with the same weights."""
+    ours = NpalexnetRival(arguments.threads, arguments.classes, arguments.dropout)
+    try:
+        from benchmarks.torch_rival import TorchRival
+    except ImportError:
+        say("torch is not installed: npalexnet runs without it (pip install 'npalexnet[bench]')")
+        return ours, []
+    state = ours.model.state_dict()
+    rest = (arguments.threads, arguments.classes, arguments.dropout)
+    return ours, [TorchRival(*rest, channels_last=last, state=state) for last in (False, True)]
 
 
-def run(arguments: argparse.Namespace, say: Callable[[str], None]) -> dict[str, Any]:
-    """Answer the question.
+def onnx_runtime(ours: NpalexnetRival, say: Say) -> list[Rival]:
+    """Return ONNX Runtime where it is installed, with npalexnet's weights and threads."""
+    try:
+        from benchmarks.onnx_rival import OnnxRival
+    except ImportError:
+        say("onnx or onnxruntime is not installed: ONNX Runtime is left out (pip install 'npalexnet[bench]')")
+        return []
+    return [OnnxRival(ours.threads, ours.model)]
+
+
+def first_training_pass(rival: Trainer) -> dict[str, Any]:
+    """What the rivals must agree on before their training steps are timed."""
+    loss, norm = rival.first_pass()
+    return {"loss": loss, "norm of the gradients": norm}
+
+
+def first_logits(rival: Rival) -> dict[str, Any]:
+    """What they must agree on before their forward passes are timed."""
+    return {"logits": rival.logits()}
+
+
+def agree(rivals: list[Any], first: Callable[[Any], Mapping[str, Any]]) -> dict[str, dict[str, float]]:
+    """Return what each computed first, arrays as their norm, and refuse rivals that compute something else."""
+    found = {rival.name: first(rival) for rival in rivals}
+    for name, values in found.items():
+        for what, value in values.items():
+            turns.check_agreement(name, f"the first {what}", found[OURS][what], value)
+    return {name: {what: float(np.linalg.norm(v)) for what, v in values.items()} for name, values in found.items()}
+
+
+def answer(
+    question: str,
+    rivals: list[Any],
+    first: Callable[[Any], Mapping[str, Any]],
+    flops: Callable[[int], int],
+    arguments: argparse.Namespace,
+    say: Say,
+) -> dict[str, Any]:
+    """Time a task of all rivals, and the floor, at every batch size.
 
     Parameters
     ----------
+    question : str
+        Also the name of the rivals' method that is timed.
+    rivals : list of Rival
+        npalexnet is the first.
+    first : callable
+        Maps a rival to what it computes first, which must agree.
+    flops : callable
+        Maps the number of images to the operations in the task's matrix products.
     arguments : argparse.Namespace
-        ``batch_size``, ``rounds``, ``warmup``, ``threads``, ``classes``, ``dropout``.
+        ``batch_sizes``, ``rounds``, ``warmup``, ``threads``, ``classes``, ``dropout``.
     say : callable
         Receives lines on the progress.
-
-    Returns
-    -------
-    dict
-        What goes into the file; `show` makes a table of it.
-
-    Raises
-    ------
-    RuntimeError
-        If the rivals don't compute the same.
     """
-    threads = arguments.threads or na.get_num_threads()
-    found = harness.environment()
-    rng = np.random.default_rng(0)
-    images = rng.standard_normal((arguments.batch_size, 3, IMAGE_SIZE, IMAGE_SIZE), dtype="float32")
-    labels = rng.integers(arguments.classes, size=arguments.batch_size)
-    model = na.AlexNet(num_classes=arguments.classes, dropout=arguments.dropout, seed=0)
-    state = model.state_dict()
-    rivals = [_npalexnet(model, images, labels, threads)]
-    try:
-        import torch
-    except ImportError:
-        say("torch is not installed: npalexnet runs alone (pip install 'npalexnet[bench]')")
-    else:
-        rivals += [_torch(torch, state, images, labels, threads, arguments.dropout, last) for last in (False, True)]
-
-    first_passes = {rival.name: rival.first_pass() for rival in rivals}
-    _check_agreement(first_passes)
-    timings: list[harness.Timing] = []
-    for task, work in ((FORWARD, "forward"), (STEP, "step")):
-        say(task)
-        contenders = {rival.name: getattr(rival, work) for rival in rivals}
-        seconds = harness.take_turns(contenders, arguments.rounds, arguments.warmup, say=say)
-        timings += [harness.Timing(task, r.name, r.threads, arguments.batch_size, seconds[r.name]) for r in rivals]
+    found = machine.environment()
+    batches = {images: random_batch(images, arguments.classes) for images in arguments.batch_sizes}
+    firsts = {}
+    for images, batch in batches.items():  # all before any is timed: training steps change the weights
+        say(f"first pass, batch of {images}")
+        for rival in rivals:
+            rival.take(*batch)
+        firsts[images] = agree(rivals, first)
+    say("looking for the fastest sgemm")
+    lowest = floor.Floor(arguments.threads, floor.products(rivals[0].model))
+    rows: list[dict[str, Any]] = []
+    for images, batch in batches.items():
+        say(f"{question}, batch of {images}")
+        for rival in rivals:
+            rival.take(*batch)
+        lowest.winners.clear()
+        contest = {rival.name: turns.timed(getattr(rival, question)) for rival in rivals}
+        contest[floor.NAME] = lowest.turn(flops(images))
+        seconds = turns.take_turns(contest, arguments.rounds, arguments.warmup, arguments.pause, say)
+        threads = {rival.name: rival.threads for rival in rivals} | {floor.NAME: lowest.threads}
+        for name, times in seconds.items():
+            label = lowest.label if name == floor.NAME else name
+            row = {"batch": images, "rival": name, "label": label, "threads": threads[name], "flops": flops(images)}
+            rows.append({**row, "seconds": times, **turns.spread(times)})
     return {
-        "question": "network",
+        "question": question,
         **found,
-        "settings": {
-            "batch_size": arguments.batch_size,
-            "rounds": arguments.rounds,
-            "warmup": arguments.warmup,
-            "threads": threads,
-            "classes": arguments.classes,
-            "dropout": arguments.dropout,
-            "dtype": "float32",
-            "sgd": {"lr": LEARNING_RATE, "momentum": MOMENTUM, "weight_decay": WEIGHT_DECAY},
-        },
+        "settings": settings(arguments),
         "torch_flags": torch_flags(),
-        "first_pass_without_dropout": {
-            name: {"loss": loss, "gradient_norm": norm} for name, (loss, norm) in first_passes.items()
-        },
-        "results": _with_ratios([timing.as_dict() for timing in timings]),
+        "first": firsts,
+        "results": with_ratios(rows),
     }
 
 
-def show(result: dict[str, Any]) -> str:
-    """Return the table of what `run` found."""
-    settings = result["settings"]
-    rows: list[tuple[str, ...]] = [
-        (
-            found["task"],
-            found["rival"],
-            str(found["threads"]),
-            f"{found['median']:.3f} s",
-            f"{found['min']:.3f}..{found['max']:.3f}",
-            f"{found['images_per_second']:.1f}",
-            f"{found['time_over_npalexnet']:.2f}",
-        )
-        for found in result["results"]
+def with_ratios(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Add what follows from the medians: rates, and the ratios to the floor's and npalexnet's of the same batch."""
+    medians = {(row["batch"], row["rival"]): row["median"] for row in rows}
+    return [
+        {
+            **row,
+            "images_per_second": row["batch"] / row["median"],
+            "gflops_per_second": row["flops"] / row["median"] / 1e9,
+            "time_over_floor": row["median"] / medians[row["batch"], floor.NAME],
+            "time_over_npalexnet": row["median"] / medians[row["batch"], OURS],
+        }
+        for row in rows
     ]
-    losses = ", ".join(f"{name} {first['loss']:.6f}" for name, first in result["first_pass_without_dropout"].items())
-    norms = ", ".join(f"{first['gradient_norm']:.6f}" for first in result["first_pass_without_dropout"].values())
-    header = ("task", "rival", "threads", "median", "min..max", "images/s", "time / npalexnet's")
+
+
+def show(what: str, result: dict[str, Any]) -> str:
+    """Return the table, below all that a reader needs to know."""
+    header = (
+        *("rival", "batch", "threads", "median ms", "min..max", "images/s", "GFLOP/s"),
+        *("time / floor", "time / npalexnet's"),
+    )
+    rows = [
+        (
+            *(row["label"], str(row["batch"]), str(row["threads"]), f"{1e3 * row['median']:.1f}"),
+            f"{1e3 * row['min']:.1f}..{1e3 * row['max']:.1f}",
+            *(f"{row['images_per_second']:.1f}", f"{row['gflops_per_second']:.1f}"),
+            *(f"{row['time_over_floor']:.2f}", f"{row['time_over_npalexnet']:.2f}"),
+        )
+        for row in result["results"]
+    ]
+    return "\n".join([preamble(what, result), *agreement_lines(result["first"]), "", table(header, rows)])
+
+
+def preamble(what: str, result: dict[str, Any]) -> str:
+    """Return what was measured, on which machine, with which settings."""
+    given = result["settings"]
     return "\n".join(
         [
-            f"AlexNet, batch of {settings['batch_size']}, {settings['dtype']}, {settings['classes']} classes, dropout "
-            f"{settings['dropout']} in the training step, {settings['rounds']} rounds after {settings['warmup']} "
-            f"to warm up",
-            harness.describe(result),
-            *([f"torch: {result['torch_flags']}"] if result["torch_flags"] else []),
-            f"same weights, first loss without dropout: {losses}; norm of its gradients: {norms}",
-            "",
-            table(header, rows, left=2),
+            f"{what}, {given['dtype']}, {given['classes']} classes, dropout {given['dropout']} in training, "
+            f"{given['rounds']} rounds after {given['warmup']} to warm up",
+            machine.describe(result),
+            *([f"torch: {result['torch_flags']}"] if result.get("torch_flags") else []),
         ]
     )
 
 
-def _npalexnet(model: na.AlexNet, images: np.ndarray, labels: np.ndarray, threads: int) -> Rival:
-    na.set_num_threads(threads)
-    criterion = na.CrossEntropyLoss()
-    optimizer = na.SGD(model.parameters(), LEARNING_RATE, momentum=MOMENTUM, weight_decay=WEIGHT_DECAY)
-
-    def backward() -> float:
-        optimizer.zero_grad()
-        loss = criterion(model(images), labels)
-        model.backward(criterion.backward(), input_gradient=False)  # nor does torch compute that of its inputs
-        return float(loss)
-
-    def forward() -> None:
-        model.eval()(images)
-
-    def step() -> None:
-        model.train()
-        backward()
-        optimizer.step()
-
-    def first_pass() -> tuple[float, float]:
-        model.eval()
-        loss = backward()
-        norm = sqrt(sum(float((p.grad.astype("float64") ** 2).sum()) for p in model.parameters() if p.grad is not None))
-        optimizer.zero_grad()
-        return loss, norm
-
-    return Rival("npalexnet", na.get_num_threads(), forward, step, first_pass)
+def agreement_lines(firsts: Mapping[int, Mapping[str, Mapping[str, float]]]) -> list[str]:
+    """Return a line on each batch size and each of what the rivals computed first."""
+    return [
+        f"same weights, batch of {images}, first {what}: "
+        + ", ".join(f"{name} {values[what]:.6f}" for name, values in found.items())
+        for images, found in firsts.items()
+        for what in found[OURS]
+    ]
 
 
-def _torch(
-    torch: Any,
-    state: dict[str, np.ndarray],
-    images: np.ndarray,
-    labels: np.ndarray,
-    threads: int,
-    dropout: float,
-    channels_last: bool,
-) -> Rival:
-    torch.set_num_threads(threads)
-    layout = torch.channels_last if channels_last else torch.contiguous_format
-    with torch.device("meta"):  # no weights of its own
-        model = torch_alexnet(torch.nn, len(state["classifier.6.bias"]), dropout)
-    # A copy: torch takes NumPy's memory over, and the optimizers of both would write into it.
-    model.load_state_dict({name: torch.from_numpy(value.copy()) for name, value in state.items()}, assign=True)
-    model.to(memory_format=layout).requires_grad_(True)
-    inputs, targets = torch.from_numpy(images).contiguous(memory_format=layout), torch.from_numpy(labels)
-    criterion = torch.nn.CrossEntropyLoss()
-    optimizer = torch.optim.SGD(model.parameters(), LEARNING_RATE, momentum=MOMENTUM, weight_decay=WEIGHT_DECAY)
-
-    def backward() -> float:
-        optimizer.zero_grad()
-        loss = criterion(model(inputs), targets)
-        loss.backward()
-        return float(loss.detach())
-
-    def forward() -> None:
-        model.eval()
-        with torch.inference_mode():
-            model(inputs)
-
-    def step() -> None:
-        model.train()
-        backward()
-        optimizer.step()
-
-    def first_pass() -> tuple[float, float]:
-        model.eval()
-        loss = backward()
-        norm = sqrt(sum(float((parameter.grad.double() ** 2).sum()) for parameter in model.parameters()))
-        optimizer.zero_grad()
-        return loss, norm
-
-    name = "torch, channels_last" if channels_last else "torch"
-    return Rival(name, torch.get_num_threads(), forward, step, first_pass)
-
-
-def _check_agreement(first_passes: dict[str, tuple[float, float]]) -> None:
-    ours, *theirs = first_passes.values()
-    for name, other in zip(list(first_passes)[1:], theirs, strict=True):
-        for what, mine, its in zip(("loss", "gradients' norm"), ours, other, strict=True):
-            if not isclose(mine, its, rel_tol=AGREEMENT):
-                raise RuntimeError(f"nothing was timed: npalexnet's first {what} is {mine}, that of {name} {its}")
-
-
-def _with_ratios(results: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    ours = {found["task"]: found["median"] for found in results if found["rival"] == "npalexnet"}
-    return [{**found, "time_over_npalexnet": found["median"] / ours[found["task"]]} for found in results]
+def chart(what: str, result: dict[str, Any]) -> Figure:
+    """Draw a panel of bars for each batch size, with the floor as a line through it."""
+    by_batch = charts.by_batch(result["results"])
+    figure, panels = charts.sheet(what, result, rows=len(by_batch), columns=1, height=2.2)
+    for axes, (images, rows) in zip(panels[:, 0], by_batch.items(), strict=True):
+        charts.bars(
+            axes,
+            [charts.Bar(row["rival"], *(1e3 * row[key] for key in ("median", "min", "max"))) for row in rows],
+            [f"{charts.short(1e3 * row['median'])} ms  ({row['time_over_floor']:.2f} x floor)" for row in rows],
+        )
+        axes.axvline(1e3 * rows[-1]["median"], color=charts.COLOURS[floor.NAME], linestyle="--", zorder=0)
+        axes.set_title(f"batch of {images}", loc="left", size=10)
+    panels[-1, 0].set_xlabel(
+        "milliseconds, median and min..max (less is better); floor: the best sgemm rate, nothing else"
+    )
+    return figure

@@ -31,5 +31,5 @@ def torch_flags() -> str | None:
         return None
     return (
         f"eager, float32 matmul precision {torch.get_float32_matmul_precision()!r}, "
-        f"oneDNN {'on' if torch.backends.mkldnn.is_available() else 'off'}"
+        f"oneDNN {'on' if torch.backends.mkldnn.is_available() else 'off'}, fused SGD"
     )

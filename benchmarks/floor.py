@@ -1,0 +1,164 @@
+"""The floor: how long the network's matrix products would take at this machine's best sgemm rate, and nothing else.
+
+Every convolution and linear layer is matrix products, here as in most libraries. A multiply-add counts as two
+operations. The best rate is that of the fastest of AlexNet's own products, when each of the threads computes one of
+its own with a single-threaded BLAS, all at the same time, on operands that are there already.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from math import ceil
+from threading import Barrier
+from time import perf_counter
+
+import numpy as np
+
+import npalexnet as na
+from benchmarks import turns
+from benchmarks.workload import IMAGE_SIZE
+from npalexnet.backend.cpu import single_threaded_blas
+
+NAME = "floor"
+IMAGES = (1, 4)  # that a product is made of: what im2col makes of one image, and of a few
+CONTENDERS = 3  # products that are measured in each round: the fastest of all at the beginning
+
+Shape = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Product:
+    """A matrix product of a convolution.
+
+    Attributes
+    ----------
+    name : str
+        ``"conv2 forward, 4 images"``.
+    left, right : tuple of int
+        Shapes of the factors in memory.
+    transposed : {"", "left", "right"}
+        Which factor is multiplied as its transpose.
+    flops : int
+        Operations: two for each multiply-add.
+    """
+
+    name: str
+    left: Shape
+    right: Shape
+    transposed: str
+    flops: int
+
+    def operands(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return the two factors, and an array for the result."""
+        rng = np.random.default_rng(0)
+        a, b = rng.random(self.left, dtype="float32"), rng.random(self.right, dtype="float32")
+        a, b = (a.T if self.transposed == "left" else a), (b.T if self.transposed == "right" else b)
+        return a, b, np.zeros((a.shape[0], b.shape[1]), "float32")
+
+
+def forward_flops(model: na.AlexNet, images: int) -> int:
+    """Operations of the matrix products of a forward pass."""
+    return 2 * model.multiply_adds(_batch(images))
+
+
+def step_flops(model: na.AlexNet, images: int) -> int:
+    """Those of a training step: forward, weights' and inputs' gradients, without that of the images."""
+    return 3 * forward_flops(model, images) - 2 * model.layers[0].multiply_adds(_batch(images))
+
+
+def products(model: na.AlexNet) -> Iterator[Product]:
+    """Yield the products of all convolutions, forward and backward, for each of `IMAGES`."""
+    for count in IMAGES:
+        shape, number = _batch(count), 0
+        for layer in model.layers:
+            if isinstance(layer, na.Conv2d):
+                number += 1
+                N, O, oH, oW = layer.output_shape(shape)
+                columns, weight, output = (
+                    (N * oH * oW, layer.weight.size // O),
+                    (O, layer.weight.size // O),
+                    (N * oH * oW, O),
+                )
+                what = f"{count} image{'s' * (count > 1)}"
+                flops = 2 * layer.multiply_adds(shape)
+                yield Product(f"conv{number} forward, {what}", columns, weight, "right", flops)
+                yield Product(f"conv{number} weight gradient, {what}", output, columns, "left", flops)
+                yield Product(f"conv{number} input gradient, {what}", output, weight, "", flops)
+            shape = layer.output_shape(shape)
+
+
+class Floor:
+    """The best sgemm rate, measured again in every round.
+
+    Parameters
+    ----------
+    threads : int
+        That multiply at the same time.
+    candidates : iterable of Product
+        Each is tried once; the fastest `CONTENDERS` are kept.
+
+    Attributes
+    ----------
+    winners : Counter
+        How often each product was the fastest of a round.
+    """
+
+    def __init__(self, threads: int, candidates: Iterable[Product]) -> None:
+        self.threads = threads
+        self.winners: Counter[str] = Counter()
+        self._contenders: list[_Contender] = []
+        for product in candidates:
+            self._contenders.append(_Contender(product, threads))
+            self._contenders.sort(key=lambda contender: contender.rate, reverse=True)
+            del self._contenders[CONTENDERS:]  # and with it its operands
+
+    def rate(self) -> float:
+        """Measure the contenders, and return the highest rate, in operations a second."""
+        best = max(self._contenders, key=_Contender.measure)
+        self.winners[best.product.name] += 1
+        return best.rate
+
+    def turn(self, flops: int) -> Callable[[], float]:
+        """Return a turn: the seconds that so many operations take at the best rate of that moment."""
+        return lambda: flops / self.rate()
+
+    @property
+    def label(self) -> str:
+        """Name in the tables, with the product that was fastest most often."""
+        return f"{NAME}: sgemm alone ({self.winners.most_common(1)[0][0]})"
+
+
+class _Contender:
+    """A product, its operands for each thread, and the last rate that was measured."""
+
+    def __init__(self, product: Product, threads: int) -> None:
+        self.product, self.repeats = product, 1
+        self.operands = [product.operands() for _ in range(threads)]
+        self.measure()  # the first time, memory is slow
+        self.repeats = max(1, ceil(turns.AT_LEAST * self.measure() / (product.flops * threads)))
+
+    def measure(self) -> float:
+        """Operations a second of all threads together."""
+        together = Barrier(len(self.operands) + 1)
+
+        def multiply(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> None:
+            together.wait()
+            for _ in range(self.repeats):
+                np.matmul(a, b, out=out)
+
+        with single_threaded_blas(), ThreadPoolExecutor(len(self.operands)) as pool:
+            futures = [pool.submit(multiply, *operands) for operands in self.operands]
+            together.wait()
+            start = perf_counter()
+            for future in futures:
+                future.result()
+            seconds = perf_counter() - start
+        self.rate = len(futures) * self.repeats * self.product.flops / seconds
+        return self.rate
+
+
+def _batch(images: int) -> Shape:
+    return images, 3, IMAGE_SIZE, IMAGE_SIZE

@@ -1,0 +1,72 @@
+"""On which machine, and with which versions."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from threadpoolctl import threadpool_info
+
+
+def environment() -> dict[str, Any]:
+    """Machine and versions; nothing is imported for it."""
+    blas = [library for library in threadpool_info() if library["user_api"] == "blas"]
+    return {
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "machine": {
+            "cpu": _cpu_model(),
+            "cores": cores(),
+            "system": f"{platform.system()} {platform.machine()}",
+            "load_average_at_start": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
+        },
+        "versions": {
+            "npalexnet": _version("npalexnet"),
+            "python": platform.python_version(),
+            "numpy": np.__version__,
+            "numpy_blas": [f"{lib['internal_api']} {lib['version']} ({lib.get('architecture')})" for lib in blas],
+            "torch": _version("torch"),
+            "onnxruntime": _version("onnxruntime"),
+        },
+    }
+
+
+def describe(found: Mapping[str, Any]) -> str:
+    """`environment`, to be read."""
+    machine, versions = found["machine"], found["versions"]
+    load = machine["load_average_at_start"]
+    return "\n".join(
+        [
+            f"{found['date']}, {machine['cpu']}, {machine['cores']} cores, {machine['system']}"
+            + (f", load average {load:.1f} at the start" if load is not None else ""),
+            f"npalexnet {versions['npalexnet']}, Python {versions['python']}, NumPy {versions['numpy']} with "
+            f"{', '.join(versions['numpy_blas'])}, torch {versions['torch'] or 'not installed'}, "
+            f"ONNX Runtime {versions['onnxruntime'] or 'not installed'}",
+        ]
+    )
+
+
+def cores() -> int:
+    """How many this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _cpu_model() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return models[0] if models else platform.processor() or "unknown CPU"
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None

@@ -1,0 +1,69 @@
+"""AlexNet in npalexnet, ready to be timed."""
+
+from __future__ import annotations
+
+from math import sqrt
+
+import numpy as np
+
+import npalexnet as na
+from benchmarks.workload import SGD
+
+
+class NpalexnetRival:
+    """npalexnet, see `Trainer`.
+
+    Parameters
+    ----------
+    threads, classes : int
+        How many.
+    dropout : float
+        In the training step.
+    """
+
+    name = "npalexnet"
+
+    def __init__(self, threads: int, classes: int, dropout: float) -> None:
+        self.use_threads(threads)
+        self.model = na.AlexNet(num_classes=classes, dropout=dropout, seed=0)
+        self.criterion = na.CrossEntropyLoss()
+        self.optimizer = na.SGD(self.model.parameters(), **SGD)
+
+    def use_threads(self, threads: int) -> None:
+        """Use so many threads from now on."""
+        na.set_num_threads(threads)
+        self.threads = na.get_num_threads()
+
+    def take(self, images: np.ndarray, labels: np.ndarray) -> None:
+        """Work on this batch from now on."""
+        self.images, self.labels = images, labels
+
+    def forward(self) -> np.ndarray:
+        """Compute the logits in eval mode."""
+        return self.model.eval()(self.images)
+
+    def logits(self) -> np.ndarray:
+        """Return what `forward` computes."""
+        return self.forward()
+
+    def step(self) -> None:
+        """Train on the batch once."""
+        self.model.train()
+        self._backward()
+        self.optimizer.step()
+
+    def first_pass(self) -> tuple[float, float]:
+        """Return the loss and the norm of all parameters' gradients, without dropout."""
+        self.model.eval()
+        loss = self._backward()
+        gradients = [p.grad.astype("float64") for p in self.model.parameters() if p.grad is not None]
+        self.optimizer.zero_grad()
+        return loss, sqrt(sum(float((gradient**2).sum()) for gradient in gradients))
+
+    def _backward(self) -> float:
+        self.optimizer.zero_grad()
+        loss = self.criterion(self.model(self.images), self.labels)
+        self.model.backward(
+            self.criterion.backward(), input_gradient=False
+        )  # nor does torch compute that of its inputs
+        return float(loss)

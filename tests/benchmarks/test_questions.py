@@ -1,0 +1,206 @@
+"""Each question runs, compares like with like, and reports in full; the numbers themselves are not looked at."""
+
+import contextlib
+import io
+import json
+import re
+import struct
+
+import pytest
+import torch
+
+from benchmarks import memory, network
+from benchmarks.__main__ import QUESTIONS, main
+from tests.benchmarks.conftest import RIVALS
+
+CHILD = {"imports": 2**20, "model": 3 * 2**20, "peak": 8 * 2**20, "threads": 1}
+
+
+@pytest.fixture(scope="module")
+def answers(tmp_path_factory):
+    """What each question printed and wrote; the networks, which take long to make, are made once."""
+    folder = tmp_path_factory.mktemp("answers")
+    found = {}
+    made = {}
+
+    def trainers(arguments, say, real=network.trainers):
+        if not made:
+            made["trainers"] = real(arguments, say)
+            made["state"] = made["trainers"][0].model.state_dict()
+        ours, others = made["trainers"]
+        ours.model.load_state_dict(made["state"])  # a question before this one may have trained them
+        for other in others:
+            other.model.load_state_dict({name: torch.from_numpy(value) for name, value in made["state"].items()})
+        return ours, others
+
+    def answer(question):
+        if question not in found:
+            name, printed = folder / question, io.StringIO()
+            with contextlib.redirect_stdout(printed):
+                status = main([question, "--quick", "--classes", "3", "--threads", "1", "--output", str(name)])
+            assert status == 0
+            found[question] = printed.getvalue(), json.loads((folder / f"{question}.json").read_text())
+        return found[question]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(network, "trainers", trainers)
+        patch.setattr(memory, "child", lambda *given: lambda: CHILD)  # test_memory.py has real ones
+        answer.folder = folder
+        yield answer
+
+
+def table_rows(text):
+    """The cells of the last table's rows."""
+    header, rule, *rows = text.rstrip().split("\n\n")[-1].splitlines()
+    assert set(rule) <= {"-", " "}
+    return re.split(r"  +", header), [re.split(r"  +", row) for row in rows]
+
+
+@pytest.mark.parametrize("question", QUESTIONS)
+def test_table_and_files_say_on_which_machine_with_which_versions_and_settings(answers, question):
+    table, result = answers(question)
+    assert result["question"] == question
+    assert result["machine"]["cores"] >= 1
+    assert set(result["versions"]) == {"npalexnet", "python", "numpy", "numpy_blas", "torch", "onnxruntime"}
+    assert result["versions"]["numpy_blas"]
+    settings = result["settings"]
+    assert {name: settings[name] for name in ("rounds", "warmup", "threads", "classes")} == {
+        "rounds": 1,
+        "warmup": 0,
+        "threads": 1,
+        "classes": 3,
+    }
+    versions = [result["versions"][name] for name in ("npalexnet", "python", "numpy", "torch", "onnxruntime")]
+    for text in (result["machine"]["cpu"], result["date"], "float32", "load average", *versions):
+        assert text in table
+    header, rows = table_rows(table)
+    assert all(len(row) == len(header) for row in rows)
+
+
+@pytest.mark.parametrize("question", QUESTIONS)
+def test_a_chart_is_written_beside_the_numbers(answers, question):
+    answers(question)
+    png = (answers.folder / f"{question}.png").read_bytes()
+    assert png[:8] == b"\x89PNG\r\n\x1a\n"
+    width, height = struct.unpack(">II", png[16:24])
+    assert width >= 800
+    assert height >= 300
+    assert not [path.name for path in answers.folder.iterdir() if path.name.startswith(".")]
+
+
+@pytest.mark.parametrize(("question", "more"), [("step", []), ("forward", ["ONNX Runtime"])])
+def test_step_and_forward_have_every_rival_and_the_floor(answers, question, more):
+    table, result = answers(question)
+    rows = result["results"]
+    assert [row["rival"] for row in rows] == [*RIVALS, *more, "floor"]
+    for row in rows:
+        assert row["threads"] == row["batch"] == len(row["seconds"]) == 1
+        assert row["median"] == row["seconds"][0] == row["min"] == row["max"] > 0
+        assert row["images_per_second"] == pytest.approx(1 / row["median"])
+        assert row["gflops_per_second"] == pytest.approx(row["flops"] / row["median"] / 1e9)
+        assert row["time_over_npalexnet"] == pytest.approx(row["median"] / rows[0]["median"])
+        assert row["time_over_floor"] == pytest.approx(row["median"] / rows[-1]["median"])
+    header, cells = table_rows(table)
+    assert header == [
+        *("rival", "batch", "threads", "median ms", "min..max", "images/s", "GFLOP/s"),
+        *("time / floor", "time / npalexnet's"),
+    ]
+    assert cells[-1][0].startswith("floor: sgemm alone (conv")
+
+
+def test_the_first_passes_are_reported(answers):
+    _, step = answers("step")
+    _, forward = answers("forward")
+    for what, first in (("loss", step), ("norm of the gradients", step), ("logits", forward)):
+        norms = {rival: values[what] for rival, values in first["first"]["1"].items()}
+        assert list(norms) == [row["rival"] for row in first["results"][:-1]]
+        assert all(norm == pytest.approx(norms["torch"], rel=1e-4) for norm in norms.values())
+        assert f"first {what}" in answers(first["question"])[0]
+
+
+def test_layers_has_every_layer_once_forward_and_backward(answers):
+    table, result = answers("layers")
+    header, cells = table_rows(table)
+    pass_columns = ["torch's", "ratio", "GFLOP/s", "of sgemm"]
+    assert header == ["layer", "input", "forward ms", *pass_columns, "backward ms", *pass_columns]
+    assert [(row[0], row[1]) for row in cells] == [
+        ("conv1", "1 x 3 x 227 x 227"),
+        ("conv1, to the images", "1 x 3 x 227 x 227"),
+        ("relu1", "1 x 96 x 55 x 55"),
+        ("pool1", "1 x 96 x 55 x 55"),
+        ("conv2", "1 x 96 x 27 x 27"),
+        ("relu2", "1 x 256 x 27 x 27"),
+        ("pool2", "1 x 256 x 27 x 27"),
+        ("conv3", "1 x 256 x 13 x 13"),
+        ("relu3", "1 x 384 x 13 x 13"),
+        ("conv4", "1 x 384 x 13 x 13"),
+        ("conv5", "1 x 384 x 13 x 13"),
+        ("relu5", "1 x 256 x 13 x 13"),
+        ("pool3", "1 x 256 x 13 x 13"),
+        ("flatten1", "1 x 256 x 6 x 6"),
+        ("dropout1", "1 x 9216"),
+        ("linear1", "1 x 9216"),
+        ("relu6", "1 x 4096"),
+        ("dropout2", "1 x 4096"),
+        ("linear2", "1 x 4096"),
+        ("linear3", "1 x 4096"),
+        ("loss", "1 x 3"),
+        ("SGD step", str(62378344 - 997 * 4097)),
+    ]
+    for name, _, *rest in cells:
+        forward, backward = rest[:5], rest[5:]
+        assert ("-" in forward[:3]) == (name == "conv1, to the images")
+        assert ("-" in backward[:3]) == (name == "SGD step")
+        products = name.startswith(("conv", "linear"))
+        assert backward[4].endswith("%") == products
+    rows = {(row["layer"], row["pass"], row["rival"]): row for row in result["results"]}
+    conv1 = 2 * 55 * 55 * 96 * 11 * 11 * 3
+    assert rows["conv1", "forward", "npalexnet"]["flops"] == rows["conv1", "backward", "torch"]["flops"] == conv1
+    assert rows["conv1, to the images", "backward", "torch"]["flops"] == 2 * conv1
+    assert rows["linear2", "backward", "torch"]["flops"] == 2 * 2 * 4096 * 4096
+    ours, torch = (rows["pool1", "forward", rival] for rival in ("npalexnet", "torch"))
+    assert ours["time_over_torch"] == pytest.approx(ours["median"] / torch["median"])
+
+
+def test_memory_has_every_rival_and_stage(answers):
+    table, result = answers("memory")
+    assert [row["rival"] for row in result["results"]] == RIVALS
+    for row in result["results"]:
+        assert row["stages"] == {"imports": 2**20, "model": 3 * 2**20, "peak": 8 * 2**20}
+        assert row["peak_over_torch"] == 1
+    _, cells = table_rows(table)
+    assert cells[0] == ["npalexnet", "1", "1", "1", "3", "8", "8..8", "1.00"]
+
+
+def test_scaling_varies_batch_and_threads_and_measures_memory(answers):
+    table, result = answers("scaling")
+    combinations = [(row["varied"], row["task"], row["rival"]) for row in result["times"]]
+    assert combinations == [
+        (varied, task, rival) for varied in ("batch", "threads") for task in ("forward", "step") for rival in RIVALS
+    ]
+    for row in result["times"]:
+        assert row["seconds_per_image"] == pytest.approx(row["median"] / row["batch"])
+    assert [(row["rival"], row["per_image"]) for row in result["memory"]] == [(rival, 8 * 2**20) for rival in RIVALS]
+    header, cells = table_rows(table)
+    assert header == ["rival", "batch", "peak MiB", "MiB/image"]
+    assert len(cells) == 3
+
+
+@pytest.mark.parametrize(("most", "counts"), [(1, [1]), (2, [1, 2]), (6, [1, 2, 4, 6]), (8, [1, 2, 4, 8])])
+def test_threads_double_up_to_the_number_there_is(most, counts):
+    from benchmarks.scaling import thread_counts
+
+    assert thread_counts(most) == counts
+
+
+@pytest.mark.parametrize("question", QUESTIONS)
+def test_tables_and_charts_do_without_torch(answers, question):
+    _, result = answers(question)
+    alone = dict(result, torch_flags=None)
+    for part in {"results", "times", "memory"} & set(result):
+        rows = [row for row in result[part] if row["rival"] in ("npalexnet", "floor")]
+        alone[part] = [{**row, "peak_over_torch": None} for row in rows]
+    _, rows = table_rows(QUESTIONS[question].show(alone))
+    assert len(rows) == {"step": 2, "forward": 2, "layers": 22, "memory": 1, "scaling": 1}[question]
+    assert not any("torch" in cell for row in rows for cell in row)
+    QUESTIONS[question].chart(alone)
