@@ -23,10 +23,12 @@ from npalexnet.backend.device import Array, Device, Item, Result
 
 ENVIRONMENT_VARIABLE = "NPALEXNET_NUM_THREADS"
 SHARD_IMAGES = 4  # at most this many images go through the layers together, so that what they need stays in cache
-MIN_SHARDS = 8  # smaller batches are cut into this many shards (or single images), so that every core gets some
+MIN_SHARDS = 4  # smaller batches are cut into this many shards (or single images), so that every core gets some
 TILE_WINDOWS = 768  # at most this many windows of a convolution become columns at a time
+MIN_TILE_WINDOWS, MIN_TILES = 192, 8  # and fewer, but not below the one, if that makes fewer tiles than the other
 MATMUL_TILE = 512  # at most this many columns or rows of a large product are computed by one thread at a time,
-MIN_MATMUL_TILES = 4  # and fewer of them if that makes too few pieces
+MIN_MATMUL_TILES = 4  # and fewer if that makes fewer tiles
+SKINNY = 128  # rows: up to here OpenBLAS is faster at the transposed product, if it can read a matrix along its memory
 BLOCK_ELEMENTS = 1 << 16  # elements of an in-place update that are worked on at a time: 256 KiB in float32
 BLOCKS_AT_A_TIME = 32  # that a thread goes through before it takes the next ones
 
@@ -114,8 +116,8 @@ class CpuDevice(Device):
             part = slice(start, start + size)
             if by_rows:
                 np.matmul(a[part], b, out=result[part])
-            elif b.flags.f_contiguous and rows <= MATMUL_TILE:
-                result[:, part] = np.matmul(b.T[part], a.T).T  # OpenBLAS reads b faster along its rows in memory
+            elif rows <= SKINNY and b.flags.f_contiguous:
+                result[:, part] = np.matmul(b.T[part], a.T).T
             else:
                 np.matmul(a, b[:, part], out=result[:, part])
 
@@ -123,9 +125,9 @@ class CpuDevice(Device):
             pass
         return result
 
-    def window_limit(self, window_bytes: int) -> int:
-        """`TILE_WINDOWS`, whatever their size: fewer would make the matrix product less efficient."""
-        return TILE_WINDOWS
+    def window_limit(self, windows: int, window_bytes: int) -> int:
+        """`TILE_WINDOWS`, however large: fewer make the product less efficient. All threads get some of a lone shard."""
+        return TILE_WINDOWS if _thread.in_item else min(TILE_WINDOWS, max(MIN_TILE_WINDOWS, windows // MIN_TILES))
 
     def for_each_block(self, function: Callable[..., None], *arrays: Array | None) -> None:
         """Go through the arrays in blocks of whole rows that fit the cache, many at a time shared out over the threads.

@@ -90,13 +90,17 @@ class Im2colGemm(ConvolutionAlgorithm):
         device, matrix = device_of(x), weight.reshape(len(weight), -1)  # (O, kH*kW*C/G)
         y = device.xp.empty((len(x), *geometry.output_size(*x.shape[1:3]), len(weight)), x.dtype)
         images = pad(x, *geometry.sides, value=0)  # (N, Hp, Wp, C)
-        for tile in tiles(y, weight, geometry):
+
+        def compute(tile: Tile) -> None:
             y_tile = _matrix(y[tile.windows])  # (windows, O), a view
             for ins, outs in groups(x, weight, geometry):
                 columns = im2col(images[tile.pixels][..., ins], *_window(geometry))  # (windows, kH*kW*C/G)
                 device.matmul(columns, matrix[outs].T, out=y_tile[:, outs])
             if bias is not None:
                 y_tile += bias
+
+        for _ in device.map(compute, tiles(y, weight, geometry)):
+            pass
         return y
 
     def weight_gradient(self, grad_y: Array, x: Array, weight: Array, geometry: Geometry) -> Array:
@@ -134,7 +138,7 @@ class Im2colGemm(ConvolutionAlgorithm):
 def tiles(y: Array, weight: Array, geometry: Geometry) -> Iterator[Tile]:
     """Cut the windows of (N, oH, oW, O) into tiles of nearly equal size, no larger than the device wants them."""
     N, oH, oW, _ = y.shape
-    limit = device_of(y).window_limit(weight[0].nbytes)
+    limit = device_of(y).window_limit(N * oH * oW, weight[0].nbytes)
     images, rows = max(1, limit // max(1, oH * oW)), oH if oH * oW <= limit else max(1, limit // oW)
     for some_images in pieces(N, images):
         for p in pieces(oH, rows):
