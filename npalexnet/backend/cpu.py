@@ -126,7 +126,7 @@ class CpuDevice(Device):
         return result
 
     def window_limit(self, windows: int, window_bytes: int) -> int:
-        """`TILE_WINDOWS`, however large: fewer make the product less efficient. All threads get some of a lone shard."""
+        """`TILE_WINDOWS`, however large; outside an item of `map` fewer, so that all threads get some."""
         return TILE_WINDOWS if _thread.in_item else min(TILE_WINDOWS, max(MIN_TILE_WINDOWS, windows // MIN_TILES))
 
     def for_each_block(self, function: Callable[..., None], *arrays: Array | None) -> None:

@@ -1,0 +1,146 @@
+"""Module: what a layer consists of, where that lives, and how it is saved and loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Self, cast
+
+import numpy as np
+
+from npalexnet import backend
+from npalexnet.backend import Array
+from npalexnet.layers.parameter import IncompatibleKeys, Parameter, copy_into
+
+if TYPE_CHECKING:
+    from npalexnet.layers.layer import Layer
+
+
+class Module:
+    """The parameters and layers among an object's attributes, as ``torch.nn.Module``; `Layer` adds the computing.
+
+    Attributes
+    ----------
+    training : bool
+        Whether `Dropout` drops; set by `train` and `eval`.
+    """
+
+    training: bool = True
+
+    # --- what is inside --------------------------------------------------------------------------------------------
+
+    def named_children(self) -> Iterator[tuple[str, Layer]]:
+        """Yield the layers directly inside this one, with their names."""
+        for name, value in vars(self).items():
+            if isinstance(value, Module):
+                yield name, cast("Layer", value)
+
+    def named_parameters(self) -> Iterator[tuple[str, Parameter]]:
+        """Yield all parameters, those of the layers inside included, with names as torch gives them, each once."""
+        seen = set()
+        for name, parameter in self._all_names(""):
+            if parameter not in seen:
+                seen.add(parameter)
+                yield name, parameter
+
+    def parameters(self) -> Iterator[Parameter]:
+        """Yield all parameters, each once."""
+        return (parameter for _, parameter in self.named_parameters())
+
+    def _all_names(self, prefix: str) -> Iterator[tuple[str, Parameter]]:
+        """Yield every name of every parameter: one that two layers share has two."""
+        for name, value in vars(self).items():
+            if isinstance(value, Parameter):
+                yield prefix + name, value
+        for name, child in self.named_children():
+            yield from child._all_names(f"{prefix}{name}.")
+
+    def zero_grad(self) -> None:
+        """Forget the gradients of all parameters."""
+        for parameter in self.parameters():
+            parameter.grad = None
+
+    def train(self, mode: bool = True) -> Self:
+        """Switch training mode on (or off), here and in all layers inside; returns the layer."""
+        self.training = bool(mode)
+        for _, child in self.named_children():
+            child.train(mode)
+        return self
+
+    def eval(self) -> Self:
+        """Switch training mode off, here and in all layers inside; returns the layer."""
+        return self.train(False)
+
+    # --- where it lives --------------------------------------------------------------------------------------------
+
+    @property
+    def device(self) -> str | None:
+        """Name of the parameters' device; None without parameters, where any device will do."""
+        first = next(self.parameters(), None)
+        return None if first is None else backend.device_of(first.data).name
+
+    @property
+    def dtype(self) -> np.dtype | None:
+        """The parameters' dtype; None without parameters, where float32 and float64 will do."""
+        first = next(self.parameters(), None)
+        return None if first is None else first.dtype
+
+    def to(self, device: str) -> Self:
+        """Move all parameters and their gradients to `device` (see `AlexNet`); returns the layer.
+
+        What `backward` needs of an earlier forward call is forgotten.
+        """
+        target = backend.get_device(device)
+
+        def moved(array: Array | None) -> Array | None:
+            if array is None or target.owns(array):
+                return array
+            return target.from_host(backend.device_of(array).to_host(array))
+
+        everything = [(p, moved(p.data), moved(p.grad)) for p in self.parameters()]  # all or, if one fails, none
+        for parameter, data, grad in everything:
+            parameter.data, parameter.grad = data, grad
+        self._forget_last_call()
+        return self
+
+    def _forget_last_call(self) -> None:
+        for _, child in self.named_children():
+            child._forget_last_call()
+
+    # --- saving and loading ----------------------------------------------------------------------------------------
+
+    def state_dict(self) -> dict[str, np.ndarray]:
+        """Return copies of all parameters' values, on the CPU, under torch's names and in torch's shapes."""
+        return {
+            name: np.array(backend.device_of(parameter.data).to_host(parameter.data), order="C")
+            for name, parameter in self._all_names("")
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any], strict: bool = True) -> IncompatibleKeys:
+        """Copy values into the parameters; all of `state` is checked before any of it is taken.
+
+        Parameters
+        ----------
+        state : mapping
+            From names to arrays: what `state_dict` returned here, or torch's for the same network.
+        strict : bool
+            Whether `state` must have exactly the names of this layer's parameters.
+
+        Returns
+        -------
+        IncompatibleKeys
+            The missing and the unexpected names; both are empty where `strict` is True.
+
+        Raises
+        ------
+        TypeError
+            If `state` is no mapping, or holds what is not a numeric array.
+        ValueError
+            If the names (with `strict`) or shapes don't fit; the message lists all that don't.
+        """
+        return copy_into(dict(self._all_names("")), state, strict, who=self._name())
+
+    def _name(self) -> str:
+        return type(self).__name__
+
+    def __repr__(self) -> str:
+        return f"{self._name()}()"
