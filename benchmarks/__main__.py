@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks import forward, layers, memory, output, scaling, step, turns
+from benchmarks import forward, ladder, layers, memory, output, profile, scaling, step, turns
 from npalexnet.backend import get_num_threads
 
 # Each module has run(arguments, say) -> dict, show(dict) -> str, chart(dict) -> Figure, and its default settings.
@@ -18,6 +18,8 @@ QUESTIONS: dict[str, Any] = {
     "layers": layers,
     "memory": memory,
     "scaling": scaling,
+    "profile": profile,
+    "ladder": ladder,
 }
 DEFAULT = ("step", "forward")
 

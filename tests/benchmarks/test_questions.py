@@ -5,11 +5,15 @@ import io
 import json
 import re
 import struct
+import time
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 
-from benchmarks import memory, network
+import npalexnet as na
+from benchmarks import ladder, memory, network, profile
 from benchmarks.__main__ import QUESTIONS, main
 from tests.benchmarks.conftest import RIVALS
 
@@ -25,7 +29,7 @@ def answers(tmp_path_factory):
 
     def trainers(arguments, say, real=network.trainers):
         if not made:
-            made["trainers"] = real(arguments, say)
+            made["trainers"] = real(arguments or SimpleNamespace(threads=1, classes=3, dropout=0.5), say)
             made["state"] = made["trainers"][0].model.state_dict()
         ours, others = made["trainers"]
         ours.model.load_state_dict(made["state"])  # a question before this one may have trained them
@@ -44,6 +48,8 @@ def answers(tmp_path_factory):
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(network, "trainers", trainers)
+        for module in (ladder, profile):
+            patch.setattr(module, "NpalexnetRival", lambda *given: network.trainers(None, None)[0])
         patch.setattr(memory, "child", lambda *given: lambda: CHILD)  # test_memory.py has real ones
         answer.folder = folder
         yield answer
@@ -186,6 +192,54 @@ def test_scaling_varies_batch_and_threads_and_measures_memory(answers):
     assert len(cells) == 3
 
 
+def test_the_parts_of_a_profile_add_up_to_the_step(answers):
+    _, result = answers("profile")
+    seconds = {row["part"]: row["median"] for row in result["results"]}
+    whole, lowest = seconds.pop("whole step"), seconds.pop("floor")
+    assert sum(seconds.values()) == pytest.approx(whole)
+    assert set(seconds) == {name for name, _, _ in profile.WATCHED} | {profile.PRODUCTS, profile.REST}
+    assert all(part > 0 for name, part in seconds.items() if name != profile.REST)
+    assert lowest > 0
+
+
+def test_the_time_of_what_is_inside_counts_once_and_products_belong_to_their_layer():
+    watches = profile.Stopwatches()
+    product = watches.around(profile.PRODUCTS, lambda: time.sleep(0.05))
+    linear = watches.around(profile.LINEAR, lambda: (time.sleep(0.02), product()))
+    convolution = watches.around("biases", lambda: (time.sleep(0.02), product()))
+    linear()
+    convolution()
+    assert watches.seconds[profile.LINEAR] >= 0.07
+    assert watches.seconds[profile.PRODUCTS] >= 0.05
+    assert 0.02 <= watches.seconds["biases"] < watches.seconds[profile.PRODUCTS]
+
+
+def test_the_ladder_has_a_row_for_each_idea_and_times_relative_to_the_bottom(answers):
+    table, _ = answers("ladder")
+    header, cells = table_rows(table)
+    assert header == ["rung", "forward of 1, ms", "times as fast", "step of 1, ms", "times as fast"]
+    assert [row[0] for row in cells] == [ladder.BOTTOM, *(idea.name for idea in ladder.IDEAS)]
+    assert cells[0][2] == cells[0][4] == "1.00"
+
+
+def test_each_rung_switches_ideas_off_computes_the_same_and_leaves_all_as_it_was():
+    def everything():
+        return [getattr(module, name) for idea in ladder.IDEAS for module, name, _ in idea.off]
+
+    before, x = everything(), np.random.default_rng(0).standard_normal((9, 2, 40, 40))
+    outputs = []
+    for number in range(len(ladder.IDEAS) + 1):
+        with ladder.rung(number):
+            off = [value for idea in ladder.IDEAS[number:] for _, _, value in idea.off]
+            assert everything()[len(before) - len(off) :] == off
+            layers = na.Conv2d(2, 8, 5, padding=2, dtype="float64", seed=0), na.ReLU(), na.MaxPool2d(3, 2)
+            tail = na.Flatten(), na.Linear(8 * 19 * 19, 600, dtype="float64", seed=0)
+            outputs.append(na.Sequential(*layers, *tail)(x))
+    assert everything() == before
+    for y in outputs[:-1]:
+        np.testing.assert_allclose(y, outputs[-1], rtol=0, atol=1e-12)
+
+
 @pytest.mark.parametrize(("most", "counts"), [(1, [1]), (2, [1, 2]), (6, [1, 2, 4, 6]), (8, [1, 2, 4, 8])])
 def test_threads_double_up_to_the_number_there_is(most, counts):
     from benchmarks.scaling import thread_counts
@@ -198,9 +252,10 @@ def test_tables_and_charts_do_without_torch(answers, question):
     _, result = answers(question)
     alone = dict(result, torch_flags=None)
     for part in {"results", "times", "memory"} & set(result):
-        rows = [row for row in result[part] if row["rival"] in ("npalexnet", "floor")]
+        rows = [row for row in result[part] if row.get("rival", "npalexnet") in ("npalexnet", "floor")]
         alone[part] = [{**row, "peak_over_torch": None} for row in rows]
     _, rows = table_rows(QUESTIONS[question].show(alone))
-    assert len(rows) == {"step": 2, "forward": 2, "layers": 22, "memory": 1, "scaling": 1}[question]
+    expected = {"step": 2, "forward": 2, "layers": 22, "memory": 1, "scaling": 1, "profile": 13, "ladder": 7}
+    assert len(rows) == expected[question]
     assert not any("torch" in cell for row in rows for cell in row)
     QUESTIONS[question].chart(alone)

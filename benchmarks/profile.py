@@ -1,0 +1,169 @@
+"""Where does the time of a training step of AlexNet go, beside its matrix products?
+
+Stopwatches around npalexnet's own functions, on every thread: each has the time that was spent in it, less what was
+spent in the others inside. They cost a little themselves, so that the step takes some percent longer than without.
+"""
+
+from __future__ import annotations
+
+import argparse
+import threading
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from statistics import median
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
+
+import npalexnet as na
+from benchmarks import charts, floor, machine, network
+from benchmarks.npalexnet_rival import NpalexnetRival
+from benchmarks.workload import random_batch, settings
+from npalexnet.backend.cpu import CpuDevice
+from npalexnet.layers import conv, convolution, sharding
+from npalexnet.table import table
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+BATCH_SIZES, ROUNDS = [32, 128], 5
+TITLE = "npalexnet, where the time of a training step goes"
+PASSES = ("compute", "gradients", "parameter_gradients")
+PRODUCTS, LINEAR, SGD = "products of the convolutions", "products of the linear layers", "SGD"
+REST = "adding up shards, waiting, Python"
+WATCHED: list[tuple[str, Any, tuple[str, ...]]] = [  # name, where the functions are, their names
+    ("im2col", convolution, ("im2col",)),
+    ("col2im", convolution, ("col2im",)),
+    ("padding, channels last", convolution, ("pad",)),
+    ("padding, channels last", conv, ("channels_last",)),
+    ("biases, sums over tiles, new arrays", na.Conv2d, PASSES),
+    ("max-pooling", na.MaxPool2d, PASSES[:2]),
+    ("ReLU, dropout, loss", na.ReLU, PASSES[:2]),
+    ("ReLU, dropout, loss", na.Dropout, PASSES[:2]),
+    ("ReLU, dropout, loss", na.CrossEntropyLoss, ("forward", "backward")),
+    (LINEAR, na.Linear, PASSES),
+    ("putting shards side by side", sharding, ("_side_by_side",)),
+    (SGD, na.SGD, ("step",)),
+]
+
+
+@dataclass
+class _Running:
+    """A stopwatch that runs, and the seconds of those that ran inside it."""
+
+    name: str
+    inside: float = 0.0
+
+
+class Stopwatches:
+    """Seconds by name, over all threads."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = defaultdict(float)
+        self._lock = threading.Lock()
+        self._thread = threading.local()
+
+    def around(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        """Return `function` with a stopwatch; products belong to the layer that they are computed for."""
+
+        def watched(*arguments: Any, **keywords: Any) -> Any:
+            running: list[_Running] = self._thread.__dict__.setdefault("running", [])
+            outer = running[-1] if running else None
+            mine = _Running(LINEAR if name == PRODUCTS and outer and outer.name == LINEAR else name)
+            running.append(mine)
+            start = perf_counter()
+            try:
+                return function(*arguments, **keywords)
+            finally:
+                elapsed = perf_counter() - start
+                running.pop()
+                if outer:
+                    outer.inside += elapsed
+                with self._lock:
+                    self.seconds[mine.name] += elapsed - mine.inside
+
+        return watched
+
+    @contextmanager
+    def everywhere(self) -> Iterator[None]:
+        """Context in which all that is `WATCHED`, and each matrix product, has its stopwatch."""
+        with ExitStack() as stack:
+            for name, owner, functions in [*WATCHED, (PRODUCTS, CpuDevice, ("matmul",))]:
+                for function in functions:
+                    stack.enter_context(patch.object(owner, function, self.around(name, getattr(owner, function))))
+            yield
+
+
+def run(arguments: argparse.Namespace, say: network.Say) -> dict[str, Any]:
+    """Answer the question."""
+    found = machine.environment()
+    rival = NpalexnetRival(arguments.threads, arguments.classes, arguments.dropout)
+    lowest = floor.Floor(arguments.threads, floor.products(rival.model))
+    rows: list[dict[str, Any]] = []
+    for images in arguments.batch_sizes:
+        say(f"profile, batch of {images}")
+        rival.take(*random_batch(images, arguments.classes))
+        for _ in range(arguments.warmup):
+            rival.step()
+        rounds = []
+        for _ in range(arguments.rounds):
+            parts = one_step(rival)
+            parts["floor"] = floor.step_flops(rival.model, images) / lowest.rate()
+            rounds.append(parts)
+        for part in dict.fromkeys(name for parts in rounds for name in parts):
+            seconds = [parts.get(part, 0.0) for parts in rounds]
+            rows.append({"batch": images, "part": part, "seconds": seconds, "median": median(seconds)})
+    return {"question": "profile", **found, "settings": settings(arguments), "results": rows}
+
+
+def one_step(rival: NpalexnetRival) -> dict[str, float]:
+    """Return the seconds of a step, by part: they add up to the whole step.
+
+    What the worker threads do at the same time counts by its share of the threads; for linear layers, loss and SGD the
+    calling thread's time counts, which waits for the workers.
+    """
+    watches = Stopwatches()
+    start = perf_counter()
+    with watches.everywhere():
+        rival.step()
+    whole = perf_counter() - start
+    alone = (LINEAR, SGD)
+    parts = {name: s if name in alone else s / rival.threads for name, s in watches.seconds.items()}
+    parts = dict(sorted(parts.items(), key=lambda item: -item[1]))
+    return {**parts, REST: whole - sum(parts.values()), "whole step": whole}
+
+
+def show(result: dict[str, Any]) -> str:
+    """Return the table."""
+    rows = result["results"]
+    whole = {row["batch"]: row["median"] for row in rows if row["part"] == "whole step"}
+    cells = [
+        (
+            *(str(row["batch"]), row["part"], f"{1e3 * row['median']:.1f}"),
+            f"{row['median'] / whole[row['batch']]:.1%}",
+            f"{1e3 * min(row['seconds']):.1f}..{1e3 * max(row['seconds']):.1f}",
+        )
+        for row in rows
+    ]
+    header = ("batch", "part", "median ms", "of the step", "min..max")
+    return "\n".join([network.preamble(TITLE, result), "", table(header, cells)])
+
+
+def chart(result: dict[str, Any]) -> Figure:
+    """Draw a panel of bars for each batch size."""
+    by_batch = charts.by_batch(result["results"])
+    figure, panels = charts.sheet(TITLE, result, rows=len(by_batch), columns=1, height=3.4)
+    for axes, (images, rows) in zip(panels[:, 0], by_batch.items(), strict=True):
+        whole = next(row["median"] for row in rows if row["part"] == "whole step")
+        widths = [1e3 * row["median"] for row in rows]
+        colours = [charts.COLOURS["floor" if row["part"] in ("floor", "whole step") else "npalexnet"] for row in rows]
+        axes.barh(range(len(rows)), widths, color=colours, height=0.7)
+        texts = [
+            f"{charts.short(width)} ms  ({row['median'] / whole:.1%})" for width, row in zip(widths, rows, strict=True)
+        ]
+        charts.label_bars(axes, [row["part"] for row in rows], widths, texts)
+        axes.set_title(f"batch of {images}", loc="left", size=10)
+    panels[-1, 0].set_xlabel("milliseconds of a step; floor: its products at the best sgemm rate")
+    return figure
