@@ -20,6 +20,7 @@ import numpy as np
 from threadpoolctl import OpenBLASController, ThreadpoolController
 
 from npalexnet.backend.device import Array, Device, Item, Result
+from npalexnet.backend.recycling import Recycler
 
 ENVIRONMENT_VARIABLE = "NPALEXNET_NUM_THREADS"
 SHARD_IMAGES = 4  # at most this many images go through the layers together, so that what they need stays in cache
@@ -85,6 +86,10 @@ class CpuDevice(Device):
         if buffer is None or buffer.nbytes < size:
             buffer = _thread.buffers[name] = np.empty(size, np.uint8)
         return buffer[:size].view(dtype).reshape(shape)
+
+    def recycled(self, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+        """Return an array in the memory of an earlier one that is gone, if there is one of that size."""
+        return _recycler.empty(shape, dtype)
 
     def masked(self, array: np.ndarray, mask: np.ndarray) -> np.ndarray:
         """Copy with 0 wherever `mask` is False.
@@ -167,6 +172,7 @@ class _ThreadState(threading.local):
 
 
 _thread = _ThreadState()
+_recycler = Recycler()
 _lock = threading.Lock()
 _num_threads: int | None = None
 _pool: ThreadPoolExecutor | None = None
@@ -292,8 +298,8 @@ def single_threaded_blas() -> Iterator[None]:
 
 def _after_fork() -> None:
     """In a forked child: the threads of the parent are not there, and its locks may be held for ever."""
-    global _lock, _pool, _blas
-    _lock, _pool = threading.Lock(), None
+    global _lock, _pool, _blas, _recycler
+    _lock, _pool, _recycler = threading.Lock(), None, Recycler()
     if _blas.users:
         _let_this_thread_set_blas()
         _blas.limiter.restore_original_limits()

@@ -57,6 +57,10 @@ class Device:
         """Return an uninitialised array that is the caller's until the same thread asks for the same name again."""
         return self.xp.empty(shape, dtype)
 
+    def recycled(self, shape: tuple[int, ...], dtype: np.dtype) -> Array:
+        """Return an uninitialised array for a large result that is made again and again, such as a gradient."""
+        return self.xp.empty(shape, dtype)
+
     def masked(self, array: Array, mask: Array) -> Array:
         """Copy of `array`, in its memory order, with 0 wherever `mask`, of the same shape, is False."""
         copy = self.xp.empty_like(array)

@@ -106,7 +106,7 @@ class Im2colGemm(ConvolutionAlgorithm):
     def weight_gradient(self, grad_y: Array, x: Array, weight: Array, geometry: Geometry) -> Array:
         """``grad_W = grad_y.T @ columns``, summed over the tiles."""
         device = device_of(x)
-        total = device.xp.empty((len(weight), weight[0].size), x.dtype)  # (O, kH*kW*C/G)
+        total = device.recycled((len(weight), weight[0].size), x.dtype)  # (O, kH*kW*C/G)
         if not len(x):
             total[...] = 0
         images = pad(x, *geometry.sides, value=0)  # (N, Hp, Wp, C)

@@ -66,7 +66,8 @@ class Linear(Layer):
     def parameter_gradients(self, grad_y: Array, x: Array) -> list[tuple[Parameter, Array]]:
         """Those of weight and bias, without that of the input."""
         grad_rows = grad_y.reshape(-1, self.out_features)  # (N, out)
-        grad_weight = device_of(x).matmul(grad_rows.T, x.reshape(-1, self.in_features))  # (out, in)
+        grad_weight = device_of(x).recycled(self.weight.shape, x.dtype)  # (out, in)
+        device_of(x).matmul(grad_rows.T, x.reshape(-1, self.in_features), out=grad_weight)
         if self.bias is None:
             return [(self.weight, grad_weight)]
         return [(self.weight, grad_weight), (self.bias, grad_rows.sum(axis=0))]
