@@ -17,7 +17,8 @@ from unittest.mock import patch
 from benchmarks import charts, machine, network, turns
 from benchmarks.npalexnet_rival import NpalexnetRival
 from benchmarks.workload import random_batch, settings
-from npalexnet.backend import cpu
+from npalexnet.backend import Device, cpu
+from npalexnet.backend.cpu import CpuDevice
 from npalexnet.layers import sequential
 from npalexnet.table import table
 
@@ -61,7 +62,8 @@ IDEAS = (
     Idea("+ max-pooling before the ReLU in front of it", ((sequential, "_pooled_before_relu", list),)),
     Idea("+ skinny products transposed", ((cpu, "SKINNY", 0),)),
     Idea("+ SGD block by block", ((cpu, "BLOCK_ELEMENTS", UNLIMITED),)),
-    Idea("+ a lone image's tiles on all threads", ((cpu, "MIN_TILES", 1), (cpu, "MIN_MATMUL_TILES", 1))),
+    Idea("+ large gradients in recycled memory", ((CpuDevice, "recycled", Device.recycled),)),
+    Idea("+ a lone image's products on all threads", ((cpu, "MIN_MATMUL_TILES", 1),)),
 )
 
 

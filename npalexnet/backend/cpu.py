@@ -26,7 +26,6 @@ ENVIRONMENT_VARIABLE = "NPALEXNET_NUM_THREADS"
 SHARD_IMAGES = 4  # at most this many images go through the layers together, so that what they need stays in cache
 MIN_SHARDS = 4  # smaller batches are cut into this many shards (or single images), so that every core gets some
 TILE_WINDOWS = 768  # at most this many windows of a convolution become columns at a time
-MIN_TILE_WINDOWS, MIN_TILES = 192, 8  # and fewer, but not below the one, if that makes fewer tiles than the other
 MATMUL_TILE = 512  # at most this many columns or rows of a large product are computed by one thread at a time,
 MIN_MATMUL_TILES = 4  # and fewer if that makes fewer tiles
 SKINNY = 128  # rows: up to here OpenBLAS is faster at the transposed product, if it can read a matrix along its memory
@@ -130,9 +129,9 @@ class CpuDevice(Device):
             pass
         return result
 
-    def window_limit(self, windows: int, window_bytes: int) -> int:
-        """`TILE_WINDOWS`, however large; outside an item of `map` fewer, so that all threads get some."""
-        return TILE_WINDOWS if _thread.in_item else min(TILE_WINDOWS, max(MIN_TILE_WINDOWS, windows // MIN_TILES))
+    def window_limit(self, window_bytes: int) -> int:
+        """`TILE_WINDOWS`, however large: fewer would make the matrix product less efficient."""
+        return TILE_WINDOWS
 
     def for_each_block(self, function: Callable[..., None], *arrays: Array | None) -> None:
         """Go through the arrays in blocks of whole rows that fit the cache, many at a time shared out over the threads.

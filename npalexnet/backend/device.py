@@ -75,7 +75,7 @@ class Device:
         """Product of two large matrices, ``(M, K) @ (K, N) -> (M, N)``, with all that the device has."""
         return self.xp.matmul(a, b, out=out)
 
-    def window_limit(self, windows: int, window_bytes: int) -> int:
+    def window_limit(self, window_bytes: int) -> int:
         """Return how many of a convolution's windows should become columns at a time, if each takes `window_bytes`."""
         return max(1, WORKSPACE_BYTES // max(1, window_bytes))
 

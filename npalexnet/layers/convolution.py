@@ -138,7 +138,7 @@ class Im2colGemm(ConvolutionAlgorithm):
 def tiles(y: Array, weight: Array, geometry: Geometry) -> Iterator[Tile]:
     """Cut the windows of (N, oH, oW, O) into tiles of nearly equal size, no larger than the device wants them."""
     N, oH, oW, _ = y.shape
-    limit = device_of(y).window_limit(N * oH * oW, weight[0].nbytes)
+    limit = device_of(y).window_limit(weight[0].nbytes)
     images, rows = max(1, limit // max(1, oH * oW)), oH if oH * oW <= limit else max(1, limit // oW)
     for some_images in pieces(N, images):
         for p in pieces(oH, rows):

@@ -22,8 +22,7 @@ def windows_at_a_time(monkeypatch):
 
     def limit(given):
         monkeypatch.setattr(cpu, "TILE_WINDOWS", given)
-        monkeypatch.setattr(cpu, "MIN_TILE_WINDOWS", given)
-        monkeypatch.setattr(Device, "window_limit", lambda self, windows, window_bytes: given)
+        monkeypatch.setattr(Device, "window_limit", lambda self, window_bytes: given)
 
     return limit
 
@@ -76,8 +75,8 @@ def test_pieces_are_nearly_equal_and_as_few_as_possible(count, largest, sizes):
 
 def test_columns_take_a_bounded_part_of_a_gpus_memory():
     device = get_device("standin")
-    assert device.window_limit(10**9, 4 * 3456) == 2**30 // (4 * 3456)
-    assert device.window_limit(10**9, 2**31) == 1  # one window at the least
+    assert device.window_limit(4 * 3456) == 2**30 // (4 * 3456)
+    assert device.window_limit(2**31) == 1  # one window at the least
 
 
 class PlainLoops(ConvolutionAlgorithm):
