@@ -40,13 +40,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parse(argv)
     wanted = [arguments.question] if arguments.question else DEFAULT
     try:
+        arguments.threads = arguments.threads or get_num_threads()
         names = {question: _output_name(arguments, question) for question in wanted}
         for name in names.values():
             if name:
                 output.check_writable(name)
         for question, name in names.items():
             _answer(question, arguments, name)
-    except (OSError, RuntimeError, MemoryError) as error:
+    except (OSError, RuntimeError, MemoryError, ValueError) as error:
         print(f"benchmarks: {type(error).__name__}: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -106,7 +107,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--batch-sizes", type=_positive, nargs="+", metavar="N", help="images in a batch (default: the question's own)")
     add("--rounds", type=_positive, metavar="N", help="turns of each rival that count (default: the question's own)")
     add("--warmup", type=_not_negative, default=2, metavar="N", help="turns before them that don't count (2)")
-    add("--threads", type=_positive, default=get_num_threads(), metavar="N", help="for every rival (all cores)")
+    add("--threads", type=_positive, metavar="N", help="for every rival (all cores)")
     add("--classes", type=_positive, default=1000, metavar="N", help="width of the last layer (1000)")
     add("--dropout", type=_probability, default=0.5, metavar="P", help="in training (0.5)")
     add("--output", type=_name, metavar="NAME", help="write NAME.json and the chart NAME.png, too")

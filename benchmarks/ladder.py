@@ -54,16 +54,17 @@ IDEAS = (
         (
             (cpu, "SHARD_IMAGES", UNLIMITED),
             (cpu, "MIN_SHARDS", 1),
+            (cpu, "MATMUL_TILE", UNLIMITED),
+            (cpu, "MIN_MATMUL_TILES", 1),
             (cpu, "single_threaded_blas", nullcontext),
             (cpu, "get_num_threads", lambda: 1),
         ),
     ),
-    Idea("+ columns made tile by tile", ((cpu, "TILE_WINDOWS", UNLIMITED),)),
+    Idea("+ columns made tile by tile", ((cpu, "TILE_ROWS", UNLIMITED),)),
     Idea("+ max-pooling before the ReLU in front of it", ((sequential, "_pooled_before_relu", list),)),
     Idea("+ skinny products transposed", ((cpu, "SKINNY", 0),)),
-    Idea("+ SGD block by block", ((cpu, "BLOCK_ELEMENTS", UNLIMITED),)),
+    Idea("+ SGD block by block, on all threads", ((cpu, "BLOCK_ELEMENTS", UNLIMITED),)),
     Idea("+ large gradients in recycled memory", ((CpuDevice, "recycled", Device.recycled),)),
-    Idea("+ a lone image's products on all threads", ((cpu, "MIN_MATMUL_TILES", 1),)),
 )
 
 

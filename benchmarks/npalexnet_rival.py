@@ -63,7 +63,6 @@ class NpalexnetRival:
     def _backward(self) -> float:
         self.optimizer.zero_grad()
         loss = self.criterion(self.model(self.images), self.labels)
-        self.model.backward(
-            self.criterion.backward(), input_gradient=False
-        )  # nor does torch compute that of its inputs
+        # Without the gradient of the images: torch does not compute that of its inputs either.
+        self.model.backward(self.criterion.backward(), input_gradient=False)
         return float(loss)

@@ -32,6 +32,8 @@ BATCH_SIZES, ROUNDS = [32, 128], 5
 TITLE = "npalexnet, where the time of a training step goes"
 PASSES = ("compute", "gradients", "parameter_gradients")
 PRODUCTS, LINEAR, SGD = "products of the convolutions", "products of the linear layers", "SGD"
+LOSS, JOINING = "loss", "putting shards side by side"
+ALONE = (LINEAR, SGD, LOSS, JOINING)  # the calling thread's: it waits there for the others, or works alone
 REST = "adding up shards, waiting, Python"
 WATCHED: list[tuple[str, Any, tuple[str, ...]]] = [  # name, where the functions are, their names
     ("im2col", convolution, ("im2col",)),
@@ -40,11 +42,11 @@ WATCHED: list[tuple[str, Any, tuple[str, ...]]] = [  # name, where the functions
     ("padding, channels last", conv, ("channels_last",)),
     ("biases, sums over tiles, new arrays", na.Conv2d, PASSES),
     ("max-pooling", na.MaxPool2d, PASSES[:2]),
-    ("ReLU, dropout, loss", na.ReLU, PASSES[:2]),
-    ("ReLU, dropout, loss", na.Dropout, PASSES[:2]),
-    ("ReLU, dropout, loss", na.CrossEntropyLoss, ("forward", "backward")),
+    ("ReLU, dropout", na.ReLU, PASSES[:2]),
+    ("ReLU, dropout", na.Dropout, PASSES[:2]),
+    (LOSS, na.CrossEntropyLoss, ("forward", "backward")),
     (LINEAR, na.Linear, PASSES),
-    ("putting shards side by side", sharding, ("_side_by_side",)),
+    (JOINING, sharding, ("_side_by_side",)),
     (SGD, na.SGD, ("step",)),
 ]
 
@@ -121,16 +123,15 @@ def run(arguments: argparse.Namespace, say: network.Say) -> dict[str, Any]:
 def one_step(rival: NpalexnetRival) -> dict[str, float]:
     """Return the seconds of a step, by part: they add up to the whole step.
 
-    What the worker threads do at the same time counts by its share of the threads; for linear layers, loss and SGD the
-    calling thread's time counts, which waits for the workers.
+    What the worker threads do at the same time counts by its share of the threads, what is in `ALONE` in full. (A lone
+    image is a single shard, on the calling thread: with several threads its parts would say nothing.)
     """
     watches = Stopwatches()
     start = perf_counter()
     with watches.everywhere():
         rival.step()
     whole = perf_counter() - start
-    alone = (LINEAR, SGD)
-    parts = {name: s if name in alone else s / rival.threads for name, s in watches.seconds.items()}
+    parts = {name: s if name in ALONE else s / rival.threads for name, s in watches.seconds.items()}
     parts = dict(sorted(parts.items(), key=lambda item: -item[1]))
     return {**parts, REST: whole - sum(parts.values()), "whole step": whole}
 

@@ -95,6 +95,7 @@ def test_one_seed_gives_one_result_and_another_seed_another():
 
 def test_a_step_on_parameters_larger_than_a_block_is_the_same_for_all_threads(monkeypatch):
     monkeypatch.setattr(cpu, "BLOCK_ELEMENTS", 1000)
+    monkeypatch.setattr(cpu, "BLOCKS_AT_A_TIME", 2)
     results = []
     for threads in THREADS:
         set_num_threads(threads)

@@ -25,9 +25,9 @@ from npalexnet.backend.recycling import Recycler
 ENVIRONMENT_VARIABLE = "NPALEXNET_NUM_THREADS"
 SHARD_IMAGES = 4  # at most this many images go through the layers together, so that what they need stays in cache
 MIN_SHARDS = 4  # smaller batches are cut into this many shards (or single images), so that every core gets some
-TILE_WINDOWS = 768  # at most this many windows of a convolution become columns at a time
+TILE_ROWS = 768  # at most this many rows are made at a time only to be multiplied: they should stay in cache
 MATMUL_TILE = 512  # at most this many columns or rows of a large product are computed by one thread at a time,
-MIN_MATMUL_TILES = 4  # and fewer if that makes fewer tiles
+MIN_MATMUL_TILES = 4  # and smaller tiles where there would be fewer than this
 SKINNY = 128  # rows: up to here OpenBLAS is faster at the transposed product, if it can read a matrix along its memory
 BLOCK_ELEMENTS = 1 << 16  # elements of an in-place update that are worked on at a time: 256 KiB in float32
 BLOCKS_AT_A_TIME = 32  # that a thread goes through before it takes the next ones
@@ -60,7 +60,7 @@ class CpuDevice(Device):
         """Compute on the worker threads; results come in the order of `items`, as soon as they are there."""
         work = list(items)
         with single_threaded_blas():
-            if len(work) <= 1:
+            if len(work) <= 1:  # what is inside may use all threads
                 yield from map(function, work)
                 return
             if get_num_threads() == 1 or _thread.in_item:
@@ -112,7 +112,7 @@ class CpuDevice(Device):
             return np.matmul(a, b, out=out)
         rows, columns = a.shape[0], b.shape[1]
         result = np.empty((rows, columns), a.dtype) if out is None else out
-        by_rows = rows > columns or rows >= MIN_MATMUL_TILES * MATMUL_TILE
+        by_rows = rows > columns or rows >= MIN_MATMUL_TILES * MATMUL_TILE  # in memory, a tile of rows is one piece
         length = rows if by_rows else columns
         size = min(MATMUL_TILE, max(1, -(-length // MIN_MATMUL_TILES)))
 
@@ -129,9 +129,9 @@ class CpuDevice(Device):
             pass
         return result
 
-    def window_limit(self, window_bytes: int) -> int:
-        """`TILE_WINDOWS`, however large: fewer would make the matrix product less efficient."""
-        return TILE_WINDOWS
+    def rows_at_a_time(self, row_bytes: int) -> int:
+        """`TILE_ROWS`, however large: fewer would make the matrix product less efficient."""
+        return TILE_ROWS
 
     def for_each_block(self, function: Callable[..., None], *arrays: Array | None) -> None:
         """Go through the arrays in blocks of whole rows that fit the cache, many at a time shared out over the threads.
@@ -140,8 +140,6 @@ class CpuDevice(Device):
         """
         parts = _as_vectors(arrays)
         shape = next(part for part in parts if part is not None).shape
-        if not shape:
-            return function(*parts)
         rows = max(1, BLOCK_ELEMENTS // max(1, prod(shape[1:])))
 
         def blocks(first: int) -> None:

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-WORKSPACE_BYTES = 1 << 30  # for the columns of a convolution
+WORKSPACE_BYTES = 1 << 30  # for what is made only to be multiplied
 
 Array = Any  # numpy.ndarray, cupy.ndarray: whatever the device's array module makes
 Item = TypeVar("Item")
@@ -72,12 +72,12 @@ class Device:
         return True
 
     def matmul(self, a: Array, b: Array, out: Array | None = None) -> Array:
-        """Product of two large matrices, ``(M, K) @ (K, N) -> (M, N)``, with all that the device has."""
+        """Product of two large matrices, ``(M, K) @ (K, N) -> (M, N)``, with all that the device has, into `out`."""
         return self.xp.matmul(a, b, out=out)
 
-    def window_limit(self, window_bytes: int) -> int:
-        """Return how many of a convolution's windows should become columns at a time, if each takes `window_bytes`."""
-        return max(1, WORKSPACE_BYTES // max(1, window_bytes))
+    def rows_at_a_time(self, row_bytes: int) -> int:
+        """Return how many rows of a product's left factor should be made at a time, if each takes `row_bytes`."""
+        return max(1, WORKSPACE_BYTES // max(1, row_bytes))
 
     def for_each_block(self, function: Callable[..., None], *arrays: Array | None) -> None:
         """Call ``function(*blocks)`` on matching blocks of equally shaped arrays, to update them in place.

@@ -26,7 +26,8 @@ class _Loan:
 class Recycler:
     """Makes arrays, and takes their memory back when neither they nor views of them are left.
 
-    It keeps as much memory as was in use at once, sorted by size, for the rest of the process.
+    It keeps what is free for the next array of exactly that size. When there is none of a size, all that is free is
+    given back to the system: what is kept is what the work of the moment uses again and again.
     """
 
     def __init__(self) -> None:
@@ -38,8 +39,11 @@ class Recycler:
         size = prod(shape) * dtype.itemsize
         if size < LEAST:
             return np.empty(shape, dtype)
-        free = self._free[size]
         with self._lock:
+            free = self._free[size]
+            if not free:
+                for other in self._free.values():  # not the lists themselves: arrays in use will come back to them
+                    other.clear()
             memory = free.pop() if free else None
         if memory is None:
             memory = np.empty(size, np.uint8)

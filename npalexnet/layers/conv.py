@@ -100,6 +100,7 @@ class Conv2d(Layer):
 
     def compute(self, x: Array, noise: Any = None) -> tuple[Array, Array]:
         """(N, C, H, W) -> (N, O, oH, oW); backward needs x alone."""
+        self.output_shape(x.shape)  # refuses what does not fit, where the face could not ask all layers for their shape
         bias = None if self.bias is None else self.bias.data
         y = self.algorithm.output(channels_last(x), self._kernels(), bias, self.geometry)  # (N, oH, oW, O)
         return channels_first(y), x
@@ -130,7 +131,7 @@ class Conv2d(Layer):
         return N * oH * oW * self.weight.size
 
     def _kernels(self) -> Array:
-        """(O, C/G, kH, kW) -> (O, kH, kW, C/G), the order in memory: a view."""
+        """(O, C/G, kH, kW) -> (O, kH, kW, C/G), the order in memory: contiguous."""
         return channels_last(self.weight.data)
 
     def _padding_of_sides(self) -> tuple[Pair, Pair]:

@@ -43,7 +43,10 @@ class Geometry:
 
 
 class ConvolutionAlgorithm:
-    """A way to compute a convolution and its two gradients, of arrays that fit each other; nothing is checked here."""
+    """A way to compute a convolution and its two gradients.
+
+    All arrays are contiguous and fit each other; nothing is checked here. What is returned is the caller's.
+    """
 
     def output(self, x: Array, weight: Array, bias: Array | None, geometry: Geometry) -> Array:
         """(N, H, W, C) -> (N, oH, oW, O)."""
@@ -138,10 +141,9 @@ class Im2colGemm(ConvolutionAlgorithm):
 def tiles(y: Array, weight: Array, geometry: Geometry) -> Iterator[Tile]:
     """Cut the windows of (N, oH, oW, O) into tiles of nearly equal size, no larger than the device wants them."""
     N, oH, oW, _ = y.shape
-    limit = device_of(y).window_limit(weight[0].nbytes)
-    images, rows = max(1, limit // max(1, oH * oW)), oH if oH * oW <= limit else max(1, limit // oW)
-    for some_images in pieces(N, images):
-        for p in pieces(oH, rows):
+    limit = device_of(y).rows_at_a_time(weight[0].nbytes)
+    for some_images in pieces(N, max(1, limit // (oH * oW))):
+        for p in pieces(oH, max(1, limit // oW)):
             first = p.start * geometry.stride[0]
             last = (p.stop - 1) * geometry.stride[0] + window_extent(geometry.kernel_size[0], geometry.dilation[0])
             yield Tile((some_images, p), (some_images, slice(first, last)))

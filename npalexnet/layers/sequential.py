@@ -117,7 +117,7 @@ class Sequential(Layer):
 def _pooled_before_relu(layers: Sequence[Layer]) -> list[Layer]:
     """Return the layers in the order in which they are computed.
 
-    With a border the two don't change places: a window with nothing inside the image has minus infinity, not 0.
+    With padding the two don't change places: a window with nothing inside the image has minus infinity, not 0.
     """
     order = list(layers)
     for i, (first, second) in enumerate(pairwise(layers)):

@@ -124,6 +124,7 @@ def test_an_error_reaches_the_caller_and_nothing_runs_on(threads):
     time.sleep(0.1)
     assert sorted(started) == seen
     assert list(CPU.map(abs, range(4))) == [0, 1, 2, 3]  # the threads are still there
+    assert not cpu._thread.in_item  # and the caller's thread may use them
 
 
 @pytest.mark.parametrize("threads", [1, 2])
@@ -218,6 +219,7 @@ def test_a_product_in_tiles_is_the_whole_product(M, K, N, dtype):
 @pytest.mark.parametrize("shape", [(), (1,), (300,), (50, 7), (3, 100, 2), (0,), (0, 4), (4, 0)])
 def test_blocks_cover_each_element_once_and_match_between_arrays(shape, monkeypatch):
     monkeypatch.setattr(cpu, "BLOCK_ELEMENTS", 64)
+    monkeypatch.setattr(cpu, "BLOCKS_AT_A_TIME", 2)
     set_num_threads(3)
     a, b = normal(shape), normal(shape, seed=1)
     expected = a + 2 * b

@@ -52,10 +52,19 @@ def test_memory_is_not_used_again_while_something_shows_it(see):
 
 def test_another_size_has_other_memory_and_small_arrays_are_ordinary():
     recycler = Recycler()
-    where = address(recycler.empty(SHAPE, FLOAT32))
-    assert address(recycler.empty((LEAST,), FLOAT32)) != where
+    recycler.empty(SHAPE, FLOAT32)
+    larger = recycler.empty((LEAST,), FLOAT32)
+    larger[...] = 1
+    assert larger.nbytes == 4 * LEAST
     assert recycler.empty((3, 4), FLOAT32).base is None
     assert recycler.empty((0, 4), FLOAT32).shape == (0, 4)
+
+
+def test_memory_of_sizes_that_are_not_asked_for_again_is_given_back():
+    recycler = Recycler()
+    for rows in range(LEAST // 4, LEAST // 4 + 20):
+        recycler.empty((rows, 2), FLOAT32)
+    assert sum(memory.nbytes for free in recycler._free.values() for memory in free) < 3 * LEAST
 
 
 def test_no_memory_is_given_to_two_threads():
@@ -98,9 +107,10 @@ def test_a_gradient_that_is_kept_is_not_written_to_by_the_next_backward():
 
 def test_training_makes_its_gradients_in_the_same_memory_each_step():
     layer = na.Linear(600, 900, seed=0)
-    x, places = normal((3, 600), "float32"), []
+    x, places, others = normal((3, 600), "float32"), [], []
     for _ in range(3):
         layer.zero_grad()
+        others.append(np.empty((900, 600), "float32"))  # would take the place of memory that was given back
         layer.backward(layer(x))
         places.append(address(layer.weight.grad))
     assert len(set(places)) == 1

@@ -198,7 +198,7 @@ def test_the_parts_of_a_profile_add_up_to_the_step(answers):
     whole, lowest = seconds.pop("whole step"), seconds.pop("floor")
     assert sum(seconds.values()) == pytest.approx(whole)
     assert set(seconds) == {name for name, _, _ in profile.WATCHED} | {profile.PRODUCTS, profile.REST}
-    assert all(part > 0 for name, part in seconds.items() if name != profile.REST)
+    assert all(part > 0 for part in seconds.values())  # one thread: nothing counts twice, so there is a rest
     assert lowest > 0
 
 
@@ -207,11 +207,14 @@ def test_the_time_of_what_is_inside_counts_once_and_products_belong_to_their_lay
     product = watches.around(profile.PRODUCTS, lambda: time.sleep(0.05))
     linear = watches.around(profile.LINEAR, lambda: (time.sleep(0.02), product()))
     convolution = watches.around("biases", lambda: (time.sleep(0.02), product()))
+    start = time.perf_counter()
     linear()
     convolution()
+    elapsed = time.perf_counter() - start
     assert watches.seconds[profile.LINEAR] >= 0.07
     assert watches.seconds[profile.PRODUCTS] >= 0.05
-    assert 0.02 <= watches.seconds["biases"] < watches.seconds[profile.PRODUCTS]
+    assert watches.seconds["biases"] >= 0.02
+    assert sum(watches.seconds.values()) <= elapsed
 
 
 def test_the_ladder_has_a_row_for_each_idea_and_times_relative_to_the_bottom(answers):
@@ -255,7 +258,7 @@ def test_tables_and_charts_do_without_torch(answers, question):
         rows = [row for row in result[part] if row.get("rival", "npalexnet") in ("npalexnet", "floor")]
         alone[part] = [{**row, "peak_over_torch": None} for row in rows]
     _, rows = table_rows(QUESTIONS[question].show(alone))
-    expected = {"step": 2, "forward": 2, "layers": 22, "memory": 1, "scaling": 1, "profile": 13, "ladder": 8}
+    expected = {"step": 2, "forward": 2, "layers": 22, "memory": 1, "scaling": 1, "profile": 14, "ladder": 7}
     assert len(rows) == expected[question]
     assert not any("torch" in cell for row in rows for cell in row)
     QUESTIONS[question].chart(alone)

@@ -21,8 +21,8 @@ def windows_at_a_time(monkeypatch):
     """Return a function that sets how many windows become columns at a time, on every device."""
 
     def limit(given):
-        monkeypatch.setattr(cpu, "TILE_WINDOWS", given)
-        monkeypatch.setattr(Device, "window_limit", lambda self, window_bytes: given)
+        monkeypatch.setattr(cpu, "TILE_ROWS", given)
+        monkeypatch.setattr(Device, "rows_at_a_time", lambda self, row_bytes: given)
 
     return limit
 
@@ -75,8 +75,8 @@ def test_pieces_are_nearly_equal_and_as_few_as_possible(count, largest, sizes):
 
 def test_columns_take_a_bounded_part_of_a_gpus_memory():
     device = get_device("standin")
-    assert device.window_limit(4 * 3456) == 2**30 // (4 * 3456)
-    assert device.window_limit(2**31) == 1  # one window at the least
+    assert device.rows_at_a_time(4 * 3456) == 2**30 // (4 * 3456)
+    assert device.rows_at_a_time(2**31) == 1  # one window at the least
 
 
 class PlainLoops(ConvolutionAlgorithm):
@@ -113,6 +113,23 @@ def test_another_algorithm_can_stand_beside_this_one_without_touching_the_layer(
     assert_close(other_grad_x, grad_x)
     for name, gradient in other_gradients.items():
         assert_close(gradient, gradients[name])
+
+
+class Unshaped(na.Layer):
+    """A layer that does not tell its output's shape: then the face can't check the input for the layers inside."""
+
+    def __init__(self, inner):
+        self.inner = inner
+
+    def compute(self, x, noise=None):
+        return self.inner.compute(x)
+
+
+@pytest.mark.parametrize("shape", [(1, 5, 6, 6), (1, 3, 6, 6), (1, 4, 2, 6), (1, 4, 1, 6)], ids=str)
+def test_what_does_not_fit_is_refused_inside_a_layer_without_an_output_shape_too(shape):
+    layer = Unshaped(na.Conv2d(4, 2, 3, groups=2))
+    with pytest.raises(ValueError, match=r"Conv2d (expects 4 input channels|can't fit a window)"):
+        layer(np.zeros(shape, "float32"))
 
 
 def test_an_algorithm_that_lacks_a_part_says_so():

@@ -189,6 +189,7 @@ POOLED = [
     lambda: [ReLU(), MaxPool2d(3, 2)],
     lambda: [Conv2d(2, 3, 3, dtype="float64", seed=0), ReLU(), MaxPool2d(2), ReLU(), MaxPool2d(2, 1)],
     lambda: [ReLU(), MaxPool2d(3, 2, padding=1)],
+    lambda: [ReLU(), MaxPool2d(2, 2, ceil_mode=True)],
 ]
 
 
