@@ -23,6 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if options.threads is not None:
             backend.set_num_threads(options.threads)
+        backend.get_num_threads()  # a bad environment variable is refused before anything is begun
         return options.run(options)
     except BrokenPipeError:  # `npalexnet summary | head`: nobody reads on, so nothing is wrong
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the interpreter's own flush at the end
@@ -173,7 +174,7 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--device", default="cpu", help="cpu, cuda, cuda:N, or auto: a GPU where one is usable")
         command.add_argument(
             "--threads", type=positive, default=argparse.SUPPRESS, metavar="N",
-            help="threads that compute on the CPU (default: as many as there are cores)",
+            help="threads that compute on the CPU (default: NPALEXNET_NUM_THREADS, else the cores)",
         )  # fmt: skip
 
     parser.set_defaults(threads=None, out=None)  # not shown as a default in --help

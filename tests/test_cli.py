@@ -56,6 +56,18 @@ def test_train_writes_a_run_that_predict_can_use(run, capsys):
     assert sum(shares) == pytest.approx(100, abs=0.6)
 
 
+def test_a_number_of_threads_in_the_environment_that_is_none_is_refused_before_anything_is_written(tmp_path):
+    folder = tmp_path / "run"
+    process = npalexnet("train", "--out", str(folder), env={**os.environ, "NPALEXNET_NUM_THREADS": "two"})
+    out, err = process.communicate()
+    assert process.returncode == 1
+    assert out == ""
+    assert err == (
+        "npalexnet train: error: the environment variable NPALEXNET_NUM_THREADS must be an integer above 0, got 'two'\n"
+    )
+    assert not folder.exists()
+
+
 def test_predict_answers_as_often_as_it_is_asked(run, capsys):
     boot = str(ROOT / "docs" / "ankle-boot.png")
     assert main(["predict", str(run), boot, boot, "--top", "1"]) == 0

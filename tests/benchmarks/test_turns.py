@@ -67,7 +67,9 @@ def test_networks_that_disagree_are_not_timed():
 
 def test_layers_that_disagree_are_refused_but_for_dropout():
     def side(value):
-        nothing = lambda: None  # noqa: E731
+        def nothing():
+            pass
+
         return SimpleNamespace(forward=nothing, backward=nothing, forget=nothing, found=lambda: [np.array([value])])
 
     sides = {"npalexnet": side(1.0), "torch": side(1.1)}
