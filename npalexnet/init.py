@@ -41,13 +41,14 @@ def weight_and_bias(
 ) -> tuple[Parameter, Parameter | None]:
     """Make the parameters of a new layer by torch's default scheme: the bias has ``shape[0]`` elements.
 
-    A convolution's weight, (O, C, kH, kW), lies in memory as (O, kH, kW, C).
+    A convolution's weight, (O, C, kH, kW), lies in memory as (kH, kW, C, O): as the matrix that columns are multiplied
+    with. A linear layer's, (out, in), lies as it is.
     """
     home, float_type, rng = backend.get_device(device), backend.float_dtype(dtype), generator(seed)
-    memory_shape = (shape[0], *shape[2:], shape[1])
     bound = 1 / sqrt(max(1, prod(shape[1:])))
-    values = np.moveaxis(np.empty(memory_shape, float_type), -1, 1)
-    values[...] = _uniform(rng, bound, values)
+    values = _uniform(rng, bound, np.empty(shape, float_type))
+    if len(shape) == 4:
+        values = np.ascontiguousarray(values.transpose(2, 3, 1, 0)).transpose(3, 2, 0, 1)
     weight = Parameter(home.from_host(values))
     if not bias:
         return weight, None

@@ -15,25 +15,25 @@ ROOT = Path(__file__).parent.parent
 # what is planted: file of the package, code, what it becomes, tests to run
 FAULTS = {
     "rotated kernel": (
-        "layers/conv.py", "channels_last(self.weight.data)", "channels_last(self.weight.data[:, :, ::-1, ::-1])",
+        "layers/conv.py", "self.weight.data.transpose(2, 3, 1, 0)", "self.weight.data[:, :, ::-1, ::-1].transpose(2, 3, 1, 0)",
         "layers/test_conv.py",
     ),
     "missing bias gradient of Conv2d": (
-        "layers/conv.py", "pairs.append((self.bias, grad_y.reshape(-1, self.out_channels).sum(axis=0)))", "pass",
+        "layers/conv.py", "pairs.append((self.bias, grad_y.sum(axis=(0, 1)).sum(axis=0)))", "pass",
         "layers/test_conv.py",
     ),
     "missing bias gradient of Linear": (
         "layers/linear.py", ", (self.bias, grad_rows.sum(axis=0))]", "]", "layers/test_linear.py",
     ),
     "pool gradient to all ties": (
-        "layers/pooling.py", "winner == number", "self._ties[number]",
+        "layers/pooling.py", "column == j, first", "self._ties[j], first",
         "layers/test_pooling.py::test_the_first_of_equal_numbers_gets_the_whole_gradient",
     ),
     "= for += in col2im": (
         "layers/im2col.py", "pixels[:, :oH, :oW, 0] += part", "pixels[:, :oH, :oW, 0] = part", "layers/test_conv.py",
     ),
     "= for += in pooling": (
-        "layers/pooling.py", "pixels += device_of", "pixels[...] = device_of", "layers/test_pooling.py",
+        "layers/pooling.py", "pixels += device.masked", "pixels[...] = device.masked", "layers/test_pooling.py",
     ),
     "last tile of windows forgotten": (
         "layers/convolution.py", "range(number):", "range(max(1, number - 1)):", "layers/test_convolution.py",
@@ -48,8 +48,8 @@ FAULTS = {
 ALSO = {
     "pool gradient to all ties": (
         "tallest, y = self._largest(images, x.shape)\n",
-        "tallest, y = self._largest(images, x.shape); self._ties = [(images[each_window(i, y.shape[1], self.stride[0], "
-        "j, y.shape[2], self.stride[1])] == y).copy() for i, j in self._offsets()]\n",
+        "tallest, y = self._largest(images, x.shape); "
+        "self._ties = [(column == y).copy() for column in self._columns(tallest, y.shape[2])]\n",
     )
 }
 

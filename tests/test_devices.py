@@ -112,7 +112,8 @@ def test_a_training_step_moves_masks_and_tables_alone_and_waits_for_the_labels_c
         STAND_IN.counts.reset()
         training.step()
         assert STAND_IN.counts.uploads == [
-            (POOLED, "uint8"),  # max-pooling: which element of each window is the first inside the image
+            (POOLED[:1], "uint8"),  # max-pooling: which row of each window is the first inside the image,
+            (POOLED[1:], "uint8"),  # and which column
             (DROPPED, "bool"),  # dropout: the mask, a byte for each number
         ]
         assert STAND_IN.counts.downloads == []
@@ -234,7 +235,7 @@ def test_moving_there_and_back_changes_no_bit_of_data_or_gradients(device):
     np.testing.assert_array_equal(model(x), expected)
 
 
-def test_moving_there_and_back_keeps_convolutions_weights_channels_last(device):
+def test_moving_there_and_back_keeps_convolutions_weights_in_their_order(device):
     layer = na.Conv2d(4, 6, 3, seed=0)
     strides = layer.weight.data.strides
     layer.to(device)

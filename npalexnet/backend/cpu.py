@@ -27,8 +27,9 @@ SHARD_IMAGES = 4  # at most this many images go through the layers together, so 
 MIN_SHARDS = 4  # smaller batches are cut into this many shards (or single images), so that every core gets some
 TILE_ROWS = 768  # at most this many rows are made at a time only to be multiplied: they should stay in cache
 MATMUL_TILE = 512  # at most this many columns or rows of a large product are computed by one thread at a time,
-MIN_MATMUL_TILES = 4  # and smaller tiles where there would be fewer than this
+MIN_PIECES = 4  # of work that only one image, or one product, is there for
 SKINNY = 128  # rows: up to here OpenBLAS is faster at the transposed product, if it can read a matrix along its memory
+SHORT = 8  # numbers: runs up to this length are slow to copy one by one
 BLOCK_ELEMENTS = 1 << 16  # elements of an in-place update that are worked on at a time: 256 KiB in float32
 BLOCKS_AT_A_TIME = 32  # that a thread goes through before it takes the next ones
 
@@ -90,14 +91,27 @@ class CpuDevice(Device):
         """Return an array in the memory of an earlier one that is gone, if there is one of that size."""
         return _recycler.empty(shape, dtype)
 
-    def masked(self, array: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    def contiguous(self, array: np.ndarray) -> np.ndarray:
+        """Return `array` or a C-ordered copy; a short last axis, such as the three colours, is copied slice by slice.
+
+        NumPy would copy one run of the last axis after the other.
+        """
+        if array.flags.c_contiguous or not 1 < array.shape[-1] <= SHORT:
+            return np.ascontiguousarray(array)
+        copy = np.empty(array.shape, array.dtype)
+        for i in range(array.shape[-1]):
+            copy[..., i] = array[..., i]
+        return copy
+
+    def masked(self, array: np.ndarray, mask: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
         """Copy with 0 wherever `mask` is False.
 
         Its bits are multiplied by 1 or 0 as integers: exact for all numbers, and without a branch for each, which
         np.where has, several times faster where the mask is irregular.
         """
-        bits = array.view(np.dtype(f"i{array.itemsize}"))
-        return np.multiply(bits, mask).view(array.dtype)
+        integer = np.dtype(f"i{array.itemsize}")
+        bits_out = None if out is None else out.view(integer)
+        return np.multiply(array.view(integer), mask, out=bits_out).view(array.dtype)
 
     def maybe_any(self, mask: np.ndarray) -> bool:
         """Whether an element is True."""
@@ -112,9 +126,9 @@ class CpuDevice(Device):
             return np.matmul(a, b, out=out)
         rows, columns = a.shape[0], b.shape[1]
         result = np.empty((rows, columns), a.dtype) if out is None else out
-        by_rows = rows > columns or rows >= MIN_MATMUL_TILES * MATMUL_TILE  # in memory, a tile of rows is one piece
+        by_rows = rows > columns or rows >= MIN_PIECES * MATMUL_TILE  # in memory, a tile of rows is one piece
         length = rows if by_rows else columns
-        size = min(MATMUL_TILE, max(1, -(-length // MIN_MATMUL_TILES)))
+        size = min(MATMUL_TILE, max(1, -(-length // MIN_PIECES)))
 
         def tile(start: int) -> None:
             part = slice(start, start + size)
@@ -128,6 +142,10 @@ class CpuDevice(Device):
         for _ in self.map(tile, range(0, length, size)):
             pass
         return result
+
+    def pieces_at_least(self) -> int:
+        """`MIN_PIECES`, but one within an item of `map`, when there is other work for the other threads."""
+        return 1 if _thread.in_item else MIN_PIECES
 
     def rows_at_a_time(self, row_bytes: int) -> int:
         """`TILE_ROWS`, however large: fewer would make the matrix product less efficient."""

@@ -61,9 +61,13 @@ class Device:
         """Return an uninitialised array for a large result that is made again and again, such as a gradient."""
         return self.xp.empty(shape, dtype)
 
-    def masked(self, array: Array, mask: Array) -> Array:
-        """Copy of `array`, in its memory order, with 0 wherever `mask`, of the same shape, is False."""
-        copy = self.xp.empty_like(array)
+    def contiguous(self, array: Array) -> Array:
+        """Return `array` itself if its axes lie in memory in their order and without gaps, else such a copy of it."""
+        return self.xp.ascontiguousarray(array)
+
+    def masked(self, array: Array, mask: Array, out: Array | None = None) -> Array:
+        """Copy of `array` with 0 wherever `mask`, of the same shape, is False: into `out`, or in its memory order."""
+        copy = self.xp.empty_like(array) if out is None else out
         copy[...] = self.xp.where(mask, array, 0)  # not a product: 0 times infinity would be NaN
         return copy
 
@@ -74,6 +78,10 @@ class Device:
     def matmul(self, a: Array, b: Array, out: Array | None = None) -> Array:
         """Product of two large matrices, ``(M, K) @ (K, N) -> (M, N)``, with all that the device has, into `out`."""
         return self.xp.matmul(a, b, out=out)
+
+    def pieces_at_least(self) -> int:
+        """Return how many pieces work for `map` should be cut into at the least, so that all of the device has some."""
+        return 1
 
     def rows_at_a_time(self, row_bytes: int) -> int:
         """Return how many rows of a product's left factor should be made at a time, if each takes `row_bytes`."""

@@ -6,6 +6,7 @@ from math import prod
 from typing import Any
 
 from npalexnet.backend import Array, array_module, device_of
+from npalexnet.layers.im2col import channels_first, channels_last
 from npalexnet.layers.layer import Layer
 from npalexnet.layers.parameter import Parameter, Shape
 
@@ -49,8 +50,9 @@ class Flatten(Layer):
         return x.reshape(self.output_shape(x.shape)), x.shape
 
     def gradients(self, grad_y: Array, input_shape: Shape) -> tuple[Array, list[tuple[Parameter, Array]]]:
-        """(N, features) -> (N, ...)."""
-        return grad_y.reshape(input_shape), []
+        """(N, features) -> (N, ...); images channels last in memory, as the layers before expect them."""
+        grad_x = grad_y.reshape(input_shape)
+        return (channels_first(channels_last(grad_x)) if len(input_shape) == 4 else grad_x), []
 
     def output_shape(self, input_shape: Shape) -> Shape:
         """(N, ...) -> (N, features)."""

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from npalexnet.backend import Array
+from npalexnet.backend import Array, array_module
 from npalexnet.init import Seed, weight_and_bias
 from npalexnet.layers.convolution import ConvolutionAlgorithm, Geometry, Im2colGemm
 from npalexnet.layers.geometry import (
@@ -55,7 +55,7 @@ class Conv2d(Layer):
     Attributes
     ----------
     weight : Parameter
-        (O, C/G, kH, kW), in memory (O, kH, kW, C/G).
+        (O, C/G, kH, kW), in memory (kH, kW, C/G, O).
     bias : Parameter or None
         (O,).
     geometry : Geometry
@@ -114,9 +114,9 @@ class Conv2d(Layer):
         """Those of weight and bias: a kernel's bias takes part in each window of each image."""
         grad_y = channels_last(grad_y)  # (N, oH, oW, O)
         grad_weight = self.algorithm.weight_gradient(grad_y, channels_last(x), self._kernels(), self.geometry)
-        pairs = [(self.weight, channels_first(grad_weight))]  # (O, C/G, kH, kW)
+        pairs = [(self.weight, grad_weight.transpose(3, 2, 0, 1))]  # (O, C/G, kH, kW)
         if self.bias is not None:
-            pairs.append((self.bias, grad_y.reshape(-1, self.out_channels).sum(axis=0)))
+            pairs.append((self.bias, grad_y.sum(axis=(0, 1)).sum(axis=0)))  # in two steps: the first has longer runs
         return pairs
 
     def output_shape(self, input_shape: Shape) -> Shape:
@@ -131,8 +131,8 @@ class Conv2d(Layer):
         return N * oH * oW * self.weight.size
 
     def _kernels(self) -> Array:
-        """(O, C/G, kH, kW) -> (O, kH, kW, C/G), the order in memory: contiguous."""
-        return channels_last(self.weight.data)
+        """(O, C/G, kH, kW) -> (kH, kW, C/G, O), the order in memory: contiguous."""
+        return array_module(self.weight.data).ascontiguousarray(self.weight.data.transpose(2, 3, 1, 0))
 
     def _padding_of_sides(self) -> tuple[Pair, Pair]:
         """((top, bottom), (left, right))."""

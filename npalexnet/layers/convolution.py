@@ -1,7 +1,7 @@
 """How a convolution is computed: the piece behind `Conv2d` that can be replaced.
 
 Symbols: N images, C input channels, H x W pixels, O output channels, windows of kH x kW, oH x oW of them, G groups.
-All arrays are channels last: images (N, H, W, C), weights (O, kH, kW, C/G).
+All arrays are channels last: images (N, H, W, C), weights (kH, kW, C/G, O).
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class ConvolutionAlgorithm:
         raise NotImplementedError
 
     def weight_gradient(self, grad_y: Array, x: Array, weight: Array, geometry: Geometry) -> Array:
-        """(N, oH, oW, O) and (N, H, W, C) -> (O, kH, kW, C/G)."""
+        """(N, oH, oW, O) and (N, H, W, C) -> (kH, kW, C/G, O)."""
         raise NotImplementedError
 
     def input_gradient(self, grad_y: Array, x: Array, weight: Array, geometry: Geometry) -> Array:
@@ -77,7 +77,7 @@ class Tile(NamedTuple):
 
 
 class Im2colGemm(ConvolutionAlgorithm):
-    """Convolution as im2col and one matrix product, ``y = columns @ W.T``, tile by tile.
+    """Convolution as im2col and one matrix product, ``y = columns @ W``, tile by tile.
 
     A tile is as many windows as the device finds best: on a CPU, few enough for their columns to stay in its cache,
     many enough for the product to be efficient. Backward makes the columns again.
@@ -89,27 +89,33 @@ class Im2colGemm(ConvolutionAlgorithm):
     """
 
     def output(self, x: Array, weight: Array, bias: Array | None, geometry: Geometry) -> Array:
-        """``y = columns @ W.T + bias``."""
-        device, matrix = device_of(x), weight.reshape(len(weight), -1)  # (O, kH*kW*C/G)
-        y = device.xp.empty((len(x), *geometry.output_size(*x.shape[1:3]), len(weight)), x.dtype)
+        """``y = columns @ W + bias``."""
+        device, matrix = device_of(x), _matrix(weight)  # (kH*kW*C/G, O)
+        oH, oW = geometry.output_size(*x.shape[1:3])
+        y = device.xp.empty((len(x), oH, oW, matrix.shape[1]), x.dtype)
         images = pad(x, *geometry.sides, value=0)  # (N, Hp, Wp, C)
+        if bias is not None:
+            bias_row = device.xp.empty(y.shape[2:], y.dtype)  # (oW, O): added to a row of windows at once
+            bias_row[...] = bias
 
         def compute(tile: Tile) -> None:
-            y_tile = _matrix(y[tile.windows])  # (windows, O), a view
+            y_tile = y[tile.windows]  # (n, p, oW, O), a view
             for ins, outs in groups(x, weight, geometry):
                 columns = im2col(images[tile.pixels][..., ins], *_window(geometry))  # (windows, kH*kW*C/G)
-                device.matmul(columns, matrix[outs].T, out=y_tile[:, outs])
+                device.matmul(columns, matrix[:, outs], out=_matrix(y_tile)[:, outs])
             if bias is not None:
-                y_tile += bias
+                y_tile += bias_row
 
-        for _ in device.map(compute, tiles(y, weight, geometry)):
+        # All cores share a lone image: its windows or, where these are fewer than the kernels, each product's kernels.
+        at_least = device.pieces_at_least() if y[..., 0].size > y.shape[-1] else 1
+        for _ in device.map(compute, tiles(y, weight, geometry, at_least)):
             pass
         return y
 
     def weight_gradient(self, grad_y: Array, x: Array, weight: Array, geometry: Geometry) -> Array:
-        """``grad_W = grad_y.T @ columns``, summed over the tiles."""
+        """``grad_W = columns.T @ grad_y``, summed over the tiles."""
         device = device_of(x)
-        total = device.recycled((len(weight), weight[0].size), x.dtype)  # (O, kH*kW*C/G)
+        total = device.recycled(_matrix(weight).shape, x.dtype)  # (kH*kW*C/G, O)
         if not len(x):
             total[...] = 0
         images = pad(x, *geometry.sides, value=0)  # (N, Hp, Wp, C)
@@ -118,32 +124,36 @@ class Im2colGemm(ConvolutionAlgorithm):
             part = device.scratch("weight gradient", total.shape, x.dtype) if number else total
             for ins, outs in groups(x, weight, geometry):
                 columns = im2col(images[tile.pixels][..., ins], *_window(geometry))  # (windows, kH*kW*C/G)
-                device.matmul(grad_tile[:, outs].T, columns, out=part[outs])
+                device.matmul(columns.T, grad_tile[:, outs], out=part[:, outs])
             if number:
                 total += part
         return total.reshape(weight.shape)
 
     def input_gradient(self, grad_y: Array, x: Array, weight: Array, geometry: Geometry) -> Array:
-        """``grad_columns = grad_y @ W``, and back from columns to images."""
-        device, matrix = device_of(x), weight.reshape(len(weight), -1)  # (O, kH*kW*C/G)
+        """``grad_columns = grad_y @ W.T``, and back from columns to images."""
+        device, matrix = device_of(x), _matrix(weight)  # (kH*kW*C/G, O)
         N, H, W, C = x.shape
         (top, bottom), (left, right) = geometry.sides
         grad_images = device.xp.zeros((N, H + top + bottom, W + left + right, C), x.dtype)  # (N, Hp, Wp, C)
         for tile in tiles(grad_y, weight, geometry):
             grad_tile = _matrix(grad_y[tile.windows])  # (windows, O)
-            columns = device.scratch("columns", (len(grad_tile), matrix.shape[1]), x.dtype)  # (windows, kH*kW*C/G)
+            columns = device.scratch("columns", (len(grad_tile), len(matrix)), x.dtype)  # (windows, kH*kW*C/G)
             for ins, outs in groups(x, weight, geometry):
-                device.matmul(grad_tile[:, outs], matrix[outs], out=columns)
+                device.matmul(grad_tile[:, outs], matrix[:, outs].T, out=columns)
                 col2im(columns, grad_images[tile.pixels][..., ins], *_window(geometry))
         return grad_images[:, top : top + H, left : left + W]
 
 
-def tiles(y: Array, weight: Array, geometry: Geometry) -> Iterator[Tile]:
-    """Cut the windows of (N, oH, oW, O) into tiles of nearly equal size, no larger than the device wants them."""
+def tiles(y: Array, weight: Array, geometry: Geometry, at_least: int = 1) -> Iterator[Tile]:
+    """Cut the windows of (N, oH, oW, O) into tiles of nearly equal size, no larger than the device wants them.
+
+    They are whole rows of windows, and so many that there are `at_least` tiles, if there are as many rows.
+    """
     N, oH, oW, _ = y.shape
-    limit = device_of(y).rows_at_a_time(weight[0].nbytes)
-    for some_images in pieces(N, max(1, limit // (oH * oW))):
-        for p in pieces(oH, max(1, limit // oW)):
+    limit = device_of(y).rows_at_a_time(_matrix(weight)[:, 0].nbytes)  # windows
+    rows = max(1, min(limit // oW, -(-N * oH // at_least)))
+    for some_images in pieces(N, max(1, rows // oH)):
+        for p in pieces(oH, rows):
             first = p.start * geometry.stride[0]
             last = (p.stop - 1) * geometry.stride[0] + window_extent(geometry.kernel_size[0], geometry.dilation[0])
             yield Tile((some_images, p), (some_images, slice(first, last)))
@@ -158,14 +168,14 @@ def pieces(count: int, largest: int) -> Iterator[slice]:
 
 def groups(x: Array, weight: Array, geometry: Geometry) -> Iterator[tuple[slice, slice]]:
     """Yield the input and the output channels of each group."""
-    C, O = x.shape[-1] // geometry.groups, len(weight) // geometry.groups
+    C, O = x.shape[-1] // geometry.groups, weight.shape[-1] // geometry.groups
     for g in range(geometry.groups):
         yield slice(g * C, (g + 1) * C), slice(g * O, (g + 1) * O)
 
 
-def _matrix(y: Array) -> Array:
-    """(n, p, oW, O), contiguous -> (n*p*oW, O), a view."""
-    return y.reshape(-1, y.shape[-1])
+def _matrix(array: Array) -> Array:
+    """(n, p, oW, O) -> (n*p*oW, O), or (kH, kW, C/G, O) -> (kH*kW*C/G, O): a view, for all are contiguous."""
+    return array.reshape(-1, array.shape[-1])
 
 
 def _window(geometry: Geometry) -> tuple[Pair, Pair, Pair]:

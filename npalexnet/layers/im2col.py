@@ -12,7 +12,7 @@ from npalexnet.layers.geometry import Pair
 
 def channels_last(x: Array) -> Array:
     """(N, C, H, W) -> (N, H, W, C), contiguous: a view where the memory is in that order already, else a copy."""
-    return array_module(x).ascontiguousarray(x.transpose(0, 2, 3, 1))
+    return device_of(x).contiguous(x.transpose(0, 2, 3, 1))
 
 
 def channels_first(x: Array) -> Array:

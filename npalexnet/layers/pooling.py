@@ -63,27 +63,30 @@ class MaxPool2d(Layer):
         if any(2 * p > k for p, k in zip(self.padding, self.kernel_size, strict=True)):
             raise ValueError(f"padding must be at most half of kernel_size {self.kernel_size}, got {self.padding}")
 
-    def compute(self, x: Array, noise: Any = None) -> tuple[Array, tuple[Shape, Array]]:
-        """(N, C, H, W) -> (N, C, oH, oW); backward needs each window's winner, as its number within the window."""
+    def compute(self, x: Array, noise: Any = None) -> tuple[Array, Any]:
+        """(N, C, H, W) -> (N, C, oH, oW); backward needs the winners, see `_winners`."""
         images = self._images(x)  # (N, Hp, Wp, C)
         tallest, y = self._largest(images, x.shape)
-        return channels_first(y), (x.shape, self._winner(images, tallest, y, x.shape))
+        return channels_first(y), (x.shape, *self._winners(images, tallest, y, x.shape))
 
     def infer(self, x: Array, noise: Any = None) -> Array:
         """(N, C, H, W) -> (N, C, oH, oW), without asking who won."""
         return channels_first(self._largest(self._images(x), x.shape)[1])
 
-    def gradients(self, grad_y: Array, saved: tuple[Shape, Array]) -> tuple[Array, list[tuple[Parameter, Array]]]:
+    def gradients(self, grad_y: Array, saved: Any) -> tuple[Array, list[tuple[Parameter, Array]]]:
         """Each window's gradient goes to its winner; windows overlap, so what a pixel receives is added up."""
-        (N, C, H, W), winner = saved
-        _, oH, oW, _ = winner.shape
-        xp = array_module(grad_y)
+        (N, C, H, W), row_rank, column = saved
+        _, oH, oW, _ = column.shape
+        device, (kH, _) = device_of(grad_y), self.kernel_size
         grad_y = channels_last(grad_y)  # (N, oH, oW, C)
         (top, bottom), (left, right) = self._border(H, W, oH, oW)
-        grad_images = xp.zeros((N, H + top + bottom, W + left + right, C), grad_y.dtype)
-        for number, (i, j) in enumerate(self._offsets()):
-            pixels = grad_images[each_window(i, oH, self.stride[0], j, oW, self.stride[1])]  # (N, oH, oW, C), a view
-            pixels += device_of(grad_y).masked(grad_y, winner == number)
+        grad_tallest = device.scratch("pooling", row_rank.shape, grad_y.dtype)  # (N, oH, Wp, C)
+        grad_tallest[...] = 0
+        for j, pixels in enumerate(self._columns(grad_tallest, oW)):  # views of (N, oH, oW, C)
+            _add_masked(pixels, grad_y, column == j, first=j * self.dilation[1] < self.stride[1])
+        grad_images = device.xp.zeros((N, H + top + bottom, W + left + right, C), grad_y.dtype)
+        for i, pixels in enumerate(self._rows(grad_images, oH)):  # views of (N, oH, Wp, C)
+            _add_masked(pixels, grad_tallest, row_rank == kH - i, first=i * self.dilation[0] < self.stride[0])
         return channels_first(grad_images[:, top : top + H, left : left + W]), []
 
     def output_shape(self, input_shape: Shape) -> Shape:
@@ -129,36 +132,46 @@ class MaxPool2d(Layer):
         lefts = range(0, self.kernel_size[1] * self.dilation[1], self.dilation[1])
         return [rows[each_window(0, rows.shape[1], 1, left, oW, self.stride[1])] for left in lefts]
 
-    def _winner(self, images: Array, tallest: Array, y: Array, input_shape: Shape) -> Array:
-        """(N, oH, oW, C): the number, i*kW + j, of each window's first element that equals y, or of its last NaN.
+    def _winners(self, images: Array, tallest: Array, y: Array, input_shape: Shape) -> tuple[Array, Array]:
+        """Which element wins: the first, in reading order, that equals the largest, or the last NaN.
 
-        Writing where a mask says so is slow, so what comes first gets the highest rank, and the highest rank is kept:
-        row i of a column ranks kH - i, and element (i, j) of a window ranks kH*kW - (i*kW + j).
+        Writing where a mask says so is slow, so what comes first gets the highest rank, and the highest rank is kept.
+
+        Returns
+        -------
+        row_rank : array
+            (N, oH, Wp, C): kH - i for the winner of a window's column, which is in row i of the window.
+        column : array
+            (N, oH, oW, C): j, if the window's winner is in its column j.
         """
         xp, (kH, kW) = array_module(y), self.kernel_size
         _, oH, oW, _ = y.shape
-        integer = np.min_scalar_type(kH * kW).type  # one byte for all windows but huge ones
+        bits = kW.bit_length()  # of a rank that are the column's: of equal elements, the lowest row wins, then the column
+        integer = np.min_scalar_type(((kH + 1) << bits) - 1).type  # one byte for all windows but huge ones
         row_rank = xp.zeros(tallest.shape, integer)
         for i, row in enumerate(self._rows(images, oH)):
             xp.maximum(row_rank, (row == tallest) * integer(kH - i), out=row_rank)
-        row_rank *= integer(kW)
-        rank = xp.zeros(y.shape, integer)
-        for j, (column, ranks) in enumerate(zip(self._columns(tallest, oW), self._columns(row_rank, oW), strict=True)):
-            xp.maximum(rank, (column == y) * (ranks - integer(j)), out=rank)
-        winner = integer(kH * kW) - rank
+        rank, shifted = xp.zeros(y.shape, integer), self._columns(row_rank * integer(1 << bits), oW)
+        for j, (largest, ranks) in enumerate(zip(self._columns(tallest, oW), shifted, strict=True)):
+            xp.maximum(rank, (largest == y) * (ranks + integer(kW - j)), out=rank)
+        column = integer(kW) - (rank & integer((1 << bits) - 1))
 
         if device_of(y).maybe_any(y != y):
-            last_nan = xp.zeros(y.shape, integer)  # its number + 1
-            for number, (i, j) in enumerate(self._offsets()):
-                element = images[each_window(i, oH, self.stride[0], j, oW, self.stride[1])]
-                xp.maximum(last_nan, (element != element) * integer(number + 1), out=last_nan)
-            winner = xp.where(y != y, last_nan - integer(1), winner)
+            last_row = xp.zeros(tallest.shape, integer)  # i + 1 for a column's last NaN
+            for i, row in enumerate(self._rows(images, oH)):
+                xp.maximum(last_row, (row != row) * integer(i + 1), out=last_row)
+            row_rank = xp.where(last_row > 0, integer(kH + 1) - last_row, row_rank)
+            last, shifted = xp.zeros(y.shape, integer), self._columns(last_row * integer(1 << bits), oW)
+            for j, (largest, rows) in enumerate(zip(self._columns(tallest, oW), shifted, strict=True)):
+                xp.maximum(last, (largest != largest) * (rows + integer(j)), out=last)
+            column = xp.where(y != y, last & integer((1 << bits) - 1), column)
         _, _, H, W = input_shape
         if any(map(any, self._border(H, W, oH, oW))):
             # Only minus infinities: all elements equal y, those outside the image too, which must not win.
-            first_inside = xp.asarray(self._first_inside(input_shape, oH, oW))[:, :, None]  # (oH, oW, 1)
-            winner = xp.where(y == -inf, first_inside, winner)
-        return winner
+            i, j = (xp.asarray(first.astype(integer)) for first in self._first_inside(input_shape, (oH, oW)))
+            row_rank = xp.where(tallest == -inf, integer(kH) - i[:, None, None], row_rank)
+            column = xp.where(y == -inf, j[:, None], column)
+        return row_rank, column
 
     def _border(self, H: int, W: int, oH: int, oW: int) -> tuple[Pair, Pair]:
         """((top, bottom), (left, right)): below and to the right, as much as the last window needs."""
@@ -170,30 +183,31 @@ class MaxPool2d(Layer):
             sides.append((p, max(0, last_row - size - p)))
         return sides[0], sides[1]
 
-    def _offsets(self) -> list[Pair]:
-        """(row, column) of each element of a window, in reading order."""
-        (kH, kW), (dH, dW) = self.kernel_size, self.dilation
-        return [(i * dH, j * dW) for i in range(kH) for j in range(kW)]
+    def _first_inside(self, input_shape: Shape, windows: Pair) -> list[np.ndarray]:
+        """(oH,) and (oW,): the first row and the first column of each window inside the image.
 
-    def _first_inside(self, input_shape: Shape, oH: int, oW: int) -> np.ndarray:
-        """(oH, oW): the number of each window's first element inside the image.
-
-        It wins where no number is above minus infinity. Where none is inside, a number that no element has.
+        Its element wins where no number is above minus infinity. Where none is inside: one more than the last.
         """
-        first, inside = [], []
-        for size, windows, s, p, d in zip(
-            input_shape[2:], (oH, oW), self.stride, self.padding, self.dilation, strict=True
+        firsts = []
+        for size, count, k, s, p, d in zip(
+            input_shape[2:], windows, self.kernel_size, self.stride, self.padding, self.dilation, strict=True
         ):
-            start = np.arange(windows) * s - p
-            element = np.maximum(0, -(start // d))  # the first i with start + i*d >= 0
-            first.append(element)
-            inside.append(start + element * d < size)
-        (kH, kW), (rows, columns) = self.kernel_size, first
-        number = np.where(inside[0][:, None] & inside[1], rows[:, None] * kW + columns, kH * kW)
-        return number.astype(np.min_scalar_type(kH * kW))
+            start = np.arange(count) * s - p
+            first = np.maximum(0, -(start // d))  # the first i with start + i*d >= 0
+            firsts.append(np.where(start + first * d < size, first, k))
+        return firsts
 
     def __repr__(self) -> str:
         return (
             f"MaxPool2d(kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}, "
             f"dilation={self.dilation}, ceil_mode={self.ceil_mode})"
         )
+
+
+def _add_masked(pixels: Array, gradient: Array, mask: Array, first: bool) -> None:
+    """``pixels += gradient`` where `mask` is True; with `first` they are known to be 0 still."""
+    device = device_of(gradient)
+    if first:
+        device.masked(gradient, mask, out=pixels)
+    else:
+        pixels += device.masked(gradient, mask, out=device.scratch("masked", gradient.shape, gradient.dtype))

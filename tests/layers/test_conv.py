@@ -123,11 +123,11 @@ def test_many_channels_and_images_stay_accurate_in_float32(device):
     assert_matches_torch(layer, nn.Conv2d(64, 96, 5, padding=2), normal((9, 64, 13, 13), "float32"), device)
 
 
-def test_arrays_inside_are_channels_last():
+def test_arrays_inside_are_channels_last_and_weights_are_ready_to_be_multiplied():
     layer = Conv2d(3, 4, 2, seed=0)
     layer.load_state_dict(Conv2d(3, 4, 2, seed=1).state_dict())
     y = layer(normal((2, 3, 5, 5), "float32"))
-    assert layer.weight.data.transpose(0, 2, 3, 1).flags.c_contiguous
+    assert layer.weight.data.transpose(2, 3, 1, 0).flags.c_contiguous
     assert y.transpose(0, 2, 3, 1).flags.c_contiguous
 
 

@@ -52,7 +52,7 @@ def test_tiles_cover_each_window_once_and_its_pixels_and_stay_below_the_limit(se
     y = layer(x).transpose(0, 2, 3, 1)  # (N, oH, oW, O)
     covered = np.zeros(y.shape, int)
     oW, (top, bottom) = y.shape[2], layer.geometry.sides[0]
-    for tile in tiles(y, layer.weight.data.transpose(0, 2, 3, 1), layer.geometry):
+    for tile in tiles(y, layer.weight.data.transpose(2, 3, 1, 0), layer.geometry):
         part = covered[tile.windows]
         part += 1
         assert part[..., 0].size <= max(windows, oW)  # a row of windows at the least
@@ -83,7 +83,7 @@ class PlainLoops(ConvolutionAlgorithm):
     """The definition, as an algorithm."""
 
     def output(self, x, weight, bias, geometry):
-        y = naive.conv2d(x.transpose(0, 3, 1, 2), weight.transpose(0, 3, 1, 2), bias, *self.arguments(geometry))
+        y = naive.conv2d(x.transpose(0, 3, 1, 2), weight.transpose(3, 2, 0, 1), bias, *self.arguments(geometry))
         return np.ascontiguousarray(y.transpose(0, 2, 3, 1))
 
     def weight_gradient(self, grad_y, x, weight, geometry):
@@ -94,9 +94,11 @@ class PlainLoops(ConvolutionAlgorithm):
 
     def all_gradients(self, grad_y, x, weight, geometry):
         grad_x, grad_weight, _ = naive.conv2d_gradients(
-            *(array.transpose(0, 3, 1, 2) for array in (grad_y, x, weight)), *self.arguments(geometry)
+            *(array.transpose(0, 3, 1, 2) for array in (grad_y, x)),
+            weight.transpose(3, 2, 0, 1),
+            *self.arguments(geometry),
         )
-        return [np.ascontiguousarray(array.transpose(0, 2, 3, 1)) for array in (grad_x, grad_weight)]
+        return np.ascontiguousarray(grad_x.transpose(0, 2, 3, 1)), grad_weight.transpose(2, 3, 1, 0)
 
     def arguments(self, geometry):
         return geometry.stride, geometry.sides, geometry.dilation, geometry.groups
