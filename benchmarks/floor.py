@@ -20,7 +20,7 @@ import numpy as np
 import npalexnet as na
 from benchmarks import turns
 from benchmarks.workload import IMAGE_SIZE
-from npalexnet.backend.cpu import single_threaded_blas
+from npalexnet.backend.threads import single_threaded_blas
 
 NAME = "floor"
 IMAGES = (1, 4)  # that a product is made of: what im2col makes of one image, and of a few

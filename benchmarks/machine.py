@@ -14,6 +14,10 @@ import numpy as np
 from threadpoolctl import threadpool_info
 
 
+# Of the environment: they choose BLAS's kernels and threads, often other ones than the processor would have by itself.
+VARIABLES = ("OPENBLAS_", "GOTO_", "MKL_", "OMP_", "KMP_", "GOMP_", "BLIS_", "DNNL_", "ONEDNN_", "NPALEXNET_", "TORCH_")
+
+
 def environment() -> dict[str, Any]:
     """Machine and versions; nothing is imported for it."""
     blas = [library for library in threadpool_info() if library["user_api"] == "blas"]
@@ -24,6 +28,7 @@ def environment() -> dict[str, Any]:
             "cores": cores(),
             "system": f"{platform.system()} {platform.machine()}",
             "load_average_at_start": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
+            "variables": {name: os.environ[name] for name in sorted(os.environ) if name.startswith(VARIABLES)},
         },
         "versions": {
             "npalexnet": _version("npalexnet"),
@@ -47,6 +52,7 @@ def describe(found: Mapping[str, Any]) -> str:
             f"npalexnet {versions['npalexnet']}, Python {versions['python']}, NumPy {versions['numpy']} with "
             f"{', '.join(versions['numpy_blas'])}, torch {versions['torch'] or 'not installed'}, "
             f"ONNX Runtime {versions['onnxruntime'] or 'not installed'}",
+            *(f"environment: {name}={value}" for name, value in machine["variables"].items()),
         ]
     )
 

@@ -15,7 +15,7 @@ ROOT = Path(__file__).parent.parent
 # what is planted: file of the package, code, what it becomes, tests to run
 FAULTS = {
     "rotated kernel": (
-        "layers/conv.py", "self.weight.data.transpose(2, 3, 1, 0)", "self.weight.data[:, :, ::-1, ::-1].transpose(2, 3, 1, 0)",
+        "layers/conv.py", "(self.weight.data.transpose", "(self.weight.data[:, :, ::-1, ::-1].transpose",
         "layers/test_conv.py",
     ),
     "missing bias gradient of Conv2d": (

@@ -12,7 +12,7 @@ from tests.standin import StandInDevice
 from tests.support import assert_close, distinct, get, put
 
 N, CLASSES = 5, 7
-CONV, POOLED, DROPPED = (6, 2, 3, 3), (5, 5), (N, 6, 5, 5)
+CONV, POOLED, DROPPED = (6, 2, 3, 3), [(5,), (5,)], (N, 6, 5, 5)
 PARAMETERS = {"0.weight": CONV, "0.bias": (6,), "6.weight": (CLASSES, 150), "6.bias": (CLASSES,)}
 
 
@@ -111,11 +111,8 @@ def test_a_training_step_moves_masks_and_tables_alone_and_waits_for_the_labels_c
     for _ in range(2):  # the first step, which makes the momentum, and a later one
         STAND_IN.counts.reset()
         training.step()
-        assert STAND_IN.counts.uploads == [
-            (POOLED[:1], "uint8"),  # max-pooling: which row of each window is the first inside the image,
-            (POOLED[1:], "uint8"),  # and which column
-            (DROPPED, "bool"),  # dropout: the mask, a byte for each number
-        ]
+        tables = [(size, "uint8") for size in POOLED]  # max-pooling: which row and column of a window is inside
+        assert STAND_IN.counts.uploads == [*tables, (DROPPED, "bool")]  # dropout: its mask, in bytes
         assert STAND_IN.counts.downloads == []
         assert STAND_IN.counts.synchronizations == 2  # the loss: the smallest and the largest label
 

@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from npalexnet.backend.cpu import CpuDevice, get_num_threads, set_num_threads
+from npalexnet.backend.cpu import CpuDevice
 from npalexnet.backend.cuda import cuda_device, device_of_cupy_array, probe
 from npalexnet.backend.device import Array, Device
+from npalexnet.backend.threads import get_num_threads, set_num_threads
 
 __all__ = [
     "CPU",

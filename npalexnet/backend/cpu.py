@@ -1,8 +1,8 @@
-"""The CPU: NumPy, worker threads, BLAS held to one thread, and reused scratch memory.
+"""The CPU: NumPy, worker threads with a single-threaded BLAS, and reused scratch memory.
 
-All parallelism is here. Work is cut into pieces whose number, bounds and order depend on the shapes alone, each piece
-is computed by one thread with a single-threaded BLAS, and results are combined in the order of the pieces. So one
-thread or many give the same bits.
+All parallelism is here, on the threads of `threads.py`. Work is cut into pieces whose number, bounds and order depend on
+the shapes alone, each piece is computed by one thread with a single-threaded BLAS, and results are combined in the order
+of the pieces. So one thread or many give the same bits.
 """
 
 from __future__ import annotations
@@ -11,18 +11,16 @@ import os
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from concurrent.futures import wait
 from contextvars import copy_context
 from math import prod
 
 import numpy as np
-from threadpoolctl import OpenBLASController, ThreadpoolController
 
 from npalexnet.backend.device import Array, Device, Item, Result
 from npalexnet.backend.recycling import Recycler
+from npalexnet.backend.threads import get_num_threads, single_threaded_blas, workers
 
-ENVIRONMENT_VARIABLE = "NPALEXNET_NUM_THREADS"
 SHARD_IMAGES = 4  # at most this many images go through the layers together, so that what they need stays in cache
 MIN_SHARDS = 4  # smaller batches are cut into this many shards (or single images), so that every core gets some
 TILE_ROWS = 768  # at most this many rows are made at a time only to be multiplied: they should stay in cache
@@ -67,9 +65,9 @@ class CpuDevice(Device):
             if get_num_threads() == 1 or _thread.in_item:
                 yield from (_compute_item(function, item) for item in work)
                 return
-            workers = _workers()
+            pool = workers()
             # Each in a copy of the caller's context: np.errstate is part of it.
-            futures = deque(workers.submit(copy_context().run, _compute_item, function, item) for item in work)
+            futures = deque(pool.submit(copy_context().run, _compute_item, function, item) for item in work)
             try:
                 while futures:
                     futures[0].result()
@@ -188,71 +186,6 @@ class _ThreadState(threading.local):
 
 _thread = _ThreadState()
 _recycler = Recycler()
-_lock = threading.Lock()
-_num_threads: int | None = None
-_pool: ThreadPoolExecutor | None = None
-
-
-def get_num_threads() -> int:
-    """Return how many threads compute.
-
-    That is what `set_num_threads` was given; without it, the environment variable ``NPALEXNET_NUM_THREADS``; without
-    that, the cores that this process may use.
-
-    Raises
-    ------
-    ValueError
-        If the environment variable holds something else than an integer of at least 1.
-    """
-    global _num_threads
-    if _num_threads is None:
-        _num_threads = _from_environment() or _usable_cores()
-    return _num_threads
-
-
-def _from_environment() -> int | None:
-    text = os.environ.get(ENVIRONMENT_VARIABLE, "").strip()
-    if not text:
-        return None
-    if not text.isdecimal() or int(text) < 1:
-        raise ValueError(f"the environment variable {ENVIRONMENT_VARIABLE} must be an integer above 0, got {text!r}")
-    return int(text)
-
-
-def _usable_cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def set_num_threads(num_threads: int) -> None:
-    """Set how many threads compute. The results do not depend on it, not in a single bit.
-
-    Parameters
-    ----------
-    num_threads : int
-        At least 1.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If `num_threads` is not an integer, or below 1; nothing is changed.
-    """
-    global _num_threads, _pool
-    if isinstance(num_threads, bool) or not isinstance(num_threads, int | np.integer):
-        raise TypeError(f"num_threads must be an int, got {num_threads!r}")
-    if num_threads < 1:
-        raise ValueError(f"num_threads must be at least 1, got {num_threads}")
-    with _lock:
-        if num_threads != _num_threads:
-            _num_threads = int(num_threads)
-            _pool = None  # work that is under way keeps the old pool until it is done
-
-
-def _workers() -> ThreadPoolExecutor:
-    global _pool
-    with _lock:
-        if _pool is None:
-            _pool = ThreadPoolExecutor(get_num_threads(), "npalexnet")
-        return _pool
 
 
 def _compute_item(function: Callable[[Item], Result], item: Item) -> Result:
@@ -263,63 +196,10 @@ def _compute_item(function: Callable[[Item], Result], item: Item) -> Result:
         _thread.in_item = before
 
 
-class _BlasThreads:
-    """Counts who needs a single-threaded BLAS: the first to come sets it, the last to go restores the caller's."""
-
-    def __init__(self) -> None:
-        self.lock = threading.Lock()
-        self.users = 0
-        self.controller: ThreadpoolController | None = None
-
-    def acquire(self) -> None:
-        with self.lock:
-            if self.users == 0:
-                if self.controller is None:
-                    self.controller = ThreadpoolController().select(user_api="blas")
-                _let_this_thread_set_blas()
-                self.limiter = self.controller.limit(limits=1)
-                _let_this_thread_set_blas()
-            self.users += 1
-
-    def release(self) -> None:
-        with self.lock:
-            self.users -= 1
-            if self.users == 0:
-                _let_this_thread_set_blas()
-                self.limiter.restore_original_limits()
-                _let_this_thread_set_blas()
-
-
-def _let_this_thread_set_blas() -> None:
-    """Make threadpoolctl obey: it ignores all but the thread that first set OpenBLAS's limit."""
-    if hasattr(OpenBLASController, "clear_controlling_thread"):
-        OpenBLASController.clear_controlling_thread(force=True)
-
-
-_blas = _BlasThreads()
-
-
-@contextmanager
-def single_threaded_blas() -> Iterator[None]:
-    """Context in which BLAS computes each product on the thread that asks for it."""
-    blas = _blas
-    blas.acquire()
-    try:
-        yield
-    finally:
-        if blas is _blas:
-            blas.release()
-
-
 def _after_fork() -> None:
-    """In a forked child: the threads of the parent are not there, and its locks may be held for ever."""
-    global _lock, _pool, _blas, _recycler
-    _lock, _pool, _recycler = threading.Lock(), None, Recycler()
-    if _blas.users:
-        _let_this_thread_set_blas()
-        _blas.limiter.restore_original_limits()
-    _blas = _BlasThreads()
-    _thread.in_item = False
+    """In a forked child: its only thread is not computing an item, and the recycler's lock may be held for ever."""
+    global _recycler
+    _recycler, _thread.in_item = Recycler(), False
 
 
 if hasattr(os, "register_at_fork"):

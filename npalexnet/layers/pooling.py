@@ -146,7 +146,7 @@ class MaxPool2d(Layer):
         """
         xp, (kH, kW) = array_module(y), self.kernel_size
         _, oH, oW, _ = y.shape
-        bits = kW.bit_length()  # of a rank that are the column's: of equal elements, the lowest row wins, then the column
+        bits = kW.bit_length()  # the lower ones of a rank: of equal elements the first row wins, then the first column
         integer = np.min_scalar_type(((kH + 1) << bits) - 1).type  # one byte for all windows but huge ones
         row_rank = xp.zeros(tallest.shape, integer)
         for i, row in enumerate(self._rows(images, oH)):

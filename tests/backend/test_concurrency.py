@@ -14,7 +14,7 @@ from threadpoolctl import OpenBLASController, threadpool_info, threadpool_limits
 import npalexnet as na
 from npalexnet import get_num_threads, set_num_threads
 from npalexnet.backend import CPU
-from npalexnet.backend.cpu import single_threaded_blas
+from npalexnet.backend.threads import single_threaded_blas
 from tests.support import normal
 
 PATIENCE = 20  # seconds after which a test that hangs fails
@@ -133,7 +133,7 @@ import os, signal, sys
 import numpy as np, npalexnet as na
 from threadpoolctl import threadpool_info, threadpool_limits
 from npalexnet.backend import CPU
-from npalexnet.backend.cpu import single_threaded_blas
+from npalexnet.backend.threads import single_threaded_blas
 
 def blas_threads():
     return {library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"}

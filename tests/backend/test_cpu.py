@@ -1,6 +1,5 @@
 """Worker threads, shards and scratch memory: order, errors, and that nothing outlives a call."""
 
-import os
 import threading
 import time
 
@@ -20,36 +19,6 @@ def threads():
     before = get_num_threads()
     yield
     set_num_threads(before)
-
-
-@pytest.mark.parametrize("given", [1.0, "2", None, True, [2]])
-def test_a_number_of_threads_that_is_no_int_is_refused_and_changes_nothing(given):
-    set_num_threads(3)
-    with pytest.raises(TypeError) as error:
-        set_num_threads(given)
-    assert str(error.value) == f"num_threads must be an int, got {given!r}"
-    assert get_num_threads() == 3
-
-
-@pytest.mark.parametrize("given", [0, -1])
-def test_a_number_of_threads_below_1_is_refused_and_changes_nothing(given):
-    set_num_threads(3)
-    with pytest.raises(ValueError, match=f"num_threads must be at least 1, got {given}"):
-        set_num_threads(given)
-    assert get_num_threads() == 3
-
-
-def test_the_number_of_threads_may_be_numpys():
-    set_num_threads(np.int64(2))
-    assert get_num_threads() == 2
-    assert type(get_num_threads()) is int
-
-
-@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="this system does not say which cores are allowed")
-def test_by_default_there_are_as_many_threads_as_allowed_cores(monkeypatch):
-    monkeypatch.setattr(cpu, "_num_threads", None)
-    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {1, 4, 6})
-    assert get_num_threads() == 3
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 7, 8, 9, 16, 31, 32, 33, 100, 128])
@@ -242,26 +211,6 @@ def test_blocks_follow_arrays_whose_axes_lie_in_another_order(monkeypatch):
     expected = a - b
     CPU.for_each_block(lambda first, second: np.subtract(first, second, out=first), a, b)
     np.testing.assert_array_equal(a, expected)
-
-
-@pytest.mark.parametrize(("given", "threads"), [("3", 3), (" 1 ", 1), ("", "cores"), (None, "cores")])
-def test_the_environment_sets_the_number_of_threads(given, threads, monkeypatch):
-    monkeypatch.setattr(cpu, "_num_threads", None)
-    monkeypatch.setattr(cpu, "_usable_cores", lambda: "cores")
-    monkeypatch.delenv("NPALEXNET_NUM_THREADS", raising=False)
-    if given is not None:
-        monkeypatch.setenv("NPALEXNET_NUM_THREADS", given)
-    assert get_num_threads() == threads
-    set_num_threads(5)  # has the last word
-    assert get_num_threads() == 5
-
-
-@pytest.mark.parametrize("given", ["0", "-1", "two", "1.5"])
-def test_a_number_of_threads_in_the_environment_that_is_none_is_refused_by_name(given, monkeypatch):
-    monkeypatch.setattr(cpu, "_num_threads", None)
-    monkeypatch.setenv("NPALEXNET_NUM_THREADS", given)
-    with pytest.raises(ValueError, match=f"NPALEXNET_NUM_THREADS must be an integer above 0, got '{given}'"):
-        get_num_threads()
 
 
 @pytest.mark.parametrize("layout", ["columns in order", "rows in order"])

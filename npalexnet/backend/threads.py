@@ -1,0 +1,143 @@
+"""How many threads compute, the threads themselves, and a BLAS that stays on the thread that asks it."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+import numpy as np
+from threadpoolctl import OpenBLASController, ThreadpoolController
+
+ENVIRONMENT_VARIABLE = "NPALEXNET_NUM_THREADS"
+
+_lock = threading.Lock()
+_num_threads: int | None = None
+_pool: ThreadPoolExecutor | None = None
+
+
+def get_num_threads() -> int:
+    """Return how many threads compute.
+
+    That is what `set_num_threads` was given; without it, the environment variable ``NPALEXNET_NUM_THREADS``; without
+    that, the cores that this process may use.
+
+    Raises
+    ------
+    ValueError
+        If the environment variable holds something else than an integer of at least 1.
+    """
+    global _num_threads
+    if _num_threads is None:
+        _num_threads = _from_environment() or _usable_cores()
+    return _num_threads
+
+
+def _from_environment() -> int | None:
+    text = os.environ.get(ENVIRONMENT_VARIABLE, "").strip()
+    if not text:
+        return None
+    if not text.isdecimal() or int(text) < 1:
+        raise ValueError(f"the environment variable {ENVIRONMENT_VARIABLE} must be an integer above 0, got {text!r}")
+    return int(text)
+
+
+def _usable_cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def set_num_threads(num_threads: int) -> None:
+    """Set how many threads compute. The results do not depend on it, not in a single bit.
+
+    Parameters
+    ----------
+    num_threads : int
+        At least 1.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `num_threads` is not an integer, or below 1; nothing is changed.
+    """
+    global _num_threads, _pool
+    if isinstance(num_threads, bool) or not isinstance(num_threads, int | np.integer):
+        raise TypeError(f"num_threads must be an int, got {num_threads!r}")
+    if num_threads < 1:
+        raise ValueError(f"num_threads must be at least 1, got {num_threads}")
+    with _lock:
+        if num_threads != _num_threads:
+            _num_threads = int(num_threads)
+            _pool = None  # work that is under way keeps the old pool until it is done
+
+
+def workers() -> ThreadPoolExecutor:
+    """Return the threads that compute."""
+    global _pool
+    with _lock:
+        if _pool is None:
+            _pool = ThreadPoolExecutor(get_num_threads(), "npalexnet")
+        return _pool
+
+
+class _BlasThreads:
+    """Counts who needs a single-threaded BLAS: the first to come sets it, the last to go restores the caller's."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.users = 0
+        self.controller: ThreadpoolController | None = None
+
+    def acquire(self) -> None:
+        with self.lock:
+            if self.users == 0:
+                if self.controller is None:
+                    self.controller = ThreadpoolController().select(user_api="blas")
+                _let_this_thread_set_blas()
+                self.limiter = self.controller.limit(limits=1)
+                _let_this_thread_set_blas()
+            self.users += 1
+
+    def release(self) -> None:
+        with self.lock:
+            self.users -= 1
+            if self.users == 0:
+                _let_this_thread_set_blas()
+                self.limiter.restore_original_limits()
+                _let_this_thread_set_blas()
+
+
+def _let_this_thread_set_blas() -> None:
+    """Make threadpoolctl obey: it ignores all but the thread that first set OpenBLAS's limit."""
+    if hasattr(OpenBLASController, "clear_controlling_thread"):
+        OpenBLASController.clear_controlling_thread(force=True)
+
+
+_blas = _BlasThreads()
+
+
+@contextmanager
+def single_threaded_blas() -> Iterator[None]:
+    """Context in which BLAS computes each product on the thread that asks for it."""
+    blas = _blas
+    blas.acquire()
+    try:
+        yield
+    finally:
+        if blas is _blas:
+            blas.release()
+
+
+def _after_fork() -> None:
+    """In a forked child: the threads of the parent are not there, and its locks may be held for ever."""
+    global _lock, _pool, _blas
+    _lock, _pool = threading.Lock(), None
+    if _blas.users:
+        _let_this_thread_set_blas()
+        _blas.limiter.restore_original_limits()
+    _blas = _BlasThreads()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
