@@ -1,8 +1,8 @@
 """The CPU: NumPy, worker threads with a single-threaded BLAS, and reused scratch memory.
 
-All parallelism is here, on the threads of `threads.py`. Work is cut into pieces whose number, bounds and order depend on
-the shapes alone, each piece is computed by one thread with a single-threaded BLAS, and results are combined in the order
-of the pieces. So one thread or many give the same bits.
+All parallelism is here, on the threads of `threads.py`. Work is cut into pieces whose number, bounds and order depend
+on the shapes alone, each piece is computed by one thread with a single-threaded BLAS, and results are combined in the
+order of the pieces. So one thread or many give the same bits.
 """
 
 from __future__ import annotations
