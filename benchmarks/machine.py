@@ -14,7 +14,7 @@ import numpy as np
 from threadpoolctl import threadpool_info
 
 # Of the environment: they choose BLAS's kernels and threads, often other ones than the processor would have by itself.
-VARIABLES = ("OPENBLAS_", "GOTO_", "MKL_", "OMP_", "KMP_", "GOMP_", "BLIS_", "DNNL_", "ONEDNN_", "NPALEXNET_", "TORCH_")
+VARIABLES = ("OPENBLAS_", "GOTO_", "MKL_", "OMP_", "BLIS_", "ONEDNN_", "NPALEXNET_")
 
 
 def environment() -> dict[str, Any]:
