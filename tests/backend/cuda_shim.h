@@ -1,0 +1,148 @@
+/* Enough of CUDA for `kernels.cu` to run on a CPU: blocks one after the other, and the threads of a block as fibers that
+   take turns at __syncthreads. It shows what a kernel computes, not how fast, and no race: one thread runs at a time, in
+   an order that can be reversed. */
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+#include <type_traits>
+#include <ucontext.h>
+#include <utility>
+#include <vector>
+
+#define __global__
+#define __device__ static
+#define __shared__ static
+
+struct Dimensions {
+    unsigned x, y, z;
+};
+Dimensions threadIdx, blockIdx, blockDim, gridDim;
+
+using std::exp;
+using std::log;
+static inline int min(int a, int b) { return a < b ? a : b; }
+static inline unsigned long long __umul64hi(unsigned long long a, unsigned long long b)
+{
+    return (unsigned long long)((unsigned __int128)a * b >> 64);
+}
+static inline float __int_as_float(unsigned bits)
+{
+    float value;
+    std::memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+/* --- fibers ------------------------------------------------------------------------------------------------------ */
+
+struct Fiber {
+    ucontext_t context;
+    bool finished;
+    std::vector<char> stack = std::vector<char>(64 * 1024);
+};
+ucontext_t scheduler;
+std::vector<Fiber> fibers(1024);
+Fiber* running;
+void (*body)(void** arguments);
+void** body_arguments;
+
+void __syncthreads() { swapcontext(&running->context, &scheduler); }
+
+void run_fiber()
+{
+    body(body_arguments);
+    running->finished = true;
+    setcontext(&scheduler);
+}
+
+/* Runs one block; false if some threads waited at a barrier and others didn't come to it. */
+bool run_block(bool reversed)
+{
+    unsigned count = blockDim.x * blockDim.y;
+    for (unsigned t = 0; t < count; t++) {
+        getcontext(&fibers[t].context);
+        fibers[t].context.uc_stack.ss_sp = fibers[t].stack.data();
+        fibers[t].context.uc_stack.ss_size = fibers[t].stack.size();
+        fibers[t].finished = false;
+        makecontext(&fibers[t].context, run_fiber, 0);
+    }
+    for (unsigned waiting = count; waiting;) {
+        waiting = 0;
+        for (unsigned turn = 0; turn < count; turn++) {
+            unsigned t = reversed ? count - 1 - turn : turn;
+            threadIdx = {t % blockDim.x, t / blockDim.x, 0};
+            running = &fibers[t];
+            swapcontext(&scheduler, &running->context);
+            waiting += !running->finished;
+        }
+        if (waiting && waiting < count) return false;
+    }
+    return true;
+}
+
+/* --- kernels by their names -------------------------------------------------------------------------------------- */
+
+/* "pf4" for a pointer to float, "i8" for a long long, ... */
+template <class T> const char* code()
+{
+    if constexpr (std::is_pointer_v<T>) {
+        using Element = std::remove_cv_t<std::remove_pointer_t<T>>;
+        if constexpr (std::is_same_v<Element, float>) return "pf4";
+        if constexpr (std::is_same_v<Element, double>) return "pf8";
+        if constexpr (std::is_same_v<Element, unsigned char>) return "pu1";
+        if constexpr (std::is_same_v<Element, long long>) return "pi8";
+    } else if constexpr (std::is_floating_point_v<T>) {
+        return sizeof(T) == 4 ? "f4" : "f8";
+    } else if constexpr (std::is_signed_v<T>) {
+        return sizeof(T) == 4 ? "i4" : "i8";
+    } else {
+        return sizeof(T) == 4 ? "u4" : "u8";
+    }
+}
+
+template <auto kernel> struct Call;
+template <class... A, void (*kernel)(A...)> struct Call<kernel> {
+    static const char* signature(unsigned number)
+    {
+        const char* codes[] = {code<A>()..., nullptr};
+        return number < sizeof...(A) ? codes[number] : nullptr;
+    }
+    template <size_t... i> static void unpacked(void** arguments, std::index_sequence<i...>)
+    {
+        kernel(*(A*)arguments[i]...);
+    }
+    static void run(void** arguments) { unpacked(arguments, std::index_sequence_for<A...>()); }
+};
+
+struct Entry {
+    const char* name;
+    const char* (*signature)(unsigned);
+    void (*run)(void**);
+};
+extern const Entry entries[];
+#define KERNEL(name) Entry{#name, Call<name>::signature, Call<name>::run}
+
+static const Entry* find(const char* name)
+{
+    const Entry* entry = entries;
+    while (entry->name && std::strcmp(entry->name, name)) entry++;
+    return entry;
+}
+
+/* The code of a kernel's parameter; null after the last. */
+extern "C" const char* shim_parameter(const char* name, unsigned number) { return find(name)->signature(number); }
+
+/* Runs the blocks from `first` to `last - 1`. */
+extern "C" bool shim_launch(
+    const char* name, unsigned grid, unsigned block_x, unsigned block_y, unsigned first, unsigned last, bool reversed,
+    void** arguments)
+{
+    body = find(name)->run;
+    body_arguments = arguments;
+    gridDim = {grid, 1, 1};
+    blockDim = {block_x, block_y, 1};
+    for (unsigned turn = first; turn < last; turn++) {
+        blockIdx = {reversed ? last - 1 - (turn - first) : turn, 0, 0};
+        if (!run_block(reversed)) return false;
+    }
+    return true;
+}
