@@ -13,6 +13,7 @@ from pathlib import Path
 from npalexnet.backend.launcher import SOURCE, compiler_options
 
 ARCHITECTURES = ("sm_80", "sm_90")
+OPTIONS = ("-ftz=true", "--ptxas-options=-v")  # the first is CuPy's
 KERNEL = re.compile(r'extern "C" __global__ void (\w+)')
 USAGE = re.compile(
     r"Function properties for (?P<name>\w+)[^0-9]+(?P<stack>\d+) bytes stack frame, "
@@ -55,7 +56,7 @@ def main():
     print(row.format("kernel", "dtype", "for", "registers", "stack", "spill stores", "spill loads", "shared"))
     for dtype in ("float32", "float64"):
         for architecture in ARCHITECTURES:
-            options = [*compiler_options(dtype), f"--gpu-architecture={architecture}", "--ptxas-options=-v"]
+            options = [*compiler_options(dtype), *OPTIONS, f"--gpu-architecture={architecture}"]
             compiled, log = compile_source(nvrtc, source, options)
             usage = {match["name"]: match for match in USAGE.finditer(log)}
             missing = set(KERNEL.findall(source)) - set(usage)
