@@ -119,6 +119,7 @@ def _info(options: argparse.Namespace) -> int:
     from threadpoolctl import threadpool_info
 
     from npalexnet.backend.cuda import probe
+    from npalexnet.backend.launcher import cuda_kernels_enabled
 
     gpu = probe()
     blas = [f"{pool['internal_api']} {pool['version']}" for pool in threadpool_info() if pool["user_api"] == "blas"]
@@ -126,6 +127,7 @@ def _info(options: argparse.Namespace) -> int:
     print(f"cpu          usable: NumPy {np.__version__}, BLAS {', '.join(blas) or 'unknown'}")
     print(f"             {backend.get_num_threads()} threads")
     print(f"cuda         {'usable' if gpu.usable else 'not usable'}: {gpu.reason} (stage: {gpu.stage})")
+    print(f"             kernels of our own {'on' if cuda_kernels_enabled() else 'off'}")
     for distribution in ("cupy-cuda13x", "matplotlib", "pillow", "safetensors", "tqdm", "torch"):
         try:
             found = version(distribution)

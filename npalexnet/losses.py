@@ -54,6 +54,10 @@ class CrossEntropyLoss:
     def compute(self, logits: Array, labels: Array) -> tuple[Array, tuple[Array, Array]]:
         """(N, K), (N,) -> (N,) losses, and what `gradients` needs."""
         xp = backend.array_module(logits)
+        found = backend.device_of(logits).kernels.cross_entropy(logits, labels, self.label_smoothing)
+        if found is not None:
+            losses, log_probabilities = found
+            return losses, (log_probabilities, labels)
         log_probabilities = log_softmax(logits)  # (N, K)
         losses = -log_probabilities[xp.arange(len(labels)), labels]  # (N,)
         if self.label_smoothing:
@@ -63,7 +67,10 @@ class CrossEntropyLoss:
     def gradients(self, grad_losses: Array, saved: tuple[Array, Array]) -> Array:
         """(N,) -> (N, K): ``grad_logits = grad_losses * (softmax(logits) - q)``."""
         log_probabilities, labels = saved
-        xp = backend.array_module(log_probabilities)
+        xp, kernels = backend.array_module(log_probabilities), backend.device_of(log_probabilities).kernels
+        grad_logits = kernels.cross_entropy_gradient(grad_losses, log_probabilities, labels, self.label_smoothing)
+        if grad_logits is not None:
+            return grad_logits
         grad_logits = xp.exp(log_probabilities)  # (N, K)
         grad_logits -= self.label_smoothing / grad_logits.shape[1]
         grad_logits[xp.arange(len(labels)), labels] -= 1 - self.label_smoothing

@@ -114,7 +114,9 @@ class SGD:
                 if parameter not in self._velocity:
                     self._velocity[parameter] = xp.zeros_like(parameter.data)
                 velocity = self._velocity[parameter]
-            device.for_each_block(update, parameter.data, parameter.grad, velocity)
+            settings = {name: value for name, value in group.items() if name != "params"}
+            if device.kernels.sgd(parameter.data, parameter.grad, velocity, **settings) is None:
+                device.for_each_block(update, parameter.data, parameter.grad, velocity)
 
     def _check_gradient(self, parameter: Parameter) -> None:
         if parameter.grad is None:

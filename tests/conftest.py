@@ -1,16 +1,27 @@
 """Fixtures: the dtypes and devices that tests run over."""
 
 import itertools
+import shutil
 
 import numpy as np
 import pytest
 
 from npalexnet import backend
 from npalexnet.backend.cuda import probe
+from npalexnet.backend.kernels import Kernels
+from tests.backend.shim import ShimLauncher, compile_shim
 from tests.standin import StandInDevice
 
-STAND_IN = StandInDevice()
+
+class StandInWithKernels(StandInDevice):
+    """A stand-in that computes with `kernels.cu`, on the CPU."""
+
+    kernels = None  # made by the fixture `stand_in_with_kernels`
+
+
+STAND_IN, WITH_KERNELS = StandInDevice(), StandInWithKernels("standin-kernels")
 backend.register_device(STAND_IN)
+backend.register_device(WITH_KERNELS)
 
 
 def pytest_report_header():
@@ -29,9 +40,39 @@ def dtype(request):
     return request.param
 
 
-@pytest.fixture(params=["cpu", "standin", pytest.param("cuda", marks=pytest.mark.gpu)])
+@pytest.fixture(scope="session")
+def libraries(tmp_path_factory):
+    compiler = shutil.which("g++")
+    if compiler is None:
+        pytest.skip("no g++ to compile the kernels for the CPU with")
+    return compile_shim(compiler, tmp_path_factory.mktemp("shim"))
+
+
+@pytest.fixture
+def stand_in_with_kernels(libraries):
+    """The stand-in whose kernels run on the CPU."""
+    if WITH_KERNELS.kernels is None:
+        WITH_KERNELS.launcher = ShimLauncher(libraries, raw=lambda array: array._values)
+        WITH_KERNELS.kernels = Kernels(WITH_KERNELS.xp, WITH_KERNELS.launcher)
+    return WITH_KERNELS
+
+
+@pytest.fixture(
+    params=[
+        "cpu",
+        "standin",
+        "standin-kernels",
+        pytest.param("cuda", marks=pytest.mark.gpu),
+        pytest.param("cuda, kernels off", marks=pytest.mark.gpu),
+    ]
+)
 def device(request):
     """The name of each device that is usable here; CuPy's is skipped with the reason where it is not."""
-    if request.param == "cuda" and not probe().usable:
-        pytest.skip(f"no usable GPU: {probe().reason} (stage: {probe().stage})")
+    if request.param.startswith("cuda"):
+        if not probe().usable:
+            pytest.skip(f"no usable GPU: {probe().reason} (stage: {probe().stage})")
+        request.getfixturevalue("monkeypatch").setenv("NPALEXNET_CUDA_KERNELS", str(int(request.param == "cuda")))
+        return "cuda"
+    if request.param == WITH_KERNELS.name:
+        request.getfixturevalue("stand_in_with_kernels")
     return request.param

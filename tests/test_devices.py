@@ -7,6 +7,7 @@ import pytest
 
 import npalexnet as na
 from npalexnet import backend
+from npalexnet.backend.device import NoKernels
 from tests.conftest import STAND_IN
 from tests.standin import StandInDevice
 from tests.support import assert_close, distinct, get, put
@@ -115,6 +116,42 @@ def test_a_training_step_moves_masks_and_tables_alone_and_waits_for_the_labels_c
         assert STAND_IN.counts.uploads == [*tables, (DROPPED, "bool")]  # dropout: its mask, in bytes
         assert STAND_IN.counts.downloads == []
         assert STAND_IN.counts.synchronizations == 2  # the loss: the smallest and the largest label
+
+
+def test_with_kernels_a_training_step_moves_nothing_and_each_kernel_has_its_part(stand_in_with_kernels):
+    training, new = Training("standin-kernels"), {"device": "standin-kernels", "seed": 0}
+    training.model = na.Sequential(
+        na.Conv2d(4, 6, 3, padding=1, **new),
+        na.ReLU(),
+        na.MaxPool2d(3, 2),  # 6 x 3 x 3
+        na.Conv2d(6, 4, 2, **new),  # 4 x 2 x 2
+        na.ReLU(),
+        na.Dropout(0.3, seed=1),
+        na.Flatten(),
+        na.Linear(4 * 2 * 2, CLASSES, **new),
+    )
+    training.optimizer = na.SGD(training.model.parameters(), lr=0.1)
+    stand_in_with_kernels.counts.reset()
+    launched = stand_in_with_kernels.launcher.launched
+    launched.clear()
+    training.step()
+    assert stand_in_with_kernels.counts.uploads == []  # dropout draws its mask where it is needed
+    assert stand_in_with_kernels.counts.downloads == []
+    assert set(launched) == {
+        *("im2col", "col2im", "max_pool", "max_pool_gradient", "relu_gradient", "dropout"),
+        *("cross_entropy", "cross_entropy_gradient", "sgd"),
+    }
+
+
+def test_what_a_kernel_began_is_finished_without_kernels(stand_in_with_kernels, monkeypatch):
+    training, expected = Training("standin-kernels"), Training("cpu").step()
+    loss = training.criterion(training.model(training.x), training.labels)
+    monkeypatch.setattr(stand_in_with_kernels, "kernels", NoKernels())
+    grad_x = training.model.backward(training.criterion.backward())
+    assert_close(loss, expected[0])
+    assert_close(grad_x, expected[1])
+    for parameter, gradient in zip(training.model.parameters(), expected[2], strict=True):
+        assert_close(parameter.grad, gradient)
 
 
 def test_inference_moves_nothing_and_never_waits():

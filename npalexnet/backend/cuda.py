@@ -11,7 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from npalexnet.backend.device import Array, Device
+from npalexnet.backend.device import Array, Device, NoKernels
+from npalexnet.backend.kernels import Kernels
+from npalexnet.backend.launcher import CupyLauncher, cuda_kernels_enabled
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,12 @@ class CudaDevice(Device):
         self.xp = cupy
         self.index = index
         self.name = f"cuda:{index}"
+        self._kernels = Kernels(cupy, CupyLauncher())
+
+    @property
+    def kernels(self) -> Kernels | NoKernels:
+        """Those of `kernels.cu`, unless `enable_cuda_kernels` or the environment switched them off."""
+        return self._kernels if cuda_kernels_enabled() else NoKernels()
 
     def owns(self, array: object) -> bool:
         """Whether `array` is a CuPy array on this GPU."""

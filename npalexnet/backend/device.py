@@ -4,15 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from npalexnet.backend.kernels import Kernels
 
 WORKSPACE_BYTES = 1 << 30  # for what is made only to be multiplied
 
 Array = Any  # numpy.ndarray, cupy.ndarray: whatever the device's array module makes
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+
+class NoKernels:
+    """Takes the place of `Kernels`, and does nothing of what it is asked for."""
+
+    def __getattr__(self, name: str) -> Callable[..., None]:
+        return lambda *arguments, **keywords: None
 
 
 class Device:
@@ -28,6 +38,11 @@ class Device:
 
     name: str
     xp: Any
+
+    @property
+    def kernels(self) -> Kernels | NoKernels:
+        """Kernels of our own for what the array module does slowly; what they return None for, its lines have to do."""
+        return NoKernels()
 
     def owns(self, array: object) -> bool:
         """Whether `array` lives on this device."""

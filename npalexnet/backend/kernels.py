@@ -181,7 +181,7 @@ class Kernels:
         Parameters
         ----------
         x : array
-            (N, ...), contiguous.
+            (N, ...); the result is contiguous.
         p : float
             From 0 to 1.
         seed : int
@@ -190,6 +190,8 @@ class Kernels:
         first_image : int
             Where in the batch x begins.
         """
+        if not contiguous(x):
+            x = self._xp.ascontiguousarray(x)
         if not self._does(x):
             return None
         start = first_image * prod(x.shape[1:])

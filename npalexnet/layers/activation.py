@@ -31,7 +31,9 @@ class ReLU(Layer):
 
     def gradients(self, grad_y: Array, y: Array) -> tuple[Array, list[tuple[Parameter, Array]]]:
         """The gradient passes where y is above 0."""
-        return device_of(y).masked(grad_y, ~(y <= 0)), []
+        device = device_of(y)
+        grad_x = device.kernels.relu_gradient(grad_y, y)
+        return (device.masked(grad_y, ~(y <= 0)) if grad_x is None else grad_x), []
 
     def output_shape(self, input_shape: Shape) -> Shape:
         """The input's shape, which must begin with the batch."""

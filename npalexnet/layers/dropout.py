@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from math import prod
+from typing import Any
 
 import numpy as np
 
@@ -46,16 +47,20 @@ class Dropout(Layer):
         """Draw one training pass's seed."""
         return Noise(int(self._generator.integers(2**63))) if self.training else None
 
-    def compute(self, x: Array, noise: Noise | None = None) -> tuple[Array, Array | None]:
-        """Any shape that begins with the batch; backward needs the mask, one byte for each number."""
+    def compute(self, x: Array, noise: Noise | None = None) -> tuple[Array, Any]:
+        """Any shape that begins with the batch; backward needs the mask, a byte for each number, or draws it again."""
         if noise is None or self.p == 0:
             return x, None
+        if (y := device_of(x).kernels.dropout(x, self.p, noise.seed, noise.first_image)) is not None:
+            return y, noise
         mask = device_of(x).from_host(self._mask(x.shape, noise))
         return self._masked(x, mask), mask
 
-    def gradients(self, grad_y: Array, mask: Array | None) -> tuple[Array, list[tuple[Parameter, Array]]]:
+    def gradients(self, grad_y: Array, saved: Any) -> tuple[Array, list[tuple[Parameter, Array]]]:
         """The gradient passes, and is scaled, where the number did."""
-        return (grad_y if mask is None else self._masked(grad_y, mask)), []
+        if isinstance(saved, Noise):
+            return self.compute(grad_y, saved)[0], []
+        return (grad_y if saved is None else self._masked(grad_y, saved)), []
 
     def output_shape(self, input_shape: Shape) -> Shape:
         """The input's shape, which must begin with the batch."""

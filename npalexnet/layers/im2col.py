@@ -7,6 +7,7 @@ Arrays are channels last, (N, H, W, C): then a row of columns is made of kH runs
 from __future__ import annotations
 
 from npalexnet.backend import Array, array_module, device_of
+from npalexnet.backend.layouts import Windows
 from npalexnet.layers.geometry import Pair
 
 
@@ -47,10 +48,12 @@ def windows(x: Array, kernel_size: Pair, stride: Pair, dilation: Pair) -> Array:
 def im2col(x: Array, kernel_size: Pair, stride: Pair, dilation: Pair) -> Array:
     """(N, Hp, Wp, C) -> (N*oH*oW, kH*kW*C), in scratch memory: a row for each window, its numbers side by side."""
     view = windows(x, kernel_size, stride, dilation)  # (N, oH, oW, kH, kW, C)
-    columns = device_of(x).scratch("columns", view.shape, x.dtype)
-    columns[...] = view
-    N, oH, oW, kH, kW, C = view.shape
-    return columns.reshape(N * oH * oW, kH * kW * C)
+    device, (N, oH, oW, kH, kW, C) = device_of(x), view.shape
+    columns = device.scratch("columns", (N * oH * oW, kH * kW * C), x.dtype)
+    places = Windows(kernel_size, stride, dilation, before=(0, 0), count=(oH, oW))
+    if device.kernels.im2col(x, places, columns) is None:
+        columns.reshape(*view.shape)[...] = view
+    return columns
 
 
 def col2im(columns: Array, x: Array, kernel_size: Pair, stride: Pair, dilation: Pair) -> None:
@@ -61,6 +64,9 @@ def col2im(columns: Array, x: Array, kernel_size: Pair, stride: Pair, dilation: 
     """
     (kH, kW), (dH, dW) = kernel_size, dilation
     _, oH, oW, *_ = windows(x, kernel_size, stride, dilation).shape
+    places = Windows(kernel_size, stride, dilation, before=(0, 0), count=(oH, oW))
+    if device_of(x).kernels.col2im(columns, x, places) is not None:
+        return
     columns = columns.reshape(len(x), oH, oW, kH, kW, x.shape[3])
     run = stride[1] if dW == 1 else 1  # neighbours within a window's row that lie before the next window's begin
     for i in range(kH):

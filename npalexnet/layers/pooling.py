@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 
 from npalexnet.backend import Array, array_module, device_of
+from npalexnet.backend.kernels import Kernels
+from npalexnet.backend.layouts import Windows
 from npalexnet.layers.geometry import (
     IntOrPair,
     Pair,
@@ -64,17 +66,29 @@ class MaxPool2d(Layer):
             raise ValueError(f"padding must be at most half of kernel_size {self.kernel_size}, got {self.padding}")
 
     def compute(self, x: Array, noise: Any = None) -> tuple[Array, Any]:
-        """(N, C, H, W) -> (N, C, oH, oW); backward needs the winners, see `_winners`."""
-        images = self._images(x)  # (N, Hp, Wp, C)
+        """(N, C, H, W) -> (N, C, oH, oW); backward needs the winners: a kernel's, or see `_winners`."""
+        kernels, images = device_of(x).kernels, channels_last(x)
+        if (found := kernels.max_pool(images, self._windows(x.shape))) is not None:
+            y, winners = found
+            return channels_first(y), (x.shape, kernels, winners)
+        images = self._bordered(images, x.shape)  # (N, Hp, Wp, C)
         tallest, y = self._largest(images, x.shape)
         return channels_first(y), (x.shape, *self._winners(images, tallest, y, x.shape))
 
     def infer(self, x: Array, noise: Any = None) -> Array:
         """(N, C, H, W) -> (N, C, oH, oW), without asking who won."""
-        return channels_first(self._largest(self._images(x), x.shape)[1])
+        images = channels_last(x)
+        found = device_of(x).kernels.max_pool(images, self._windows(x.shape), winners=False)
+        return channels_first(self._largest(self._bordered(images, x.shape), x.shape)[1] if found is None else found[0])
 
     def gradients(self, grad_y: Array, saved: Any) -> tuple[Array, list[tuple[Parameter, Array]]]:
         """Each window's gradient goes to its winner; windows overlap, so what a pixel receives is added up."""
+        if isinstance(saved[1], Kernels):
+            input_shape, kernels, winners = saved
+            windows = self._windows(input_shape)
+            return channels_first(
+                kernels.max_pool_gradient(channels_last(grad_y), winners, windows, input_shape[2:])
+            ), []
         (N, C, H, W), row_rank, column = saved
         _, oH, oW, _ = column.shape
         device, (kH, _) = device_of(grad_y), self.kernel_size
@@ -100,10 +114,14 @@ class MaxPool2d(Layer):
         )
         return windows_output_shape(self._name(), input_shape, input_shape[1], (oH, oW), self.kernel_size)
 
-    def _images(self, x: Array) -> Array:
-        """(N, C, H, W) -> (N, Hp, Wp, C), with a border of minus infinity."""
-        (_, _, H, W), (_, _, oH, oW) = x.shape, self.output_shape(x.shape)
-        return pad(channels_last(x), *self._border(H, W, oH, oW), value=-inf)
+    def _windows(self, input_shape: Shape) -> Windows:
+        _, _, oH, oW = self.output_shape(input_shape)
+        return Windows(self.kernel_size, self.stride, self.dilation, before=self.padding, count=(oH, oW))
+
+    def _bordered(self, images: Array, input_shape: Shape) -> Array:
+        """(N, H, W, C) -> (N, Hp, Wp, C), with a border of minus infinity."""
+        (_, _, H, W), (_, _, oH, oW) = input_shape, self.output_shape(input_shape)
+        return pad(images, *self._border(H, W, oH, oW), value=-inf)
 
     def _largest(self, images: Array, input_shape: Shape) -> tuple[Array, Array]:
         """(N, Hp, Wp, C) -> the largest of each window's columns, (N, oH, Wp, C), and of each window, (N, oH, oW, C).

@@ -1,21 +1,11 @@
 """The CUDA kernels on the CPU, as fixtures."""
 
-import shutil
-
 import pytest
 
 from npalexnet.backend.kernels import Kernels
-from tests.backend.shim import GuardedMemory, ShimLauncher, compile_shim
+from tests.backend.shim import GuardedMemory, ShimLauncher
 
 BLOCKS = (256, 4)  # with 4 threads, rows are longer than a block
-
-
-@pytest.fixture(scope="session")
-def libraries(tmp_path_factory):
-    compiler = shutil.which("g++")
-    if compiler is None:
-        pytest.skip("no g++ to compile the kernels for the CPU with")
-    return compile_shim(compiler, tmp_path_factory.mktemp("shim"))
 
 
 @pytest.fixture

@@ -116,6 +116,14 @@ class GuardedMemory:
         copy.fill(np.nan)
         return copy
 
+    def ascontiguousarray(self, array):
+        """Return `array`, or a guarded copy whose axes lie in memory in their order."""
+        if array.flags.c_contiguous:
+            return array
+        copy = self.empty(array.shape, array.dtype)
+        copy[...] = array
+        return copy
+
     def check(self):
         """Fail if a guard zone was written to."""
         for block in self.blocks:

@@ -61,6 +61,12 @@ def test_a_word_at_the_threshold_stays_and_one_below_it_goes(kernels, memory):
     assert kernels.dropout(x, (word + 0.5) / 2**32, 5)[0, 0] == 0
 
 
+def test_dropout_takes_any_order_in_memory(kernels, memory, dtype):
+    x = normal((3, 4, 5, 6), dtype)
+    found = kernels.dropout(memory.copy(x.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2), 0.4, 77)
+    same_bits(found, kernels.dropout(memory.copy(x), 0.4, 77))
+
+
 def test_dropout_is_the_layers_own_however_the_batch_is_cut(kernels, memory, dtype):
     layer, x = Dropout(0.4), normal((7, 13), dtype)
     x[0, 0] = np.inf
