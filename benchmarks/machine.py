@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_info
 
-# Of the environment: they choose BLAS's kernels and threads, often other ones than the processor would have by itself.
-VARIABLES = ("OPENBLAS_", "GOTO_", "MKL_", "OMP_", "BLIS_", "ONEDNN_", "NPALEXNET_")
+# Of the environment: what chooses kernels and threads, often other ones than the libraries would take by themselves.
+VARIABLES = ("OPENBLAS_", "GOTO_", "MKL_", "OMP_", "KMP_", "GOMP_", "BLIS_", "DNNL_", "ONEDNN_", "NPALEXNET_", "TORCH_")
 
 
 def environment() -> dict[str, Any]:

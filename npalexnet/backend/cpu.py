@@ -24,8 +24,8 @@ from npalexnet.backend.threads import get_num_threads, single_threaded_blas, wor
 SHARD_IMAGES = 4  # at most this many images go through the layers together, so that what they need stays in cache
 MIN_SHARDS = 4  # smaller batches are cut into this many shards (or single images), so that every core gets some
 TILE_ROWS = 768  # at most this many rows are made at a time only to be multiplied: they should stay in cache
-MATMUL_TILE = 512  # at most this many columns or rows of a large product are computed by one thread at a time,
-MIN_PIECES = 4  # of work that only one image, or one product, is there for
+MATMUL_TILE = 512  # at most this many columns or rows of a large product are computed by one thread at a time
+MIN_PIECES = 4  # at least this many pieces are made of one image, or one product, that is all there is to do
 SKINNY = 128  # rows: up to here OpenBLAS is faster at the transposed product, if it can read a matrix along its memory
 SHORT = 8  # numbers: runs up to this length are slow to copy one by one
 BLOCK_ELEMENTS = 1 << 16  # elements of an in-place update that are worked on at a time: 256 KiB in float32
