@@ -30,8 +30,8 @@ from npalexnet.layers.parameter import Parameter, Shape
 class MaxPool2d(Layer):
     """The largest number of each window, channel by channel, as ``torch.nn.MaxPool2d``.
 
-    The first of equal numbers wins and alone receives the gradient; NaN counts as larger than any number, and of several
-    the last one wins.
+    The first of equal numbers wins and alone receives the gradient; NaN counts as larger than any number, and of
+    several the last one wins.
 
     Parameters
     ----------
