@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks import forward, ladder, layers, memory, output, profile, scaling, step, turns
+from benchmarks import forward, gpu, ladder, layers, memory, output, profile, scaling, step, turns
 from npalexnet.backend import get_num_threads
 
 # Each module has run(arguments, say) -> dict, show(dict) -> str, chart(dict) -> Figure, and its default settings.
@@ -20,6 +20,7 @@ QUESTIONS: dict[str, Any] = {
     "scaling": scaling,
     "profile": profile,
     "ladder": ladder,
+    "gpu": gpu,
 }
 DEFAULT = ("step", "forward")
 

@@ -14,6 +14,9 @@ COLOURS = {  # Okabe and Ito's, which colour-blind readers can tell apart
     "npalexnet": "#D55E00",
     "torch": "#0072B2",
     "torch, channels_last": "#56B4E9",
+    "npalexnet, GPU": "#E69F00",
+    "torch, GPU": "#CC79A7",
+    "torch, channels_last, GPU": "#F0E442",
     "ONNX Runtime": "#009E73",
     "floor": "#999999",
 }

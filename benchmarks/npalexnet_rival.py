@@ -8,6 +8,7 @@ import numpy as np
 
 import npalexnet as na
 from benchmarks.workload import SGD
+from npalexnet.backend import Array, get_device
 
 
 class NpalexnetRival:
@@ -19,13 +20,18 @@ class NpalexnetRival:
         How many.
     dropout : float
         In the training step.
+    device : str
+        Where it computes.
     """
 
     name = "npalexnet"
 
-    def __init__(self, threads: int, classes: int, dropout: float) -> None:
+    def __init__(self, threads: int, classes: int, dropout: float, device: str = "cpu") -> None:
         self.use_threads(threads)
-        self.model = na.AlexNet(num_classes=classes, dropout=dropout, seed=0)
+        self.device = get_device(device)
+        if device != "cpu":
+            self.name = f"{self.name}, GPU"
+        self.model = na.AlexNet(num_classes=classes, dropout=dropout, seed=0, device=device)
         self.criterion = na.CrossEntropyLoss()
         self.optimizer = na.SGD(self.model.parameters(), **SGD)
 
@@ -36,15 +42,15 @@ class NpalexnetRival:
 
     def take(self, images: np.ndarray, labels: np.ndarray) -> None:
         """Work on this batch from now on."""
-        self.images, self.labels = images, labels
+        self.images, self.labels = self.device.from_host(images), self.device.from_host(labels)
 
-    def forward(self) -> np.ndarray:
+    def forward(self) -> Array:
         """Compute the logits in eval mode."""
         return self.model.eval()(self.images)
 
     def logits(self) -> np.ndarray:
         """Return what `forward` computes."""
-        return self.forward()
+        return self.device.to_host(self.forward())
 
     def step(self) -> None:
         """Train on the batch once."""
@@ -59,6 +65,10 @@ class NpalexnetRival:
         gradients = [p.grad.astype("float64") for p in self.model.parameters() if p.grad is not None]
         self.optimizer.zero_grad()
         return loss, sqrt(sum(float((gradient**2).sum()) for gradient in gradients))
+
+    def synchronize(self) -> None:
+        """Wait until the device is done."""
+        self.device.synchronize()
 
     def _backward(self) -> float:
         self.optimizer.zero_grad()

@@ -30,6 +30,8 @@ class TorchRival:
         Whether weights and images are laid out so in memory; torch's default is channels first.
     state : mapping of str to ndarray, optional
         The parameters to begin with; by default torch draws its own.
+    device : str
+        Where it computes. On a GPU in strict float32, and cuDNN looks for its fastest convolutions.
     """
 
     def __init__(
@@ -39,8 +41,14 @@ class TorchRival:
         dropout: float,
         channels_last: bool = False,
         state: Mapping[str, np.ndarray] | None = None,
+        device: str = "cpu",
     ) -> None:
         self.name = "torch, channels_last" if channels_last else "torch"
+        self.device = torch.device(device)
+        if device != "cpu":
+            self.name = f"{self.name}, GPU"
+            torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+            torch.backends.cudnn.benchmark = True
         self.use_threads(threads)
         self.layout = torch.channels_last if channels_last else torch.contiguous_format
         with torch.device("cpu" if state is None else "meta"):  # with `state`, no weights of its own
@@ -49,7 +57,7 @@ class TorchRival:
             # A copy: torch takes NumPy's memory over, and the optimizers of both would write into it.
             copies = {name: torch.from_numpy(value.copy()) for name, value in state.items()}
             self.model.load_state_dict(copies, assign=True)
-        self.model.to(memory_format=self.layout).requires_grad_(True)
+        self.model.to(device=self.device, memory_format=self.layout).requires_grad_(True)
         self.criterion = torch.nn.CrossEntropyLoss()
         self.optimizer = sgd(self.model.parameters())
 
@@ -60,8 +68,8 @@ class TorchRival:
 
     def take(self, images: np.ndarray, labels: np.ndarray) -> None:
         """Work on this batch from now on."""
-        self.images = torch.from_numpy(images).contiguous(memory_format=self.layout)
-        self.labels = torch.from_numpy(labels)
+        self.images = torch.from_numpy(images).to(self.device).contiguous(memory_format=self.layout)
+        self.labels = torch.from_numpy(labels).to(self.device)
 
     def forward(self) -> torch.Tensor:
         """Compute the logits in eval mode."""
@@ -71,7 +79,7 @@ class TorchRival:
 
     def logits(self) -> np.ndarray:
         """Return what `forward` computes."""
-        return self.forward().numpy()
+        return self.forward().cpu().numpy()
 
     def step(self) -> None:
         """Train on the batch once."""
@@ -86,6 +94,11 @@ class TorchRival:
         norm = sqrt(sum(float((parameter.grad.double() ** 2).sum()) for parameter in self.model.parameters()))
         self.optimizer.zero_grad()
         return loss, norm
+
+    def synchronize(self) -> None:
+        """Wait until the device is done."""
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
 
     def _backward(self) -> float:
         self.optimizer.zero_grad()

@@ -46,6 +46,9 @@ class Trainer(Rival, Protocol):
     def first_pass(self) -> tuple[float, float]:
         """Return the loss and the norm of all parameters' gradients, without dropout."""
 
+    def synchronize(self) -> None:
+        """Wait until the device is done."""
+
 
 def random_batch(images: int, classes: int) -> tuple[np.ndarray, np.ndarray]:
     """Return the same random images, (N, 3, 227, 227) in float32, and labels, (N,), at every call."""

@@ -101,6 +101,11 @@ class CudaDevice(Device):
         order = _memory_order(array)
         return self.xp.asnumpy(array.transpose(order)).transpose(np.argsort(order).tolist())
 
+    def synchronize(self) -> None:
+        """Wait for the current stream."""
+        with self.active():
+            self.xp.cuda.get_current_stream().synchronize()
+
     def active(self) -> AbstractContextManager[Any]:
         """Make this GPU the current one of the thread."""
         return self.xp.cuda.Device(self.index)

@@ -60,6 +60,9 @@ class Device:
         """Context in which new arrays are made on this device."""
         return nullcontext()
 
+    def synchronize(self) -> None:
+        """Wait until all that this thread asked for is done."""
+
     def shards(self, batch_size: int) -> list[slice]:
         """Slices that cover a batch; each goes through the layers on its own."""
         return [slice(0, batch_size)]
