@@ -1,0 +1,99 @@
+"""Everything that the first minutes on a machine with a GPU should do: `python -m benchmarks.gpu_checks`.
+
+Each check is a command of its own, with eight minutes at the most. What it prints goes to the terminal and, with its
+exit status, to a small file; one that fails does not stop the others.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+
+from npalexnet.files import written_whole
+
+LIMIT = 480.0  # seconds
+OFF = {"NPALEXNET_CUDA_KERNELS": "0"}
+TRAINING = ("-m", "npalexnet", "train", "--device", "cuda", "--train-images", "480", "--test-images", "160")
+
+
+@dataclass(frozen=True)
+class Check:
+    """A command.
+
+    Attributes
+    ----------
+    name : str
+        Part of the file's name.
+    arguments : tuple of str
+        Of Python; ``{name}`` is where results may be written.
+    variables : mapping
+        Added to the environment.
+    """
+
+    name: str
+    arguments: tuple[str, ...]
+    variables: Mapping[str, str] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        settings = [f"{name}={value}" for name, value in self.variables.items()]
+        return " ".join([*settings, "python", *self.arguments])
+
+
+CHECKS = (
+    Check("info", ("-m", "npalexnet", "info")),
+    Check("tests", ("-m", "pytest", "-q", "-m", "gpu")),
+    Check("gradcheck", ("-m", "npalexnet", "gradcheck", "--device", "cuda")),
+    Check("kernels", ("-m", "benchmarks", "gpu", "--output", "{name}")),
+    Check("no-kernels", ("-m", "benchmarks", "gpu", "--output", "{name}"), OFF),
+    Check("training", TRAINING),
+    Check("training-no-kernels", TRAINING, OFF),
+)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run all checks; returns how many failed."""
+    parser = argparse.ArgumentParser("python -m benchmarks.gpu_checks", description=__doc__.partition("\n\n")[0])
+    folder = Path(__file__).parent / "results"
+    parser.add_argument("--output", type=Path, default=folder, metavar="FOLDER", help="for the files (%(default)s)")
+    output = parser.parse_args(argv).output
+    if not output.is_dir():
+        parser.error(f"--output must be a folder that exists, got {output}")
+    failed = 0
+    for check in CHECKS:
+        print(f"== {check}", flush=True)
+        status, printed = run(check, output / f"{date.today()}-gpu-{check.name}")
+        failed += status != "exit status 0"
+        print(f"{printed.rstrip()}\n== {check.name}: {status}\n", flush=True)
+    print(f"{failed} of {len(CHECKS)} failed")
+    return failed
+
+
+def run(check: Check, name: Path) -> tuple[str, str]:
+    """Return how a check ended and what it printed; both are in ``NAME.txt``, too."""
+    command = [sys.executable, *(argument.format(name=name) for argument in check.arguments)]
+    try:
+        done = subprocess.run(
+            command,
+            env={**os.environ, **check.variables},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=LIMIT,
+            check=False,
+        )
+        status, printed = f"exit status {done.returncode}", done.stdout
+    except subprocess.TimeoutExpired as error:
+        status, printed = f"stopped after {LIMIT:.0f} s", error.stdout or b""
+    text = printed.decode(errors="replace")
+    with written_whole(name.with_name(f"{name.name}.txt")) as path:
+        path.write_text(f"{check}\n\n{text.rstrip()}\n\n{status}\n", encoding="utf-8")
+    return status, text
+
+
+if __name__ == "__main__":
+    sys.exit(main())
