@@ -40,9 +40,14 @@ class Check:
     arguments: tuple[str, ...]
     variables: Mapping[str, str] = field(default_factory=dict)
 
-    def __str__(self) -> str:
-        settings = [f"{name}={value}" for name, value in self.variables.items()]
-        return " ".join([*settings, "python", *self.arguments])
+    def command(self, name: Path) -> list[str]:
+        """Return the arguments with the name of the results in them."""
+        return [argument.format(name=name) for argument in self.arguments]
+
+    def line(self, name: Path) -> str:
+        """Return the command as one would type it."""
+        settings = [f"{variable}={value}" for variable, value in self.variables.items()]
+        return " ".join([*settings, "python", *self.command(name)])
 
 
 CHECKS = (
@@ -66,8 +71,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error(f"--output must be a folder that exists, got {output}")
     failed = 0
     for check in CHECKS:
-        print(f"== {check}", flush=True)
-        status, printed = run(check, output / f"{date.today()}-gpu-{check.name}")
+        name = output / f"{date.today()}-gpu-{check.name}"
+        print(f"== {check.line(name)}", flush=True)
+        status, printed = run(check, name)
         failed += status != "exit status 0"
         print(f"{printed.rstrip()}\n== {check.name}: {status}\n", flush=True)
     print(f"{failed} of {len(CHECKS)} failed")
@@ -76,10 +82,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def run(check: Check, name: Path) -> tuple[str, str]:
     """Return how a check ended and what it printed; both are in ``NAME.txt``, too."""
-    command = [sys.executable, *(argument.format(name=name) for argument in check.arguments)]
     try:
         done = subprocess.run(
-            command,
+            [sys.executable, *check.command(name)],
             env={**os.environ, **check.variables},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -91,7 +96,7 @@ def run(check: Check, name: Path) -> tuple[str, str]:
         status, printed = f"stopped after {LIMIT:.0f} s", error.stdout or b""
     text = printed.decode(errors="replace")
     with written_whole(name.with_name(f"{name.name}.txt")) as path:
-        path.write_text(f"{check}\n\n{text.rstrip()}\n\n{status}\n", encoding="utf-8")
+        path.write_text(f"{check.line(name)}\n\n{text.rstrip()}\n\n{status}\n", encoding="utf-8")
     return status, text
 
 
