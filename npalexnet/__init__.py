@@ -1,7 +1,12 @@
 """AlexNet without a framework: every layer written from scratch, forward and backward, on NumPy or CuPy."""
 
 from npalexnet.alexnet import AlexNet
-from npalexnet.backend import get_num_threads, set_num_threads
+from npalexnet.backend import (
+    get_float32_matmul_precision,
+    get_num_threads,
+    set_float32_matmul_precision,
+    set_num_threads,
+)
 from npalexnet.gradcheck import GradcheckError, gradcheck
 from npalexnet.layers.activation import Flatten, ReLU
 from npalexnet.layers.conv import Conv2d
@@ -31,7 +36,9 @@ __all__ = [
     "Parameter",
     "ReLU",
     "Sequential",
+    "get_float32_matmul_precision",
     "get_num_threads",
     "gradcheck",
+    "set_float32_matmul_precision",
     "set_num_threads",
 ]

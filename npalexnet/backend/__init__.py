@@ -11,6 +11,7 @@ import numpy as np
 from npalexnet.backend.cpu import CpuDevice
 from npalexnet.backend.cuda import cuda_device, device_of_cupy_array, probe
 from npalexnet.backend.device import Array, Device
+from npalexnet.backend.precision import get_float32_matmul_precision, set_float32_matmul_precision
 from npalexnet.backend.threads import get_num_threads, set_num_threads
 
 __all__ = [
@@ -22,8 +23,10 @@ __all__ = [
     "device_of",
     "float_dtype",
     "get_device",
+    "get_float32_matmul_precision",
     "get_num_threads",
     "register_device",
+    "set_float32_matmul_precision",
     "set_num_threads",
 ]
 
