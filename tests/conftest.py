@@ -9,6 +9,7 @@ import pytest
 from npalexnet import backend
 from npalexnet.backend.cuda import probe
 from npalexnet.backend.kernels import Kernels
+from npalexnet.backend.layouts import aligned_length
 from tests.backend.shim import ShimLauncher, compile_shim
 from tests.standin import StandInDevice
 
@@ -17,6 +18,10 @@ class StandInWithKernels(StandInDevice):
     """A stand-in that computes with `kernels.cu`, on the CPU."""
 
     kernels = None  # made by the fixture `stand_in_with_kernels`
+
+    def row_length(self, length, dtype):
+        """As `CudaDevice`."""
+        return aligned_length(length, dtype)
 
 
 STAND_IN, WITH_KERNELS = StandInDevice(), StandInWithKernels("standin-kernels")

@@ -14,6 +14,7 @@ import numpy as np
 from npalexnet.backend.device import Array, Device, NoKernels
 from npalexnet.backend.kernels import Kernels
 from npalexnet.backend.launcher import CupyLauncher, cuda_kernels_enabled
+from npalexnet.backend.layouts import aligned_length
 
 
 @dataclass(frozen=True)
@@ -100,6 +101,10 @@ class CudaDevice(Device):
         """Copy an array of this GPU to the host; the axes keep their order in memory."""
         order = _memory_order(array)
         return self.xp.asnumpy(array.transpose(order)).transpose(np.argsort(order).tolist())
+
+    def row_length(self, length: int, dtype: np.dtype) -> int:
+        """Whole 16 bytes: the 363 numbers of a window of AlexNet's first layer become 364, or 368 of two bytes."""
+        return aligned_length(length, dtype)
 
     def synchronize(self) -> None:
         """Wait for the current stream."""

@@ -101,6 +101,10 @@ class Device:
         """Return how many pieces work for `map` should be cut into at the least, so that all of the device has some."""
         return 1
 
+    def row_length(self, length: int, dtype: np.dtype) -> int:
+        """Return how long the rows of a product's left factor should be: at least `length`, and zeros behind that."""
+        return length
+
     def rows_at_a_time(self, row_bytes: int) -> int:
         """Return how many rows of a product's left factor should be made at a time, if each takes `row_bytes`."""
         return max(1, WORKSPACE_BYTES // max(1, row_bytes))

@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import prod
 
+import numpy as np
+
 from npalexnet.backend.device import Array
 
 Pair = tuple[int, int]
@@ -60,6 +62,12 @@ def countable(shape: tuple[int, ...], windows: Windows) -> bool:
         )
     )
     return max(N * H * W, N * prod(windows.count), reach * max(C, 1)) <= MOST_COUNTED
+
+
+def aligned_length(length: int, dtype: np.dtype) -> int:
+    """Return `length` rounded up to whole 16 bytes: tensor cores want rows that long, and it helps other products."""
+    per_unit = 16 // np.dtype(dtype).itemsize
+    return -(-length // per_unit) * per_unit
 
 
 def contiguous(array: Array, order: Sequence[int] | None = None) -> bool:

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from npalexnet.backend import Array, device_of
-from npalexnet.layers.geometry import Pair, output_size, window_extent
-from npalexnet.layers.im2col import col2im, im2col, pad
+from npalexnet.backend.layouts import Windows
+from npalexnet.layers.geometry import Pair, output_size
+from npalexnet.layers.im2col import col2im, im2col
 
 
 @dataclass(frozen=True)
@@ -66,14 +67,15 @@ class Tile(NamedTuple):
 
     Attributes
     ----------
-    windows : tuple of slice
-        Index of (N, oH, oW, O): the images, and the rows of windows.
-    pixels : tuple of slice
-        Index of (N, Hp, Wp, C): the images, and the rows of pixels that the windows cover.
+    images, rows : slice
+        Index of (N, oH, oW, O).
+    windows : Windows
+        Where these windows lie in each of the images.
     """
 
-    windows: tuple[slice, slice]
-    pixels: tuple[slice, slice]
+    images: slice
+    rows: slice
+    windows: Windows
 
 
 class Im2colGemm(ConvolutionAlgorithm):
@@ -90,73 +92,72 @@ class Im2colGemm(ConvolutionAlgorithm):
 
     def output(self, x: Array, weight: Array, bias: Array | None, geometry: Geometry) -> Array:
         """``y = columns @ W + bias``."""
-        device, matrix = device_of(x), _matrix(weight)  # (kH*kW*C/G, O)
+        device, matrix = device_of(x), _factor(weight)  # (length, O)
         oH, oW = geometry.output_size(*x.shape[1:3])
         y = device.xp.empty((len(x), oH, oW, matrix.shape[1]), x.dtype)
-        images = pad(x, *geometry.sides, value=0)  # (N, Hp, Wp, C)
         if bias is not None:
             bias_row = device.xp.empty(y.shape[2:], y.dtype)  # (oW, O): added to a row of windows at once
             bias_row[...] = bias
 
         def compute(tile: Tile) -> None:
-            y_tile = y[tile.windows]  # (n, p, oW, O), a view
+            y_tile = y[tile.images, tile.rows]  # (n, p, oW, O), a view
             for ins, outs in groups(x, weight, geometry):
-                columns = im2col(images[tile.pixels][..., ins], *_window(geometry))  # (windows, kH*kW*C/G)
+                columns = im2col(x[tile.images, ..., ins], tile.windows)  # (windows, length)
                 device.matmul(columns, matrix[:, outs], out=_matrix(y_tile)[:, outs])
             if bias is not None:
                 y_tile += bias_row
 
         # All cores share a lone image: its windows or, where these are fewer than the kernels, each product's kernels.
         at_least = device.pieces_at_least() if y[..., 0].size > y.shape[-1] else 1
-        for _ in device.map(compute, tiles(y, weight, geometry, at_least)):
+        for _ in device.map(compute, tiles(x, weight, geometry, at_least)):
             pass
         return y
 
     def weight_gradient(self, grad_y: Array, x: Array, weight: Array, geometry: Geometry) -> Array:
         """``grad_W = columns.T @ grad_y``, summed over the tiles."""
-        device = device_of(x)
-        total = device.recycled(_matrix(weight).shape, x.dtype)  # (kH*kW*C/G, O)
+        device, rows = device_of(x), _matrix(weight).shape[0]  # kH*kW*C/G
+        shape = device.row_length(rows, x.dtype), weight.shape[3]  # (length, O)
+        total = device.recycled(shape, x.dtype)
         if not len(x):
             total[...] = 0
-        images = pad(x, *geometry.sides, value=0)  # (N, Hp, Wp, C)
-        for number, tile in enumerate(tiles(grad_y, weight, geometry)):
-            grad_tile = _matrix(grad_y[tile.windows])  # (windows, O)
-            part = device.scratch("weight gradient", total.shape, x.dtype) if number else total
+        for number, tile in enumerate(tiles(x, weight, geometry)):
+            grad_tile = _matrix(grad_y[tile.images, tile.rows])  # (windows, O)
+            part = device.scratch("weight gradient", shape, x.dtype) if number else total
             for ins, outs in groups(x, weight, geometry):
-                columns = im2col(images[tile.pixels][..., ins], *_window(geometry))  # (windows, kH*kW*C/G)
+                columns = im2col(x[tile.images, ..., ins], tile.windows)  # (windows, length)
                 device.matmul(columns.T, grad_tile[:, outs], out=part[:, outs])
             if number:
                 total += part
-        return total.reshape(weight.shape)
+        return total[:rows].reshape(weight.shape)
 
     def input_gradient(self, grad_y: Array, x: Array, weight: Array, geometry: Geometry) -> Array:
         """``grad_columns = grad_y @ W.T``, and back from columns to images."""
-        device, matrix = device_of(x), _matrix(weight)  # (kH*kW*C/G, O)
-        N, H, W, C = x.shape
-        (top, bottom), (left, right) = geometry.sides
-        grad_images = device.xp.zeros((N, H + top + bottom, W + left + right, C), x.dtype)  # (N, Hp, Wp, C)
-        for tile in tiles(grad_y, weight, geometry):
-            grad_tile = _matrix(grad_y[tile.windows])  # (windows, O)
-            columns = device.scratch("columns", (len(grad_tile), len(matrix)), x.dtype)  # (windows, kH*kW*C/G)
+        device, matrix = device_of(x), _factor(weight)  # (length, O)
+        grad_x = device.xp.empty(x.shape, x.dtype)
+        for tile in tiles(x, weight, geometry):
+            grad_tile = _matrix(grad_y[tile.images, tile.rows])  # (windows, O)
+            columns = device.scratch("columns", (len(grad_tile), len(matrix)), x.dtype)  # (windows, length)
             for ins, outs in groups(x, weight, geometry):
                 device.matmul(grad_tile[:, outs], matrix[:, outs].T, out=columns)
-                col2im(columns, grad_images[tile.pixels][..., ins], *_window(geometry))
-        return grad_images[:, top : top + H, left : left + W]
+                first = tile.rows.start == 0  # of its images' tiles
+                col2im(columns, grad_x[tile.images, ..., ins], tile.windows, add=not first)
+        return grad_x
 
 
-def tiles(y: Array, weight: Array, geometry: Geometry, at_least: int = 1) -> Iterator[Tile]:
-    """Cut the windows of (N, oH, oW, O) into tiles of nearly equal size, no larger than the device wants them.
+def tiles(x: Array, weight: Array, geometry: Geometry, at_least: int = 1) -> Iterator[Tile]:
+    """Cut the windows over (N, H, W, C) into tiles of nearly equal size, no larger than the device wants them.
 
-    They are whole rows of windows, and so many that there are `at_least` tiles, if there are as many rows.
+    They are whole rows of windows, and so many that there are `at_least` tiles, if there are as many rows. Those of an
+    image come one after the other, from its first row on.
     """
-    N, oH, oW, _ = y.shape
-    limit = device_of(y).rows_at_a_time(_matrix(weight)[:, 0].nbytes)  # windows
-    rows = max(1, min(limit // oW, -(-N * oH // at_least)))
-    for some_images in pieces(N, max(1, rows // oH)):
-        for p in pieces(oH, rows):
-            first = p.start * geometry.stride[0]
-            last = (p.stop - 1) * geometry.stride[0] + window_extent(geometry.kernel_size[0], geometry.dilation[0])
-            yield Tile((some_images, p), (some_images, slice(first, last)))
+    oH, oW = geometry.output_size(*x.shape[1:3])
+    (top, _), (left, _) = geometry.sides
+    windows = Windows(geometry.kernel_size, geometry.stride, geometry.dilation, before=(top, left), count=(oH, oW))
+    limit = device_of(x).rows_at_a_time(_matrix(weight)[:, 0].nbytes)  # windows
+    rows = max(1, min(limit // oW, -(-len(x) * oH // at_least)))
+    for images in pieces(len(x), max(1, rows // oH)):
+        for part in pieces(oH, rows):
+            yield Tile(images, part, windows.rows(part))
 
 
 def pieces(count: int, largest: int) -> Iterator[slice]:
@@ -178,5 +179,13 @@ def _matrix(array: Array) -> Array:
     return array.reshape(-1, array.shape[-1])
 
 
-def _window(geometry: Geometry) -> tuple[Pair, Pair, Pair]:
-    return geometry.kernel_size, geometry.stride, geometry.dilation
+def _factor(weight: Array) -> Array:
+    """(kH, kW, C/G, O) -> (length, O): the matrix that columns are multiplied with, zeros below for longer rows."""
+    device, matrix = device_of(weight), _matrix(weight)
+    length = device.row_length(len(matrix), weight.dtype)
+    if length == len(matrix):
+        return matrix
+    factor = device.xp.empty((length, matrix.shape[1]), weight.dtype)
+    factor[: len(matrix)] = matrix
+    factor[len(matrix) :] = 0
+    return factor

@@ -6,6 +6,7 @@ import pytest
 from npalexnet.backend.cuda import probe
 from npalexnet.backend.kernels import Kernels, Windows
 from npalexnet.backend.launcher import SOURCE, CupyLauncher
+from npalexnet.backend.layouts import aligned_length
 from tests.backend.shim import KERNEL, same_bits
 from tests.support import assert_close, normal
 
@@ -125,3 +126,11 @@ def test_the_shim_refuses_arguments_that_are_not_the_kernels(launcher):
         launcher("relu_gradient", np.dtype("float32"), (1,), (1,), (*[np.zeros(1, "float32")] * 3, np.int32(1)))
     with pytest.raises(AssertionError, match="relu_gradient takes"):
         launcher("relu_gradient", np.dtype("float64"), (1,), (1,), (*[np.zeros(1, "float32")] * 3, np.int64(1)))
+
+
+@pytest.mark.parametrize(
+    ("length", "dtype", "expected"),
+    [(363, "float32", 364), (363, "float64", 364), (363, "float16", 368), (2400, "float16", 2400), (1, "float32", 4)],
+)
+def test_rows_of_columns_are_whole_16_bytes_on_a_gpu(length, dtype, expected):
+    assert aligned_length(length, np.dtype(dtype)) == expected

@@ -2,93 +2,126 @@
 
 import numpy as np
 import pytest
-from hypothesis import assume, given
+from hypothesis import given
 from hypothesis import strategies as st
 
-from npalexnet.layers.im2col import channels_first, channels_last, col2im, each_window, im2col, pad, windows
+from npalexnet.backend import get_device
+from npalexnet.backend.layouts import Windows
+from npalexnet.layers.im2col import channels_first, channels_last, col2im, each_window, im2col, pad, window_elements
 from tests.support import PROPERTY, assert_close, get, normal, put
 
-GEOMETRIES = [
-    ((1, 1), (1, 1), (1, 1)),
-    ((3, 2), (1, 1), (1, 1)),
-    ((2, 3), (2, 1), (1, 2)),
-    ((3, 3), (2, 2), (1, 1)),
-    ((2, 5), (2, 2), (1, 1)),
-    ((2, 2), (3, 4), (3, 1)),
+SHAPE = (2, 6, 7, 3)
+CASES = [  # kernel size, stride, dilation, before, count
+    Windows((1, 1), (1, 1), (1, 1), (0, 0), (6, 7)),
+    Windows((3, 2), (1, 1), (1, 1), (0, 0), (4, 6)),
+    Windows((2, 3), (2, 1), (1, 2), (0, 0), (3, 3)),
+    Windows((3, 3), (2, 2), (1, 1), (0, 0), (2, 3)),
+    Windows((2, 5), (2, 2), (1, 1), (0, 0), (3, 2)),
+    Windows((2, 2), (3, 4), (3, 1), (0, 0), (1, 2)),
+    Windows((3, 3), (1, 1), (1, 1), (1, 1), (6, 7)),  # with a border on all sides
+    Windows((3, 2), (2, 3), (2, 1), (2, 1), (3, 3)),
+    Windows((2, 2), (1, 1), (1, 1), (-3, -1), (3, 4)),  # beginning inside the image
+    Windows((1, 1), (1, 2), (1, 1), (2, 3), (1, 2)),  # outside of it altogether
+    Windows((2, 1), (1, 1), (1, 1), (-7, 0), (2, 3)),  # and behind its end
 ]
 
 
-def places(shape, kernel_size, stride, dilation):
-    """The place in the image, (n, h, w, c), of each number of the columns, row by row."""
+def places(shape, windows):
+    """The place in the image, (n, h, w, c), of each number of the columns, row by row; None outside of it."""
     N, H, W, C = shape
-    (kH, kW), (sH, sW), (dH, dW) = kernel_size, stride, dilation
-    tops = [p for p in range(0, H, sH) if p + (kH - 1) * dH < H]
-    lefts = [q for q in range(0, W, sW) if q + (kW - 1) * dW < W]
+    (kH, kW), (sH, sW), (dH, dW) = windows.kernel_size, windows.stride, windows.dilation
+    (top, left), (oH, oW) = windows.before, windows.count
     return [
-        [(n, p + i * dH, q + j * dW, c) for i in range(kH) for j in range(kW) for c in range(C)]
+        [
+            (n, h, w, c) if 0 <= h < H and 0 <= w < W else None
+            for h in (p * sH + i * dH - top for i in range(kH))
+            for w in (q * sW + j * dW - left for j in range(kW))
+            for c in range(C)
+        ]
         for n in range(N)
-        for p in tops
-        for q in lefts
+        for p in range(oH)
+        for q in range(oW)
     ]
 
 
-@pytest.mark.parametrize("geometry", GEOMETRIES)
-def test_each_row_of_columns_is_a_window(geometry, dtype, device):
-    x = normal((2, 6, 7, 3), dtype)
-    expected = np.array([[x[place] for place in row] for row in places(x.shape, *geometry)])
-    columns = get(im2col(put(x, device), *geometry))
+def columns_by_definition(x, windows):
+    return np.array([[0 if place is None else x[place] for place in row] for row in places(x.shape, windows)], x.dtype)
+
+
+@pytest.mark.parametrize("windows", CASES, ids=str)
+def test_each_row_of_columns_is_a_window(windows, dtype, device):
+    x = normal(SHAPE, dtype)
+    expected = columns_by_definition(x, windows)
+    columns = get(im2col(put(x, device), windows))
     assert columns.dtype == dtype
-    np.testing.assert_array_equal(columns, expected)
+    size = expected.shape[1]
+    np.testing.assert_array_equal(columns[:, :size], expected)
+    assert (columns[:, size:] == 0).all()  # where the device wants longer rows
 
 
-@pytest.mark.parametrize("geometry", GEOMETRIES)
-def test_each_number_of_columns_is_added_to_its_pixel(geometry, device):
-    shape = (2, 6, 7, 3)
-    table = places(shape, *geometry)
+@pytest.mark.parametrize("add", [True, False])
+@pytest.mark.parametrize("windows", CASES, ids=str)
+def test_each_number_of_columns_is_added_to_its_pixel(windows, add, device):
+    table = places(SHAPE, windows)
     columns = normal((len(table), len(table[0])))
-    start = normal(shape, seed=1)  # col2im adds to what is there
-    expected = start.copy()
+    start = normal(SHAPE, seed=1)
+    expected = start.copy() if add else np.zeros(SHAPE)
     for row, numbers in zip(table, columns, strict=True):
         for place, number in zip(row, numbers, strict=True):
-            expected[place] += number
+            if place is not None:
+                expected[place] += number
     x = put(start.copy(), device)
-    col2im(put(columns, device), x, *geometry)
+    col2im(put(columns, device), x, windows, add=add)
     assert_close(x, expected)
 
 
 @PROPERTY
 @given(data=st.data())
 def test_col2im_is_the_adjoint_of_im2col(device, data):
-    pair = st.tuples(st.integers(1, 3), st.integers(1, 3))
-    kernel_size, stride, dilation = data.draw(pair, "kernel"), data.draw(pair, "stride"), data.draw(pair, "dilation")
-    shape = tuple(data.draw(st.integers(1, 7), name) for name in "NHWC")
-    assume(all(d * (k - 1) < size for d, k, size in zip(dilation, kernel_size, shape[1:], strict=False)))
-    x = normal(shape)
-    columns = get(im2col(put(x, device), kernel_size, stride, dilation)).copy()
+    kernel, stride, dilation, before, count = (
+        data.draw(st.tuples(st.integers(low, 4), st.integers(low, 4)), name)
+        for name, low in [("kernel", 1), ("stride", 1), ("dilation", 1), ("before", -3), ("count", 1)]
+    )
+    windows = Windows(kernel, stride, dilation, before, count)
+    x = normal(tuple(data.draw(st.integers(1, 7), name) for name in "NHWC"))
+    columns = get(im2col(put(x, device), windows)).copy()
     other = normal(columns.shape, seed=1)
-    back = put(np.zeros(shape), device)
-    col2im(put(other, device), back, kernel_size, stride, dilation)
+    back = put(np.zeros(x.shape), device)
+    col2im(put(other, device), back, windows)
     np.testing.assert_allclose((columns * other).sum(), (x * get(back)).sum(), rtol=1e-10, atol=1e-10)
 
 
 def test_windows_take_no_memory_of_their_own():
     x = normal((1, 5, 5, 2))
-    view = windows(x, (3, 3), (1, 1), (1, 1))
+    view = window_elements(x, Windows((3, 3), (1, 1), (1, 1), (0, 0), (3, 3)))
     assert view.shape == (1, 3, 3, 3, 3, 2)
     assert np.shares_memory(view, x)
 
 
 def test_a_group_of_channels_gives_its_own_columns_though_its_memory_has_gaps():
     x = normal((2, 4, 4, 6))
-    geometry = ((2, 2), (1, 1), (1, 1))
-    expected = np.array([[x[..., 2:4][place] for place in row] for row in places((2, 4, 4, 2), *geometry)])
-    np.testing.assert_array_equal(im2col(x[..., 2:4], *geometry), expected)
+    windows = Windows((2, 2), (1, 1), (1, 1), (1, 0), (4, 3))
+    expected = columns_by_definition(x[..., 2:4], windows)
+    np.testing.assert_array_equal(im2col(x[..., 2:4], windows), expected)
 
 
 def test_columns_reuse_their_memory():
-    geometry = ((2, 2), (1, 1), (1, 1))
-    first = im2col(normal((1, 4, 4, 2)), *geometry)
-    assert np.shares_memory(first, im2col(normal((1, 4, 4, 2)), *geometry))
+    windows = Windows((2, 2), (1, 1), (1, 1), (0, 0), (3, 3))
+    first = im2col(normal((1, 4, 4, 2)), windows)
+    assert np.shares_memory(first, im2col(normal((1, 4, 4, 2)), windows))
+
+
+def test_columns_may_be_longer_than_a_window_and_are_0_there(monkeypatch, device):
+    monkeypatch.setattr(type(get_device(device)), "row_length", lambda self, length, dtype: length + 3)
+    x, windows = normal(SHAPE), CASES[6]
+    columns = get(im2col(put(x, device), windows))
+    np.testing.assert_array_equal(columns[:, :-3], columns_by_definition(x, windows))
+    assert (columns[:, -3:] == 0).all()
+    back, expected = put(np.zeros(SHAPE), device), put(np.zeros(SHAPE), device)
+    other = normal(columns.shape, seed=1)
+    col2im(put(other, device), back, windows)
+    col2im(put(np.ascontiguousarray(other[:, :-3]), device), expected, windows)
+    np.testing.assert_array_equal(get(back), get(expected))
 
 
 @pytest.mark.parametrize("value", [0.0, -np.inf])
@@ -118,7 +151,3 @@ def test_channels_last_copies_only_where_memory_is_in_another_order():
 def test_each_window_takes_one_pixel_of_each_window():
     x = normal((2, 7, 9, 3))
     np.testing.assert_array_equal(x[each_window(1, 3, 2, 2, 2, 3)], x[:, [1, 3, 5]][:, :, [2, 5]])
-
-
-def test_no_window_is_taken_twice():
-    assert windows(normal((1, 5, 6, 1)), (3, 2), (2, 2), (1, 1)).shape == (1, 2, 3, 3, 2, 1)
