@@ -22,7 +22,7 @@ from benchmarks import charts, floor, machine, network
 from benchmarks.npalexnet_rival import NpalexnetRival
 from benchmarks.workload import random_batch, settings
 from npalexnet.backend.cpu import CpuDevice
-from npalexnet.layers import conv, convolution, sharding
+from npalexnet.layers import conv, convolution, im2col, sharding
 from npalexnet.table import table
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ REST = "adding up shards, waiting, Python"
 WATCHED: list[tuple[str, Any, tuple[str, ...]]] = [  # name, where the functions are, their names
     ("im2col", convolution, ("im2col",)),
     ("col2im", convolution, ("col2im",)),
-    ("padding, channels last", convolution, ("pad",)),
+    ("padding, channels last", im2col, ("pad",)),
     ("padding, channels last", conv, ("channels_last",)),
     ("biases, sums over tiles, new arrays", na.Conv2d, PASSES),
     ("max-pooling", na.MaxPool2d, PASSES[:2]),

@@ -13,9 +13,10 @@ REDUCTIONS = ("mean", "sum", "none")
 def log_softmax(logits: Array) -> Array:
     """(N, K) -> (N, K): the logarithm of ``exp(logits[n, k]) / sum over j of exp(logits[n, j])``.
 
-    It is computed from ``logits - max(logits)``, so that no exponential overflows.
+    It is computed from ``logits - max(logits)``, so that no exponential overflows; that of 16-bit numbers in float32.
     """
     xp = backend.array_module(logits)
+    logits = logits.astype(backend.wide(logits.dtype), copy=False)
     shifted = logits - logits.max(axis=1, keepdims=True)
     return shifted - xp.log(xp.exp(shifted).sum(axis=1, keepdims=True))
 
@@ -47,35 +48,35 @@ class CrossEntropyLoss:
             raise ValueError(f"label_smoothing must be from 0 to 1, got {label_smoothing}")
         self.reduction = reduction
         self.label_smoothing = float(label_smoothing)
-        self._last_call: tuple[Array, Array] | None = None
+        self._last_call: tuple[Array, Array, np.dtype] | None = None
 
     # --- the pure core ---------------------------------------------------------------------------------------------
 
-    def compute(self, logits: Array, labels: Array) -> tuple[Array, tuple[Array, Array]]:
+    def compute(self, logits: Array, labels: Array) -> tuple[Array, tuple[Array, Array, np.dtype]]:
         """(N, K), (N,) -> (N,) losses, and what `gradients` needs."""
         xp = backend.array_module(logits)
         found = backend.device_of(logits).kernels.cross_entropy(logits, labels, self.label_smoothing)
         if found is not None:
             losses, log_probabilities = found
-            return losses, (log_probabilities, labels)
+            return losses, (log_probabilities, labels, logits.dtype)
         log_probabilities = log_softmax(logits)  # (N, K)
         losses = -log_probabilities[xp.arange(len(labels)), labels]  # (N,)
         if self.label_smoothing:
             losses = (1 - self.label_smoothing) * losses - self.label_smoothing * log_probabilities.mean(axis=1)
-        return losses, (log_probabilities, labels)
+        return losses, (log_probabilities, labels, logits.dtype)
 
-    def gradients(self, grad_losses: Array, saved: tuple[Array, Array]) -> Array:
+    def gradients(self, grad_losses: Array, saved: tuple[Array, Array, np.dtype]) -> Array:
         """(N,) -> (N, K): ``grad_logits = grad_losses * (softmax(logits) - q)``."""
-        log_probabilities, labels = saved
+        log_probabilities, labels, dtype = saved
         xp, kernels = backend.array_module(log_probabilities), backend.device_of(log_probabilities).kernels
-        grad_logits = kernels.cross_entropy_gradient(grad_losses, log_probabilities, labels, self.label_smoothing)
-        if grad_logits is not None:
-            return grad_logits
+        found = kernels.cross_entropy_gradient(grad_losses, log_probabilities, labels, self.label_smoothing, dtype)
+        if found is not None:
+            return found
         grad_logits = xp.exp(log_probabilities)  # (N, K)
         grad_logits -= self.label_smoothing / grad_logits.shape[1]
         grad_logits[xp.arange(len(labels)), labels] -= 1 - self.label_smoothing
         grad_logits *= grad_losses[:, None]
-        return grad_logits
+        return grad_logits.astype(dtype, copy=False)
 
     # --- the face --------------------------------------------------------------------------------------------------
 
@@ -89,14 +90,14 @@ class CrossEntropyLoss:
         Parameters
         ----------
         logits : array
-            (N, K) of float32 or float64: each image's score for each class.
+            (N, K) of floating-point numbers: each image's score for each class.
         labels : array
             (N,) of integers from 0 to K - 1, on the same device.
 
         Returns
         -------
         array
-            A scalar, or (N,) for ``reduction="none"``, of the logits' dtype.
+            A scalar, or (N,) for ``reduction="none"``, of the logits' dtype; float32 for logits of 16 bits.
 
         Raises
         ------
@@ -132,7 +133,7 @@ class CrossEntropyLoss:
         """
         if self._last_call is None:
             raise RuntimeError("CrossEntropyLoss.backward() needs a forward call before it, one for each backward")
-        log_probabilities, labels = self._last_call
+        log_probabilities, labels, _ = saved = self._last_call
         xp = backend.array_module(log_probabilities)
         if grad_loss is None and self.reduction != "none":
             grad_loss = 1.0
@@ -148,7 +149,7 @@ class CrossEntropyLoss:
         with backend.device_of(log_probabilities).active():
             share = 1 / len(labels) if self.reduction == "mean" else 1.0
             grad_losses = xp.full(len(labels), share, log_probabilities.dtype) * grad_loss
-            return self.gradients(grad_losses.astype(log_probabilities.dtype, copy=False), (log_probabilities, labels))
+            return self.gradients(grad_losses.astype(log_probabilities.dtype, copy=False), saved)
 
     def _check(self, logits: Array, labels: Array) -> None:
         backend.check_array(logits, "CrossEntropyLoss's logits")

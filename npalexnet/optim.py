@@ -83,9 +83,12 @@ class SGD:
             for parameter in group["params"]:
                 self._check_gradient(parameter)
         for group in self.param_groups:
+            on: dict[backend.Device, list[Parameter]] = {}
             for parameter in group["params"]:
                 if parameter.grad is not None:
-                    self._update(parameter, group)
+                    on.setdefault(backend.device_of(parameter.data), []).append(parameter)
+            for device, parameters in on.items():
+                self._update(device, parameters, group)
 
     def zero_grad(self) -> None:
         """Forget the gradients of all parameters."""
@@ -93,9 +96,9 @@ class SGD:
             for parameter in group["params"]:
                 parameter.grad = None
 
-    def _update(self, parameter: Parameter, group: dict[str, Any]) -> None:
-        device = backend.device_of(parameter.data)
+    def _update(self, device: backend.Device, parameters: list[Parameter], group: dict[str, Any]) -> None:
         xp = device.xp
+        settings = {name: value for name, value in group.items() if name != "params"}
         lr, momentum, weight_decay = group["lr"], group["momentum"], group["weight_decay"]
 
         def update(data: Array, grad: Array, velocity: Array | None) -> None:
@@ -109,14 +112,15 @@ class SGD:
             data -= xp.multiply(grad, lr, out=step)
 
         with device.active():
-            velocity = None
-            if momentum:
-                if parameter not in self._velocity:
-                    self._velocity[parameter] = xp.zeros_like(parameter.data)
-                velocity = self._velocity[parameter]
-            settings = {name: value for name, value in group.items() if name != "params"}
-            if device.kernels.sgd(parameter.data, parameter.grad, velocity, **settings) is None:
-                device.for_each_block(update, parameter.data, parameter.grad, velocity)
+            arrays = [(p.data, p.grad, self._velocity_of(p) if momentum else None) for p in parameters]
+            if not device.kernels.sgd(arrays, **settings):
+                for data, grad, velocity in arrays:
+                    device.for_each_block(update, data, grad, velocity)
+
+    def _velocity_of(self, parameter: Parameter) -> Array:
+        if parameter not in self._velocity:
+            self._velocity[parameter] = backend.array_module(parameter.data).zeros_like(parameter.data)
+        return self._velocity[parameter]
 
     def _check_gradient(self, parameter: Parameter) -> None:
         if parameter.grad is None:

@@ -10,6 +10,7 @@ import re
 import sys
 from pathlib import Path
 
+from npalexnet.backend.dtypes import FULL, HALF
 from npalexnet.backend.launcher import SOURCE, compiler_options
 
 ARCHITECTURES = ("sm_80", "sm_90")
@@ -54,7 +55,7 @@ def main():
     print(f"NVRTC {major.value}.{minor.value}")
     row = "{:24} {:8} {:6} {:>9} {:>6} {:>12} {:>11} {:>7}"
     print(row.format("kernel", "dtype", "for", "registers", "stack", "spill stores", "spill loads", "shared"))
-    for dtype in ("float32", "float64"):
+    for dtype in FULL + HALF:
         for architecture in ARCHITECTURES:
             options = [*compiler_options(dtype), *OPTIONS, f"--gpu-architecture={architecture}"]
             compiled, log = compile_source(nvrtc, source, options)

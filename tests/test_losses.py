@@ -172,7 +172,12 @@ LOGITS = normal((2, 3))
         (LOGITS[0], np.array([0]), ValueError, r"logits of shape \(N, K\) with at least one image, got \(3,\)"),
         (LOGITS[:0], np.zeros(0, int), ValueError, r"at least one image, got \(0, 3\)"),
         (LOGITS[:, :0], np.array([0, 0]), ValueError, r"got \(2, 0\)"),
-        (LOGITS.astype(int), np.array([0, 1]), TypeError, "logits is of dtype int64, expected float32 or float64"),
+        (
+            LOGITS.astype(int),
+            np.array([0, 1]),
+            TypeError,
+            "logits is of dtype int64, expected float32, float64, float16 or bfloat16",
+        ),
         (LOGITS.tolist(), np.array([0, 1]), TypeError, "logits: expected a NumPy or CuPy array, got list"),
     ],
     ids=[

@@ -11,6 +11,7 @@ import numpy as np
 from npalexnet.backend.cpu import CpuDevice
 from npalexnet.backend.cuda import cuda_device, device_of_cupy_array, probe
 from npalexnet.backend.device import Array, Device
+from npalexnet.backend.dtypes import FULL, HALF, float_dtype, input_dtype, is_half, wide
 from npalexnet.backend.precision import get_float32_matmul_precision, set_float32_matmul_precision
 from npalexnet.backend.threads import get_num_threads, set_num_threads
 
@@ -25,9 +26,12 @@ __all__ = [
     "get_device",
     "get_float32_matmul_precision",
     "get_num_threads",
+    "input_dtype",
+    "is_half",
     "register_device",
     "set_float32_matmul_precision",
     "set_num_threads",
+    "wide",
 ]
 
 logger = logging.getLogger("npalexnet")
@@ -92,17 +96,6 @@ def array_module(array: object) -> Any:
     return device_of(array).xp
 
 
-def float_dtype(dtype: Any) -> np.dtype:
-    """Return `dtype` as one that layers compute in: float32 or float64."""
-    try:
-        result = None if dtype is None else np.dtype(dtype)  # NumPy takes None for float64
-    except TypeError:
-        result = None
-    if result not in (np.float32, np.float64):
-        raise ValueError(f"dtype must be 'float32' or 'float64', got {dtype!r}")
-    return result
-
-
 def check_array(array: Any, who: str, *, dtype: np.dtype | None = None, device: Device | None = None) -> None:
     """Refuse what layers can't compute with.
 
@@ -113,7 +106,7 @@ def check_array(array: Any, who: str, *, dtype: np.dtype | None = None, device: 
     who : str
         Begins the message: ``"Conv2d's input"``.
     dtype, device : optional
-        What the array must be of. Without `dtype`, float32 and float64 will do.
+        What the array must be of. Without `dtype`, float32, float64, float16 and bfloat16 will do.
 
     Raises
     ------
@@ -128,7 +121,7 @@ def check_array(array: Any, who: str, *, dtype: np.dtype | None = None, device: 
         raise TypeError(f"{who}: {error}") from None
     if device is not None and home is not device:
         raise ValueError(f"{who} is on {home.name!r}, expected it on {device.name!r}")
-    if dtype is None and array.dtype not in (np.float32, np.float64):
-        raise TypeError(f"{who} is of dtype {array.dtype}, expected float32 or float64")
+    if dtype is None and array.dtype.name not in FULL + HALF:
+        raise TypeError(f"{who} is of dtype {array.dtype}, expected float32, float64, float16 or bfloat16")
     if dtype is not None and array.dtype != dtype:
         raise TypeError(f"{who} is of dtype {array.dtype}, expected {dtype}")

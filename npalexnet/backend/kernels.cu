@@ -1,14 +1,50 @@
 /* The hot primitives in CUDA C.
 
    Symbols: N images, C channels, H x W pixels, windows of kH x kW, oH x oW of them, M rows of O numbers, K classes.
-   Images are channels last, (N, H, W, C). The macro REAL is float or double; the module is compiled once for each.
+   Images are channels last, (N, H, W, C). The macro REAL says what numbers lie in memory: float, double, float16 or
+   bfloat16; the macro WIDE what is computed in: float for the last two, else the same. The module is compiled once for
+   each REAL.
 
    - Threads never meet: each writes its own numbers, and sums have a fixed order. One input, one result, to the bit.
-     (Only the loss adds numbers of several threads, always in the same tree.)
+       (Only the loss adds numbers of several threads, always in the same tree.)
    - Compiled without fused multiply-add, kernels round as the array module's lines do, which they replace.
    - Pixels, windows and rows are counted in 32 bits, because dividing by 64 is slow; where a number lies in memory,
      in 64 bits, because arrays do grow past 2^31 numbers. Python refuses what has too many pixels, windows or rows.
    - Where blocks are two-dimensional, x is the channel, which neighbours in memory, and y the pixel, window or row. */
+
+#ifdef __CUDACC__  /* elsewhere these two are in tests/backend/cuda_shim.h */
+__device__ unsigned short __float_as_float16(float value)
+{
+    unsigned short bits;
+    asm("cvt.rn.f16.f32 %0, %1;" : "=h"(bits) : "f"(value));
+    return bits;
+}
+__device__ float __float16_as_float(unsigned short bits)
+{
+    float value;
+    asm("cvt.f32.f16 %0, %1;" : "=f"(value) : "h"(bits));
+    return value;
+}
+#endif
+
+/* Numbers of 16 bits: float's sign, and fewer bits of exponent and fraction. bfloat16 is the upper half of a float. */
+struct float16 {
+    unsigned short bits;
+    float16() = default;
+    __device__ float16(float value) { bits = __float_as_float16(value); }
+    __device__ operator float() const { return __float16_as_float(bits); }
+};
+struct bfloat16 {
+    unsigned short bits;
+    bfloat16() = default;
+    __device__ bfloat16(float value)
+    {
+        unsigned int wide = __float_as_uint(value);
+        bool is_nan = value != value;  // it stays one, though all of its lower bits go
+        bits = is_nan ? wide >> 16 | 0x40 : wide + 0x7fff + (wide >> 16 & 1) >> 16;  // to the nearest; of two, the even
+    }
+    __device__ operator float() const { return __uint_as_float((unsigned int)bits << 16); }
+};
 
 /* Every kernel over windows takes these: window (p, q) begins at pixel (p*sH - top, q*sW - left), and its element (i, j)
    lies i*dH and j*dW further. What lies outside the image isn't read. */
@@ -46,16 +82,16 @@ extern "C" __global__ void im2col(const REAL* images, REAL* columns, int runs, i
     if (dW == 1 && pixel == C) {  // the run lies in the image as it does here
         for (int e = threadIdx.x; e < kW * C; e += blockDim.x) {
             int source = first * C + e;
-            run[e] = inside && 0 <= source && source < W * C ? row[source] : (REAL)0;
+            run[e] = inside && 0 <= source && source < W * C ? row[source] : REAL(0);
         }
     } else {
         for (int e = threadIdx.x; e < kW * C; e += blockDim.x) {
             int j = e / C, w = first + j * dW;
-            run[e] = inside && 0 <= w && w < W ? row[(long long)w * pixel + e - j * C] : (REAL)0;
+            run[e] = inside && 0 <= w && w < W ? row[(long long)w * pixel + e - j * C] : REAL(0);
         }
     }
     if (i == kH - 1)
-        for (int e = threadIdx.x; e < ldk - kH * kW * C; e += blockDim.x) run[kW * C + e] = 0;
+        for (int e = threadIdx.x; e < ldk - kH * kW * C; e += blockDim.x) run[kW * C + e] = REAL(0);
 }
 
 /* Columns (windows, ldk) -> images: each pixel gathers the sum of all that im2col made of it, in the order of (i, j);
@@ -69,17 +105,17 @@ extern "C" __global__ void col2im(const REAL* columns, REAL* images, int pixels,
     int last_p = last_window(down, sH, oH), last_q = last_window(right, sW, oW);
     for (int c = threadIdx.x; c < C; c += blockDim.x) {
         REAL* target = images + (long long)number * pixel + c;
-        REAL sum = add ? *target : (REAL)0;
+        WIDE sum = add ? (WIDE)*target : (WIDE)0;
         for (int p = last_p; p >= 0 && down - p * sH <= (kH - 1) * dH; p--) {  // i grows
             int i = element_at(down - p * sH, dH);
             if (i < 0) continue;
             for (int q = last_q; q >= 0 && right - q * sW <= (kW - 1) * dW; q--) {  // j grows
                 int j = element_at(right - q * sW, dW);
                 if (j < 0) continue;
-                sum += columns[(((long long)n * oH + p) * oW + q) * ldk + (i * kW + j) * C + c];
+                sum += (WIDE)columns[(((long long)n * oH + p) * oW + q) * ldk + (i * kW + j) * C + c];
             }
         }
-        *target = sum;
+        *target = REAL(sum);
     }
 }
 
@@ -92,14 +128,14 @@ extern "C" __global__ void max_pool(const REAL* x, REAL* y, unsigned char* winne
     int q = window % oW, p = window / oW % oH, n = window / oW / oH;
     for (int c = threadIdx.x; c < C; c += blockDim.x) {
         int winner = kH * kW;
-        REAL largest = __int_as_float(0xff800000);  // minus infinity
+        WIDE largest = __int_as_float(0xff800000);  // minus infinity
         for (int i = 0; i < kH; i++) {
             int h = p * sH - top + i * dH;
             if (h < 0 || h >= H) continue;
             for (int j = 0; j < kW; j++) {
                 int w = q * sW - left + j * dW;
                 if (w < 0 || w >= W) continue;
-                REAL value = x[(((long long)n * H + h) * W + w) * C + c];
+                WIDE value = x[(((long long)n * H + h) * W + w) * C + c];
                 if (value > largest || value != value || winner == kH * kW) {
                     largest = value;
                     winner = i * kW + j;
@@ -107,7 +143,7 @@ extern "C" __global__ void max_pool(const REAL* x, REAL* y, unsigned char* winne
             }
         }
         long long target = (long long)window * C + c;
-        y[target] = largest;
+        y[target] = REAL(largest);
         if (winners) winners[target] = winner;
     }
 }
@@ -123,19 +159,19 @@ extern "C" __global__ void max_pool_gradient(
     int down = h + top, right = w + left;
     int last_p = last_window(down, sH, oH), last_q = last_window(right, sW, oW);
     for (int c = threadIdx.x; c < C; c += blockDim.x) {
-        REAL sum = 0;
+        WIDE sum = 0;
         for (int p = last_p; p >= 0 && down - p * sH <= (kH - 1) * dH; p--) {
             int i = element_at(down - p * sH, dH);
             if (i < 0) continue;
-            REAL row_sum = 0;
+            WIDE row_sum = 0;
             for (int q = last_q; q >= 0 && right - q * sW <= (kW - 1) * dW; q--) {
                 int j = element_at(right - q * sW, dW);
                 long long window = (((long long)n * oH + p) * oW + q) * C + c;
-                if (j >= 0 && winners[window] == i * kW + j) row_sum += grad_y[window];
+                if (j >= 0 && winners[window] == i * kW + j) row_sum += (WIDE)grad_y[window];
             }
             sum += row_sum;
         }
-        grad_x[(long long)number * C + c] = sum;
+        grad_x[(long long)number * C + c] = REAL(sum);
     }
 }
 
@@ -146,8 +182,8 @@ extern "C" __global__ void add_bias_relu(REAL* y, const REAL* bias, int rows, in
     if (row >= rows) return;
     for (int o = threadIdx.x; o < O; o += blockDim.x) {
         REAL* target = y + (long long)row * O + o;
-        REAL value = bias ? *target + bias[o] : *target;
-        *target = relu && value <= 0 ? (REAL)0 : value;
+        REAL value = bias ? REAL((WIDE)*target + (WIDE)bias[o]) : *target;
+        *target = relu && (WIDE)value <= 0 ? REAL(0) : value;
     }
 }
 
@@ -155,7 +191,7 @@ extern "C" __global__ void add_bias_relu(REAL* y, const REAL* bias, int rows, in
 extern "C" __global__ void relu_gradient(const REAL* grad_y, const REAL* y, REAL* grad_x, long long count)
 {
     long long e = element_number();
-    if (e < count) grad_x[e] = y[e] <= 0 ? (REAL)0 : grad_y[e];
+    if (e < count) grad_x[e] = (WIDE)y[e] <= 0 ? REAL(0) : grad_y[e];
 }
 
 /* Philox4x64-10: 256 random bits, as four words, for each value of a counter.
@@ -190,24 +226,38 @@ extern "C" __global__ void dropout(
     for (int lane = 0; lane < 8; lane++) {
         long long e = first + lane;
         long long word = words[lane / 2] >> (lane % 2 * 32) & 0xFFFFFFFFULL;
-        if (0 <= e && e < count) y[e] = word >= threshold ? x[e] * (REAL)scale : (REAL)0;
+        if (0 <= e && e < count) y[e] = word >= threshold ? REAL((WIDE)x[e] * (WIDE)scale) : REAL(0);
+    }
+}
+
+/* Part number r of the rows (M, O) is `length` of them, and becomes one: their sum, added in their order. */
+extern "C" __global__ void sum_rows(const REAL* rows, WIDE* sums, int M, int O, int length)
+{
+    int part = row_number();
+    if (part >= (M + length - 1) / length) return;
+    int first = part * length, last = min(first + length, M);
+    for (int o = threadIdx.x; o < O; o += blockDim.x) {
+        WIDE sum = 0;
+#pragma unroll 4
+        for (int row = first; row < last; row++) sum += (WIDE)rows[(long long)row * O + o];
+        sums[(long long)part * O + o] = sum;
     }
 }
 
 /* The sum, or the largest, of the numbers of a block's threads, of which there are a power of two up to 256. */
-__device__ REAL over_block(REAL value, bool largest)
+__device__ WIDE over_block(WIDE value, bool largest)
 {
-    __shared__ REAL partial[256];
+    __shared__ WIDE partial[256];
     partial[threadIdx.x] = value;
     __syncthreads();
     for (int half = blockDim.x / 2; half > 0; half /= 2) {
         if (threadIdx.x < half) {
-            REAL other = partial[threadIdx.x + half], own = partial[threadIdx.x];
+            WIDE other = partial[threadIdx.x + half], own = partial[threadIdx.x];
             partial[threadIdx.x] = largest ? (own > other ? own : other) : own + other;
         }
         __syncthreads();
     }
-    REAL result = partial[0];
+    WIDE result = partial[0];
     __syncthreads();  // before the next call overwrites it
     return result;
 }
@@ -215,20 +265,20 @@ __device__ REAL over_block(REAL value, bool largest)
 /* logits (N, K), labels (N,) -> log_probabilities (N, K), losses (N,); a block for each row. The loss of a label that
    is no class is NaN. */
 extern "C" __global__ void cross_entropy(
-    const REAL* logits, const long long* labels, REAL* log_probabilities, REAL* losses, int K, double smoothing)
+    const REAL* logits, const long long* labels, WIDE* log_probabilities, WIDE* losses, int K, double smoothing)
 {
-    __shared__ REAL picked;
+    __shared__ WIDE picked;
     const REAL* row = logits + (long long)blockIdx.x * K;
-    REAL* log_row = log_probabilities + (long long)blockIdx.x * K;
-    REAL largest = __int_as_float(0xff800000), total = 0, log_total = 0;
-    for (int k = threadIdx.x; k < K; k += blockDim.x) largest = row[k] > largest ? row[k] : largest;
+    WIDE* log_row = log_probabilities + (long long)blockIdx.x * K;
+    WIDE largest = __int_as_float(0xff800000), total = 0, log_total = 0;
+    for (int k = threadIdx.x; k < K; k += blockDim.x) largest = row[k] > largest ? (WIDE)row[k] : largest;
     largest = over_block(largest, true);
     for (int k = threadIdx.x; k < K; k += blockDim.x) total += exp(row[k] - largest);
-    REAL normalizer = log(over_block(total, false));
+    WIDE normalizer = log(over_block(total, false));
     if (threadIdx.x == 0) picked = __int_as_float(0x7fc00000);  // NaN
     __syncthreads();
     for (int k = threadIdx.x; k < K; k += blockDim.x) {
-        REAL log_probability = row[k] - largest - normalizer;
+        WIDE log_probability = row[k] - largest - normalizer;
         log_row[k] = log_probability;
         log_total += log_probability;
         if (k == labels[blockIdx.x]) picked = log_probability;
@@ -236,36 +286,60 @@ extern "C" __global__ void cross_entropy(
     log_total = over_block(log_total, false);
     if (threadIdx.x == 0)
         losses[blockIdx.x] = smoothing == 0 ? -picked
-                                            : (REAL)(1 - smoothing) * -picked - (REAL)smoothing * (log_total / K);
+                                            : (WIDE)(1 - smoothing) * -picked - (WIDE)smoothing * (log_total / K);
 }
 
 /* grad_logits (N, K) = grad_losses (N,) times (probabilities minus targets); share is smoothing / K. */
 extern "C" __global__ void cross_entropy_gradient(
-    const REAL* grad_losses, const REAL* log_probabilities, const long long* labels, REAL* grad_logits, int rows, int K,
+    const WIDE* grad_losses, const WIDE* log_probabilities, const long long* labels, REAL* grad_logits, int rows, int K,
     double smoothing, double share)
 {
     int row = row_number();
     if (row >= rows) return;
     for (int k = threadIdx.x; k < K; k += blockDim.x) {
-        REAL difference = exp(log_probabilities[(long long)row * K + k]) - (REAL)share;
-        if (k == labels[row]) difference -= (REAL)(1 - smoothing);
-        grad_logits[(long long)row * K + k] = difference * grad_losses[row];
+        WIDE difference = exp(log_probabilities[(long long)row * K + k]) - (WIDE)share;
+        if (k == labels[row]) difference -= (WIDE)(1 - smoothing);
+        grad_logits[(long long)row * K + k] = REAL(difference * grad_losses[row]);
     }
 }
 
-/* One step of gradient descent; velocity is null without momentum. */
-extern "C" __global__ void sgd(
-    REAL* data, const REAL* grad, REAL* velocity, long long count, double lr, double momentum, double weight_decay,
-    int nesterov)
+/* Up to 32 parameters, each with its gradient and, unless there is no momentum, its velocity (else null). Number i has
+   the blocks from first_block[i] on; behind the last one's stands how many blocks there are. */
+struct Parameters {
+    WIDE* data[32];
+    const WIDE* grad[32];
+    WIDE* velocity[32];
+    long long size[32];
+    int first_block[33];
+};
+
+/* One step of gradient descent for all of them. A thread has four numbers: it reads all before it writes any. */
+extern "C" __global__ void sgd(Parameters parameters, double lr, double momentum, double weight_decay, int nesterov)
 {
-    long long e = element_number();
-    if (e >= count) return;
-    REAL step = grad[e];
-    if (weight_decay != 0) step += data[e] * (REAL)weight_decay;
-    if (velocity) {
-        REAL v = velocity[e] * (REAL)momentum + step;
-        velocity[e] = v;
-        step = nesterov ? step + v * (REAL)momentum : v;
+    int number = 0;
+    while (blockIdx.x >= parameters.first_block[number + 1]) number++;
+    WIDE *data = parameters.data[number], *velocity = parameters.velocity[number];
+    const WIDE* grad = parameters.grad[number];
+    long long size = parameters.size[number];
+    long long first = (long long)(blockIdx.x - parameters.first_block[number]) * 4 * blockDim.x + threadIdx.x;
+    WIDE value[4], step[4], v[4];
+#pragma unroll
+    for (int lane = 0; lane < 4; lane++) {
+        long long e = first + lane * blockDim.x;
+        value[lane] = e < size ? data[e] : 0;
+        step[lane] = e < size ? grad[e] : 0;
+        v[lane] = e < size && velocity ? velocity[e] : 0;
     }
-    data[e] -= step * (REAL)lr;
+#pragma unroll
+    for (int lane = 0; lane < 4; lane++) {
+        long long e = first + lane * blockDim.x;
+        if (e >= size) continue;
+        if (weight_decay != 0) step[lane] += value[lane] * (WIDE)weight_decay;
+        if (velocity) {
+            v[lane] = v[lane] * (WIDE)momentum + step[lane];
+            velocity[e] = v[lane];
+            step[lane] = nesterov ? step[lane] + v[lane] * (WIDE)momentum : v[lane];
+        }
+        data[e] = value[lane] - step[lane] * (WIDE)lr;
+    }
 }

@@ -41,14 +41,14 @@ def enable_cuda_kernels(enabled: bool | None) -> None:
     _enabled = enabled
 
 
-def compiler_options(dtype: np.dtype) -> tuple[str, ...]:
-    """Return NVRTC's options for numbers of `dtype`.
+def compiler_options(dtype: str) -> tuple[str, ...]:
+    """Return NVRTC's options for numbers of the dtype of that name.
 
     Without fused multiply-add, kernels round as the array module's lines do; memory is what they wait for anyway. CuPy
     adds ``-ftz=true``, to its own kernels too: on its GPUs float32 numbers below 1.2e-38 are 0 in arithmetic.
     """
-    real = {"float32": "float", "float64": "double"}[np.dtype(dtype).name]
-    return (f"-DREAL={real}", "-std=c++17", "--fmad=false")
+    real = {"float32": "float", "float64": "double"}.get(dtype, dtype)
+    return (f"-DREAL={real}", f"-DWIDE={'double' if real == 'double' else 'float'}", "-std=c++17", "--fmad=false")
 
 
 class CupyLauncher:
@@ -57,15 +57,19 @@ class CupyLauncher:
     def __call__(
         self, name: str, dtype: np.dtype, grid: tuple[int, ...], block: tuple[int, ...], arguments: tuple[Any, ...]
     ) -> None:
-        """Launch; the array arguments are CuPy's."""
+        """Launch; the array arguments are CuPy's. (A NumPy array with one element, a struct, is passed by value.)"""
         _function(name, np.dtype(dtype))(grid, block, arguments)
+
+    def address(self, array: Any) -> int:
+        """Where the first number of a CuPy array lies."""
+        return array.data.ptr
 
 
 @cache
 def _module(dtype: np.dtype) -> Any:
     import cupy
 
-    return cupy.RawModule(code=SOURCE.read_text(encoding="utf-8"), options=compiler_options(dtype))
+    return cupy.RawModule(code=SOURCE.read_text(encoding="utf-8"), options=compiler_options(dtype.name))
 
 
 @cache

@@ -23,6 +23,7 @@ from npalexnet.layers.geometry import (
 from npalexnet.layers.im2col import channels_first, channels_last
 from npalexnet.layers.layer import Layer
 from npalexnet.layers.parameter import Parameter, Shape
+from npalexnet.layers.rows import sum_rows
 
 
 class Conv2d(Layer):
@@ -46,7 +47,8 @@ class Conv2d(Layer):
     bias : bool
         Whether a learnt number is added to each output channel.
     dtype : {"float32", "float64"}
-        Of the parameters, the input and the output.
+        Of the parameters, the input and the output. Float32 parameters take inputs of float16 and bfloat16, too: these
+        are computed with in their own dtype, which the output has; sums, and the parameters' gradients, are float32.
     device : str
         Where the parameters live: "cpu", "cuda", "cuda:1" or "auto".
     seed : int, numpy.random.Generator or None
@@ -98,25 +100,28 @@ class Conv2d(Layer):
         shape = (self.out_channels, self.in_channels // self.groups, *self.kernel_size)
         self.weight, self.bias = weight_and_bias(shape, bias=bias, dtype=dtype, device=device, seed=seed)
 
-    def compute(self, x: Array, noise: Any = None) -> tuple[Array, Array]:
-        """(N, C, H, W) -> (N, O, oH, oW); backward needs x alone."""
+    def compute(self, x: Array, noise: Any = None, *, relu: bool = False) -> tuple[Array, tuple[Array, Array]]:
+        """(N, C, H, W) -> (N, O, oH, oW), with `relu` what is above 0 of it; backward needs x and the kernels."""
         self.output_shape(x.shape)  # refuses what does not fit, where the face could not ask all layers for their shape
-        bias = None if self.bias is None else self.bias.data
-        y = self.algorithm.output(channels_last(x), self._kernels(), bias, self.geometry)  # (N, oH, oW, O)
-        return channels_first(y), x
+        kernels = self._kernels(x.dtype)
+        bias = None if self.bias is None else self.bias.data.astype(x.dtype, copy=False)
+        y = self.algorithm.output(channels_last(x), kernels, bias, self.geometry, relu=relu)  # (N, oH, oW, O)
+        return channels_first(y), (x, kernels)
 
-    def gradients(self, grad_y: Array, x: Array) -> tuple[Array, list[tuple[Parameter, Array]]]:
+    def gradients(self, grad_y: Array, saved: tuple[Array, Array]) -> tuple[Array, list[tuple[Parameter, Array]]]:
         """Those of the input and of the parameters."""
-        grad_x = self.algorithm.input_gradient(channels_last(grad_y), channels_last(x), self._kernels(), self.geometry)
-        return channels_first(grad_x), self.parameter_gradients(grad_y, x)
+        x, kernels = saved
+        grad_x = self.algorithm.input_gradient(channels_last(grad_y), channels_last(x), kernels, self.geometry)
+        return channels_first(grad_x), self.parameter_gradients(grad_y, saved)
 
-    def parameter_gradients(self, grad_y: Array, x: Array) -> list[tuple[Parameter, Array]]:
+    def parameter_gradients(self, grad_y: Array, saved: tuple[Array, Array]) -> list[tuple[Parameter, Array]]:
         """Those of weight and bias: a kernel's bias takes part in each window of each image."""
+        x, kernels = saved
         grad_y = channels_last(grad_y)  # (N, oH, oW, O)
-        grad_weight = self.algorithm.weight_gradient(grad_y, channels_last(x), self._kernels(), self.geometry)
+        grad_weight = self.algorithm.weight_gradient(grad_y, channels_last(x), kernels, self.geometry)
         pairs = [(self.weight, grad_weight.transpose(3, 2, 0, 1))]  # (O, C/G, kH, kW)
         if self.bias is not None:
-            pairs.append((self.bias, grad_y.sum(axis=(0, 1)).sum(axis=0)))  # in two steps: the first has longer runs
+            pairs.append((self.bias, sum_rows(grad_y)))
         return pairs
 
     def output_shape(self, input_shape: Shape) -> Shape:
@@ -130,9 +135,10 @@ class Conv2d(Layer):
         N, _, oH, oW = self.output_shape(input_shape)
         return N * oH * oW * self.weight.size
 
-    def _kernels(self) -> Array:
-        """(O, C/G, kH, kW) -> (kH, kW, C/G, O), the order in memory: contiguous."""
-        return array_module(self.weight.data).ascontiguousarray(self.weight.data.transpose(2, 3, 1, 0))
+    def _kernels(self, dtype: np.dtype) -> Array:
+        """(O, C/G, kH, kW) -> (kH, kW, C/G, O), the order in memory: contiguous; a copy only for another dtype."""
+        kernels = array_module(self.weight.data).ascontiguousarray(self.weight.data.transpose(2, 3, 1, 0))
+        return kernels.astype(dtype, copy=False)
 
     def _padding_of_sides(self) -> tuple[Pair, Pair]:
         """((top, bottom), (left, right))."""

@@ -10,10 +10,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from npalexnet.backend import Array, device_of
+from npalexnet.backend import Array, device_of, wide
 from npalexnet.backend.layouts import Windows
 from npalexnet.layers.geometry import Pair, output_size
 from npalexnet.layers.im2col import col2im, im2col
+from npalexnet.layers.rows import add_bias
 
 
 @dataclass(frozen=True)
@@ -49,12 +50,12 @@ class ConvolutionAlgorithm:
     All arrays are contiguous and fit each other; nothing is checked here. What is returned is the caller's.
     """
 
-    def output(self, x: Array, weight: Array, bias: Array | None, geometry: Geometry) -> Array:
-        """(N, H, W, C) -> (N, oH, oW, O)."""
+    def output(self, x: Array, weight: Array, bias: Array | None, geometry: Geometry, *, relu: bool = False) -> Array:
+        """(N, H, W, C) -> (N, oH, oW, O); with `relu` what is below 0 becomes 0."""
         raise NotImplementedError
 
     def weight_gradient(self, grad_y: Array, x: Array, weight: Array, geometry: Geometry) -> Array:
-        """(N, oH, oW, O) and (N, H, W, C) -> (kH, kW, C/G, O)."""
+        """(N, oH, oW, O) and (N, H, W, C) -> (kH, kW, C/G, O), float32 for arrays of 16 bits."""
         raise NotImplementedError
 
     def input_gradient(self, grad_y: Array, x: Array, weight: Array, geometry: Geometry) -> Array:
@@ -90,22 +91,18 @@ class Im2colGemm(ConvolutionAlgorithm):
     2006: convolution as a matrix product.
     """
 
-    def output(self, x: Array, weight: Array, bias: Array | None, geometry: Geometry) -> Array:
+    def output(self, x: Array, weight: Array, bias: Array | None, geometry: Geometry, *, relu: bool = False) -> Array:
         """``y = columns @ W + bias``."""
         device, matrix = device_of(x), _factor(weight)  # (length, O)
         oH, oW = geometry.output_size(*x.shape[1:3])
         y = device.xp.empty((len(x), oH, oW, matrix.shape[1]), x.dtype)
-        if bias is not None:
-            bias_row = device.xp.empty(y.shape[2:], y.dtype)  # (oW, O): added to a row of windows at once
-            bias_row[...] = bias
 
         def compute(tile: Tile) -> None:
             y_tile = y[tile.images, tile.rows]  # (n, p, oW, O), a view
             for ins, outs in groups(x, weight, geometry):
                 columns = im2col(x[tile.images, ..., ins], tile.windows)  # (windows, length)
                 device.matmul(columns, matrix[:, outs], out=_matrix(y_tile)[:, outs])
-            if bias is not None:
-                y_tile += bias_row
+            add_bias(y_tile, bias, relu=relu)
 
         # All cores share a lone image: its windows or, where these are fewer than the kernels, each product's kernels.
         at_least = device.pieces_at_least() if y[..., 0].size > y.shape[-1] else 1
@@ -117,12 +114,12 @@ class Im2colGemm(ConvolutionAlgorithm):
         """``grad_W = columns.T @ grad_y``, summed over the tiles."""
         device, rows = device_of(x), _matrix(weight).shape[0]  # kH*kW*C/G
         shape = device.row_length(rows, x.dtype), weight.shape[3]  # (length, O)
-        total = device.recycled(shape, x.dtype)
+        total = device.recycled(shape, wide(x.dtype))
         if not len(x):
             total[...] = 0
         for number, tile in enumerate(tiles(x, weight, geometry)):
             grad_tile = _matrix(grad_y[tile.images, tile.rows])  # (windows, O)
-            part = device.scratch("weight gradient", shape, x.dtype) if number else total
+            part = device.scratch("weight gradient", shape, total.dtype) if number else total
             for ins, outs in groups(x, weight, geometry):
                 columns = im2col(x[tile.images, ..., ins], tile.windows)  # (windows, length)
                 device.matmul(columns.T, grad_tile[:, outs], out=part[:, outs])

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from math import prod
 
-from npalexnet.backend import Array, array_module, device_of
+from npalexnet.backend import Array, array_module, device_of, is_half, wide
 from npalexnet.backend.layouts import Windows
 from npalexnet.layers.geometry import Pair, window_extent
 
@@ -65,10 +65,10 @@ def col2im(columns: Array, x: Array, windows: Windows, *, add: bool = True) -> N
         x[...] = 0
     (top, bottom), (left, right), inside = covered(x, windows)
     pixels = x[inside]  # (N, h, w, C), a view
-    sums, bordered = pixels, top or bottom or left or right
-    if bordered:
+    sums, elsewhere = pixels, any((top, bottom, left, right)) or is_half(x.dtype)
+    if elsewhere:
         N, h, w, C = pixels.shape
-        sums = device.scratch("padded", (N, top + h + bottom, left + w + right, C), x.dtype)
+        sums = device.scratch("padded", (N, top + h + bottom, left + w + right, C), wide(x.dtype))
         sums[...] = 0
     elements = columns[:, :size].reshape(len(x), *windows.count, *windows.kernel_size, x.shape[3])
     (oH, oW), (kH, kW), (dH, dW) = windows.count, windows.kernel_size, windows.dilation
@@ -78,7 +78,7 @@ def col2im(columns: Array, x: Array, windows: Windows, *, add: bool = True) -> N
             part = elements[:, :, :, i, j : j + run]  # (N, oH, oW, run, C)
             places = Windows((1, part.shape[3]), windows.stride, windows.dilation, before=(0, 0), count=(oH, oW))
             window_elements(sums[:, i * dH :, j * dW :], places)[:, :, :, 0] += part
-    if bordered:
+    if elsewhere:
         pixels += sums[:, top : top + h, left : left + w]
 
 

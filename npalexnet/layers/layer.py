@@ -14,6 +14,8 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import Any
 
+import numpy as np
+
 from npalexnet import backend
 from npalexnet.backend import Array
 from npalexnet.layers import sharding
@@ -155,7 +157,8 @@ class Layer(Module):
         backend.check_array(x, f"{self._name()}'s input")
         for name, parameter in self.named_parameters():
             here, there = backend.device_of(x), backend.device_of(parameter.data)
-            if x.dtype != parameter.dtype:
+            mixed = backend.is_half(x.dtype) and parameter.dtype == np.float32
+            if x.dtype != parameter.dtype and not mixed:
                 raise TypeError(
                     f"{self._name()}'s input is of dtype {x.dtype}, expected {parameter.dtype}, as its {name} is"
                 )

@@ -11,6 +11,7 @@ from npalexnet.init import Seed, weight_and_bias
 from npalexnet.layers.geometry import integer
 from npalexnet.layers.layer import Layer
 from npalexnet.layers.parameter import Parameter, Shape
+from npalexnet.layers.rows import add_bias, sum_rows
 
 
 class Linear(Layer):
@@ -50,27 +51,29 @@ class Linear(Layer):
         shape = (self.out_features, self.in_features)
         self.weight, self.bias = weight_and_bias(shape, bias=bias, dtype=dtype, device=device, seed=seed)
 
-    def compute(self, x: Array, noise: Any = None) -> tuple[Array, Array]:
-        """(..., in_features) -> (..., out_features); backward needs x."""
-        rows = x.reshape(-1, self.in_features)  # (N, in)
-        y = device_of(x).matmul(rows, self.weight.data.T)  # (N, out)
-        if self.bias is not None:
-            y += self.bias.data
-        return y.reshape(*x.shape[:-1], self.out_features), x
+    def compute(self, x: Array, noise: Any = None, *, relu: bool = False) -> tuple[Array, tuple[Array, Array]]:
+        """(..., in) -> (..., out), with `relu` what is above 0 of it; backward needs x and the weight."""
+        weight = self.weight.data.astype(x.dtype, copy=False)  # (out, in)
+        y = device_of(x).matmul(x.reshape(-1, self.in_features), weight.T)  # (N, out)
+        add_bias(y, None if self.bias is None else self.bias.data.astype(x.dtype, copy=False), relu=relu)
+        return y.reshape(*x.shape[:-1], self.out_features), (x, weight)
 
-    def gradients(self, grad_y: Array, x: Array) -> tuple[Array, list[tuple[Parameter, Array]]]:
+    def gradients(self, grad_y: Array, saved: tuple[Array, Array]) -> tuple[Array, list[tuple[Parameter, Array]]]:
         """``grad_x = grad_y @ weight``, ``grad_weight = grad_y.T @ x``, ``grad_bias`` = the sum over the batch."""
-        grad_x = device_of(x).matmul(grad_y.reshape(-1, self.out_features), self.weight.data)  # (N, in)
-        return grad_x.reshape(x.shape), self.parameter_gradients(grad_y, x)
+        x, weight = saved
+        grad_x = device_of(x).matmul(grad_y.reshape(-1, self.out_features), weight)  # (N, in)
+        return grad_x.reshape(x.shape), self.parameter_gradients(grad_y, saved)
 
-    def parameter_gradients(self, grad_y: Array, x: Array) -> list[tuple[Parameter, Array]]:
+    def parameter_gradients(self, grad_y: Array, saved: tuple[Array, Array]) -> list[tuple[Parameter, Array]]:
         """Those of weight and bias, without that of the input."""
+        x, _ = saved
         grad_rows = grad_y.reshape(-1, self.out_features)  # (N, out)
-        grad_weight = device_of(x).recycled(self.weight.shape, x.dtype)  # (out, in)
+        grad_weight = device_of(x).recycled(self.weight.shape, self.weight.dtype)  # (out, in)
         device_of(x).matmul(grad_rows.T, x.reshape(-1, self.in_features), out=grad_weight)
-        if self.bias is None:
-            return [(self.weight, grad_weight)]
-        return [(self.weight, grad_weight), (self.bias, grad_rows.sum(axis=0))]
+        pairs = [(self.weight, grad_weight)]
+        if self.bias is not None:
+            pairs.append((self.bias, sum_rows(grad_rows)))
+        return pairs
 
     def output_shape(self, input_shape: Shape) -> Shape:
         """(..., in_features) -> (..., out_features)."""

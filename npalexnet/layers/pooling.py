@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from npalexnet.backend import Array, array_module, device_of
+from npalexnet.backend import Array, array_module, device_of, wide
 from npalexnet.backend.kernels import Kernels
 from npalexnet.backend.layouts import Windows
 from npalexnet.layers.geometry import (
@@ -93,7 +93,8 @@ class MaxPool2d(Layer):
         (N, C, H, W), row_rank, column = saved
         _, oH, oW, _ = column.shape
         device, (kH, _) = device_of(grad_y), self.kernel_size
-        grad_y = channels_last(grad_y)  # (N, oH, oW, C)
+        dtype = grad_y.dtype
+        grad_y = channels_last(grad_y).astype(wide(dtype), copy=False)  # (N, oH, oW, C)
         (top, bottom), (left, right) = self._border(H, W, oH, oW)
         grad_tallest = device.scratch("pooling", row_rank.shape, grad_y.dtype)  # (N, oH, Wp, C)
         grad_tallest[...] = 0
@@ -102,7 +103,8 @@ class MaxPool2d(Layer):
         grad_images = device.xp.zeros((N, H + top + bottom, W + left + right, C), grad_y.dtype)
         for i, pixels in enumerate(self._rows(grad_images, oH)):  # views of (N, oH, Wp, C)
             _add_masked(pixels, grad_tallest, row_rank == kH - i, first=i * self.dilation[0] < self.stride[0])
-        return channels_first(grad_images[:, top : top + H, left : left + W]), []
+        grad_images = grad_images[:, top : top + H, left : left + W]
+        return channels_first(grad_images.astype(dtype, copy=False)), []
 
     def output_shape(self, input_shape: Shape) -> Shape:
         """(N, C, H, W) -> (N, C, oH, oW)."""

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import groupby, pairwise
-from typing import Any
+from typing import Any, cast
 
 from npalexnet.backend import Array
 from npalexnet.layers import sharding
 from npalexnet.layers.activation import ReLU
+from npalexnet.layers.conv import Conv2d
+from npalexnet.layers.fused import WithReLU
 from npalexnet.layers.layer import Layer
+from npalexnet.layers.linear import Linear
 from npalexnet.layers.parameter import Parameter, Shape
 from npalexnet.layers.pooling import MaxPool2d
 
@@ -19,7 +22,8 @@ class Sequential(Layer):
 
     Neighbouring layers that work image by image are computed together, on one shard of the batch after the other: a
     shard goes through all of them while it is in the cache. A `ReLU` in front of a `MaxPool2d` is computed behind it:
-    ``max(relu(a), relu(b)) = relu(max(a, b))``, gradients included, and behind it there are fewer numbers.
+    ``max(relu(a), relu(b)) = relu(max(a, b))``, gradients included, and behind it there are fewer numbers. Another one
+    behind a `Conv2d` or a `Linear` is computed together with it.
 
     Parameters
     ----------
@@ -32,7 +36,7 @@ class Sequential(Layer):
             if not isinstance(layer, Layer):
                 raise TypeError(f"Sequential expects layers, got {layer!r} as number {i}")
         self._layers = layers
-        self._stages = _pooled_before_relu(layers)
+        self._stages = _with_relu(_pooled_before_relu(layers))
         self.per_image = all(layer.per_image for layer in layers)
         if not self.per_image:
             runs = [(per_image, list(run)) for per_image, run in groupby(self._stages, lambda layer: layer.per_image)]
@@ -124,3 +128,15 @@ def _pooled_before_relu(layers: Sequence[Layer]) -> list[Layer]:
         if type(first) is ReLU and type(second) is MaxPool2d and second.padding == (0, 0):
             order[i : i + 2] = second, first
     return order
+
+
+def _with_relu(layers: Sequence[Layer]) -> list[Layer]:
+    """Return the layers, each `Conv2d` or `Linear` with the `ReLU` behind it as one."""
+    stages: list[Layer] = []
+    for layer in layers:
+        last = stages[-1] if stages else None
+        if type(layer) is ReLU and type(last) in (Conv2d, Linear):
+            stages[-1] = WithReLU(cast("Conv2d | Linear", last))
+        else:
+            stages.append(layer)
+    return stages

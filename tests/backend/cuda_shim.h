@@ -4,14 +4,18 @@
 #include <cmath>
 #include <cstdint>
 #include <cstring>
+#include <string>
 #include <type_traits>
 #include <ucontext.h>
 #include <utility>
 #include <vector>
 
 #define __global__
-#define __device__ static
+#define __device__ inline
 #define __shared__ static
+
+struct float16;
+struct bfloat16;
 
 struct Dimensions {
     unsigned x, y, z;
@@ -25,11 +29,40 @@ static inline unsigned long long __umul64hi(unsigned long long a, unsigned long 
 {
     return (unsigned long long)((unsigned __int128)a * b >> 64);
 }
-static inline float __int_as_float(unsigned bits)
+static inline float __uint_as_float(unsigned bits)
 {
     float value;
     std::memcpy(&value, &bits, sizeof value);
     return value;
+}
+static inline float __int_as_float(unsigned bits) { return __uint_as_float(bits); }
+static inline unsigned __float_as_uint(float value)
+{
+    unsigned bits;
+    std::memcpy(&bits, &value, sizeof bits);
+    return bits;
+}
+
+/* float16 has a sign, 5 bits of exponent (biased by 15) and 10 of fraction. */
+static inline float __float16_as_float(unsigned short bits)
+{
+    int exponent = bits >> 10 & 31, fraction = bits & 1023;
+    float size = exponent == 31 ? (fraction ? NAN : INFINITY)
+                 : exponent ? std::ldexp(1024.0f + fraction, exponent - 25)
+                            : std::ldexp((float)fraction, -24);
+    return bits >> 15 ? -size : size;
+}
+static inline unsigned short __float_as_float16(float value)
+{
+    unsigned short sign = std::signbit(value) << 15;
+    float size = std::fabs(value);
+    if (value != value) return sign | 0x7e00;
+    if (size >= 65520) return sign | 0x7c00;
+    int exponent;
+    std::frexp(size, &exponent);  // size < 2^exponent
+    int unit = exponent - 11 < -24 ? -24 : exponent - 11;  // the last bit's
+    int units = (int)std::nearbyint(std::ldexp(size, -unit));  // to the nearest; of two, the even
+    return sign | (unsigned short)(units + ((unit + 24) << 10));  // a carry moves on into the exponent
 }
 
 /* --- fibers ------------------------------------------------------------------------------------------------------ */
@@ -88,10 +121,15 @@ template <class T> const char* code()
         using Element = std::remove_cv_t<std::remove_pointer_t<T>>;
         if constexpr (std::is_same_v<Element, float>) return "pf4";
         if constexpr (std::is_same_v<Element, double>) return "pf8";
+        if constexpr (std::is_same_v<Element, float16>) return "pe2";
+        if constexpr (std::is_same_v<Element, bfloat16>) return "pb2";
         if constexpr (std::is_same_v<Element, unsigned char>) return "pu1";
         if constexpr (std::is_same_v<Element, long long>) return "pi8";
     } else if constexpr (std::is_floating_point_v<T>) {
         return sizeof(T) == 4 ? "f4" : "f8";
+    } else if constexpr (std::is_class_v<T>) {
+        static const std::string name = "V" + std::to_string(sizeof(T));
+        return name.c_str();
     } else if constexpr (std::is_signed_v<T>) {
         return sizeof(T) == 4 ? "i4" : "i8";
     } else {

@@ -9,10 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from npalexnet.backend.launcher import SOURCE
+from npalexnet.backend.dtypes import FULL, HALF
+from npalexnet.backend.launcher import SOURCE, compiler_options
 
 KERNEL = re.compile(r'extern "C" __global__ void (\w+)')
 MOST_BLOCKS = 2**31 - 1  # of a grid's first axis
+CODES = {"float16": "e", "bfloat16": "b"}  # of an array's dtype, in the shim
 POISON = 0xFF  # as a byte; as a float, NaN
 GUARD = np.frombuffer(
     (b"\xff" * 8 + b"\xc1" * 8) * 256, np.uint8
@@ -21,20 +23,20 @@ MAP_NORESERVE = 0x4000  # Linux's; Python names it from 3.13 on
 
 
 def compile_shim(compiler, folder):
-    """Compile the kernels for both dtypes, side by side; returns the libraries by dtype."""
+    """Compile the kernels for all dtypes, side by side; returns the libraries by the dtype's name."""
     table = ", ".join(f"KERNEL({name})" for name in KERNEL.findall(SOURCE.read_text(encoding="utf-8")))
     header, source = Path(__file__).with_name("cuda_shim.h"), folder / "shim.cpp"
     source.write_text(f'#include "{header}"\n#include "{SOURCE}"\nconst Entry entries[] = {{{table}, {{nullptr}}}};\n')
-    paths = {dtype: folder / f"{dtype}.so" for dtype in ("float32", "float64")}
+    paths = {dtype: folder / f"{dtype}.so" for dtype in FULL + HALF}
     flags = ["-std=c++17", "-O2", "-ffp-contract=off", "-fwrapv", "-w", "-shared", "-fPIC"]
     processes = []
     for dtype, path in paths.items():
-        real = {"float32": "float", "float64": "double"}[dtype]
-        processes.append(subprocess.Popen([compiler, *flags, f"-DREAL={real}", str(source), "-o", str(path)]))
+        macros = [option for option in compiler_options(dtype) if option.startswith("-D")]
+        processes.append(subprocess.Popen([compiler, *flags, *macros, str(source), "-o", str(path)]))
     statuses = [process.wait() for process in processes]
     if any(statuses):
         raise RuntimeError("kernels.cu did not compile; what g++ says is above")
-    libraries = {np.dtype(dtype): ctypes.CDLL(str(path)) for dtype, path in paths.items()}
+    libraries = {dtype: ctypes.CDLL(str(path)) for dtype, path in paths.items()}
     for library in libraries.values():
         library.shim_parameter.restype = ctypes.c_char_p
         library.shim_launch.restype = ctypes.c_bool
@@ -63,16 +65,15 @@ class ShimLauncher:
 
     def __call__(self, name, dtype, grid, block, arguments):
         """Run the blocks, after holding the arguments against the kernel's parameters."""
-        library = self.libraries[np.dtype(dtype)]
+        library = self.libraries[np.dtype(dtype).name]
         values, codes = [], []
         for argument in arguments:
-            if isinstance(argument, np.generic):
+            if isinstance(argument, np.generic) or argument.dtype.names:
                 values.append(np.array(argument))
                 codes.append(f"{argument.dtype.kind}{argument.itemsize}")
             else:
-                array = self.raw(argument)
-                values.append(np.array(array.ctypes.data, np.uintp))
-                codes.append(f"p{array.dtype.kind}{array.itemsize}")
+                values.append(np.array(self.address(argument), np.uintp))
+                codes.append(f"p{CODES.get(argument.dtype.name, argument.dtype.kind)}{argument.itemsize}")
         expected = []
         while parameter := library.shim_parameter(name.encode(), len(expected)):
             expected.append(parameter.decode())
@@ -88,6 +89,10 @@ class ShimLauncher:
         done = library.shim_launch(name.encode(), grid[0], x, y, first, grid[0], self.reversed, pointers)
         assert done, f"not all threads of a block of {name} came to a barrier"
         self.launched.append(name)
+
+    def address(self, array):
+        """Where the first number of an array lies."""
+        return self.raw(array).ctypes.data
 
 
 class GuardedMemory:

@@ -97,7 +97,7 @@ def test_cross_entropy_and_its_gradient_are_torchs(kernels, memory, N, K, smooth
     assert_close(grad_logits, x.grad)
     plain = CrossEntropyLoss(label_smoothing=smoothing)
     assert_close(losses, plain.compute(logits, labels)[0])
-    assert_close(grad_logits, plain.gradients(grad_losses, (log_probabilities, labels)))
+    assert_close(grad_logits, plain.gradients(grad_losses, (log_probabilities, labels, logits.dtype)))
 
 
 def test_cross_entropy_of_large_infinite_and_missing_numbers(kernels, memory, dtype):
@@ -109,21 +109,40 @@ def test_cross_entropy_of_large_infinite_and_missing_numbers(kernels, memory, dt
 
 
 SETTINGS = [(0, 0, False), (0.9, 0, False), (0.9, 5e-4, False), (0.9, 5e-4, True), (0, 0.01, False)]
+ORDERS = [(0, 1, 2, 3), (3, 2, 0, 1)]
 
 
 @pytest.mark.parametrize(("momentum", "weight_decay", "nesterov"), SETTINGS)
-@pytest.mark.parametrize("order", [(0, 1, 2, 3), (3, 2, 0, 1)])
-def test_sgd_steps_as_torch_does(kernels, memory, momentum, weight_decay, nesterov, order, dtype):
-    start = normal((5, 3, 4, 7), dtype).transpose(order)
-    twin, plain = torch.nn.Parameter(tensor(start)), Parameter(start.copy(order="K"))
+@pytest.mark.parametrize("count", [1, 3, 70])
+def test_sgd_steps_as_torch_does_with_all_parameters_at_once(
+    kernels, memory, momentum, weight_decay, nesterov, count, dtype
+):
+    shapes = [(5, 3, 4, 7), (1, 1, 1, 1), (2, 3, 300, 1), (0, 1, 1, 1), (1, 1, 1024, 1)]
+    starts = [
+        normal(shapes[i % len(shapes)], dtype, seed=i).transpose(ORDERS[i % 2]) for i in range(count)
+    ]  # of many sizes
+    twins = [torch.nn.Parameter(tensor(start)) for start in starts]
+    plain = [Parameter(start.copy(order="K")) for start in starts]
     settings = {"lr": 0.1, "momentum": momentum, "weight_decay": weight_decay, "nesterov": nesterov}
-    optimizers = torch.optim.SGD([twin], **settings), SGD([plain], **settings)
-    data, velocity = memory.copy(start), memory.copy(np.zeros_like(start)) if momentum else None
-    for step in range(3):
-        grad = normal((5, 3, 4, 7), dtype, 10 + step).transpose(order)
-        twin.grad, plain.grad = tensor(grad), grad
+    optimizers = torch.optim.SGD(twins, **settings), SGD(plain, **settings)
+    data = [memory.copy(start) for start in starts]
+    velocities = [memory.copy(np.zeros_like(start)) if momentum else None for start in starts]
+    for step in range(2):
+        grads = [np.empty_like(start) for start in starts]
+        for i, (grad, twin, own) in enumerate(zip(grads, twins, plain, strict=True)):
+            grad[...] = normal(grad.shape, dtype, 1000 * (step + 1) + i)
+            twin.grad, own.grad = tensor(grad), grad
         for optimizer in optimizers:
             optimizer.step()
-        assert kernels.sgd(data, memory.copy(grad), velocity, **settings) is data
-    assert_close(data, twin)
-    same_bits(data, plain.data)
+        tensors = list(zip(data, [memory.copy(grad) for grad in grads], velocities, strict=True))
+        assert kernels.sgd(tensors, **settings) is True
+    for found, twin, own in zip(data, twins, plain, strict=True):
+        assert_close(found, twin)
+        same_bits(found, own.data)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (128, 5), (129, 300), (128**2 + 1, 3), (3000, 7)])
+def test_rows_are_added_up(kernels, memory, shape, dtype):
+    rows = normal(shape, dtype)
+    found = kernels.sum_rows(memory.copy(rows))
+    assert_close(found, rows.astype("float64").sum(axis=0).astype(dtype))

@@ -104,9 +104,9 @@ def test_no_dtype_is_not_silently_float64():
 
 
 def test_a_fitting_array_passes():
-    for dtype in ("float32", "float64"):
+    for dtype in map(backend.input_dtype, ("float32", "float64", "float16", "bfloat16")):
         backend.check_array(np.zeros(3, dtype), "x")
-        backend.check_array(np.zeros(3, dtype), "x", dtype=np.dtype(dtype), device=backend.CPU)
+        backend.check_array(np.zeros(3, dtype), "x", dtype=dtype, device=backend.CPU)
     backend.check_array(STAND_IN.from_host(np.zeros(3)), "x", dtype=np.dtype("float64"), device=STAND_IN)
 
 
@@ -123,7 +123,7 @@ def test_check_array_names_what_is_wrong():
     assert message(TypeError, near, dtype=np.dtype("float64")) == (
         "Conv2d's input is of dtype float32, expected float64"
     )
-    for dtype in ("int64", "float16", "uint8", "complex128", "bool"):
+    for dtype in ("int64", "longdouble", "uint8", "complex128", "bool"):
         assert message(TypeError, np.zeros(3, dtype)) == (
-            f"Conv2d's input is of dtype {dtype}, expected float32 or float64"
+            f"Conv2d's input is of dtype {np.dtype(dtype)}, expected float32, float64, float16 or bfloat16"
         )

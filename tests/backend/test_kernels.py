@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from npalexnet.backend.cuda import probe
-from npalexnet.backend.kernels import Kernels, Windows
+from npalexnet.backend.kernels import Kernels
 from npalexnet.backend.launcher import SOURCE, CupyLauncher
-from npalexnet.backend.layouts import aligned_length
+from npalexnet.backend.layouts import Windows, aligned_length
 from tests.backend.shim import KERNEL, same_bits
 from tests.support import assert_close, normal
 
@@ -22,11 +22,18 @@ def everything(kernels, memory):
     rows = kernels.add_bias_relu(memory.copy(columns), memory.copy(columns[3]))
     passed, dropped = kernels.relu_gradient(columns, rows), kernels.dropout(columns, 0.5, 3)
     data, velocity = memory.copy(columns), memory.copy(columns)
-    kernels.sgd(data, passed, velocity, lr=0.1, momentum=0.9, weight_decay=0.1, nesterov=True)
+    kernels.sgd([(data, passed, velocity)], lr=0.1, momentum=0.9, weight_decay=0.1, nesterov=True)
     losses, log_probabilities = kernels.cross_entropy(columns, labels, 0.1)
     grad_logits = kernels.cross_entropy_gradient(losses, log_probabilities, labels, 0.1)
     results = {"columns": columns, "images": images, "y": y, "winners": winners, "grad_x": grad_x, "rows": rows}
-    results |= {"passed": passed, "dropped": dropped, "data": data, "velocity": velocity}
+    results |= {
+        "sums": kernels.sum_rows(columns),
+        "passed": passed,
+        "dropped": dropped,
+        "data": data,
+        "velocity": velocity,
+    }
+    results |= {"sums": kernels.sum_rows(columns)}
     return results | {"losses": losses, "log-probabilities": log_probabilities, "grad_logits": grad_logits}
 
 
@@ -88,7 +95,11 @@ def test_what_kernels_do_not_do_is_left_to_the_plain_lines(memory, launcher):
     assert kernels.relu_gradient(x[::2], x[::2]) is not None  # one image: no gap
     assert kernels.relu_gradient(x[:, ::2], x[:, ::2]) is None
     assert kernels.dropout(x.astype("int32"), 0.5, 1) is None
-    assert kernels.sgd(x, x.transpose(0, 2, 1, 3), None, lr=0.1) is None
+    assert kernels.sgd([(x, x, None), (x, x.transpose(0, 2, 1, 3), None)], lr=0.1) is None
+    assert kernels.sgd([(x, x, None), (x.astype("float64"), x.astype("float64"), None)], lr=0.1) is None
+    assert kernels.sgd([(x.astype("float16"), x.astype("float16"), None)], lr=0.1) is None
+    assert kernels.sum_rows(columns[:0]) is None
+    assert kernels.sum_rows(columns[:, ::2]) is None
     assert kernels.cross_entropy(columns.T, np.zeros(6, int)) is None
     assert launcher.launched == ["relu_gradient"]
 
@@ -115,7 +126,7 @@ def test_what_does_not_fit_is_refused_at_the_door(memory, launcher):
     with pytest.raises(ValueError, match="grad_losses must be"):
         kernels.cross_entropy_gradient(columns[0], columns, np.zeros(18, int))
     with pytest.raises(ValueError, match="data, grad and velocity must be"):
-        kernels.sgd(columns, columns[0], None, lr=0.1)
+        kernels.sgd([(columns, columns[0], None)], lr=0.1)
     with pytest.raises(ValueError, match="block must be a power of two from 1 to 256, got 48"):
         Kernels(memory, launcher, 48)
     assert launcher.launched == []

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from npalexnet.backend import launcher
+from npalexnet.backend import input_dtype, launcher
 
 
 @pytest.fixture(autouse=True)
@@ -51,13 +51,19 @@ def test_cupy_compiles_once_for_each_dtype_and_launches_by_name(monkeypatch):
 
     monkeypatch.setitem(sys.modules, "cupy", SimpleNamespace(RawModule=RawModule))
     launch = launcher.CupyLauncher()
-    for dtype, real in (("float32", "float"), ("float64", "double")):
+    for name_of_dtype, real, wide in (
+        ("float32", "float", "float"),
+        ("float64", "double", "double"),
+        ("float16", "float16", "float"),
+        ("bfloat16", "bfloat16", "float"),
+    ):
+        dtype = input_dtype(name_of_dtype)
         for name in ("sgd", "dropout", "sgd"):
-            launch(name, np.dtype(dtype), (3,), (256,), (np.int32(1),))
+            launch(name, dtype, (3,), (256,), (np.int32(1),))
             assert launches.pop() == (name, (3,), (256,), (np.int32(1),))
         code, options = modules.pop()
         assert "__global__" in code
-        assert options[0] == f"-DREAL={real}"
+        assert options[:2] == (f"-DREAL={real}", f"-DWIDE={wide}")
         assert "--fmad=false" in options
         assert modules == []
 

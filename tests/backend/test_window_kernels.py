@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from npalexnet import MaxPool2d, naive
-from npalexnet.backend.kernels import Windows
+from npalexnet.backend.layouts import Windows
 from npalexnet.layers.geometry import output_size
 from npalexnet.layers.im2col import channels_first, col2im, im2col
 from tests.backend.shim import same_bits

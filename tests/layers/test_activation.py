@@ -67,11 +67,15 @@ def test_flatten_of_vectors_of_one_number_has_a_feature_axis(device):
     ("x", "error", "message"),
     [
         (np.float32(3), ValueError, r"expects a batch, got an input of shape \(\)"),
-        (np.ones((2, 3), int), TypeError, "input is of dtype int64, expected float32 or float64"),
-        (np.ones((2, 3), "float16"), TypeError, "input is of dtype float16, expected float32 or float64"),
+        (np.ones((2, 3), int), TypeError, "input is of dtype int64, expected float32, float64, float16 or bfloat16"),
+        (
+            np.ones((2, 3), complex),
+            TypeError,
+            "input is of dtype complex128, expected float32, float64, float16 or bfloat16",
+        ),
         ([1.0, 2.0], TypeError, "expected a NumPy or CuPy array, got list"),
     ],
-    ids=["scalar", "int", "half", "list"],
+    ids=["scalar", "int", "complex", "list"],
 )
 def test_bad_inputs_are_refused_with_what_is_expected(layer, x, error, message):
     with pytest.raises(error, match=f"^{type(layer).__name__}.*{message}"):

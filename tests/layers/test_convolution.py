@@ -79,9 +79,9 @@ def test_columns_take_a_bounded_part_of_a_gpus_memory():
 class PlainLoops(ConvolutionAlgorithm):
     """The definition, as an algorithm."""
 
-    def output(self, x, weight, bias, geometry):
+    def output(self, x, weight, bias, geometry, *, relu=False):
         y = naive.conv2d(x.transpose(0, 3, 1, 2), weight.transpose(3, 2, 0, 1), bias, *self.arguments(geometry))
-        return np.ascontiguousarray(y.transpose(0, 2, 3, 1))
+        return np.ascontiguousarray((np.maximum(y, 0) if relu else y).transpose(0, 2, 3, 1))
 
     def weight_gradient(self, grad_y, x, weight, geometry):
         return self.all_gradients(grad_y, x, weight, geometry)[1]

@@ -127,7 +127,11 @@ def test_bad_arguments_are_refused_by_name(p, error, message):
     ("x", "error", "message"),
     [
         (np.float32(3), ValueError, r"Dropout expects a batch, got an input of shape \(\)"),
-        (np.ones((2, 3), int), TypeError, "Dropout's input is of dtype int64, expected float32 or float64"),
+        (
+            np.ones((2, 3), int),
+            TypeError,
+            "Dropout's input is of dtype int64, expected float32, float64, float16 or bfloat16",
+        ),
     ],
 )
 def test_bad_inputs_are_refused_with_what_is_expected(x, error, message):

@@ -176,7 +176,11 @@ def test_bad_arguments_are_refused_by_name(arguments, error, message):
     [
         (normal((3, 9, 9)), ValueError, r"MaxPool2d expects an input of shape \(N, C, H, W\), got \(3, 9, 9\)"),
         (normal((1, 2, 2, 9)), ValueError, r"MaxPool2d can't fit .* \(3, 3\) .* \(1, 2, 2, 9\): .* would be 0 x 4"),
-        (np.ones((1, 1, 5, 5), int), TypeError, "MaxPool2d's input is of dtype int64, expected float32 or float64"),
+        (
+            np.ones((1, 1, 5, 5), int),
+            TypeError,
+            "MaxPool2d's input is of dtype int64, expected float32, float64, float16 or bfloat16",
+        ),
         ("x", TypeError, "MaxPool2d's input: expected a NumPy or CuPy array, got str"),
     ],
     ids=["unbatched", "small", "int", "str"],
