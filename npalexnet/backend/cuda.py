@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import logging
 import sys
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -11,10 +12,14 @@ from typing import Any
 
 import numpy as np
 
-from npalexnet.backend.device import Array, Device, NoKernels
+from npalexnet.backend.device import Array, Device, NoKernels, check_product
 from npalexnet.backend.kernels import Kernels
 from npalexnet.backend.launcher import CupyLauncher, cuda_kernels_enabled
 from npalexnet.backend.layouts import aligned_length
+from npalexnet.backend.precision import get_float32_matmul_precision
+from npalexnet.backend.products import MatrixProducts
+
+logger = logging.getLogger("npalexnet")
 
 
 @dataclass(frozen=True)
@@ -81,6 +86,7 @@ class CudaDevice(Device):
         self.index = index
         self.name = f"cuda:{index}"
         self._kernels = Kernels(cupy, CupyLauncher())
+        self._products = MatrixProducts(cupy, index)
 
     @property
     def kernels(self) -> Kernels | NoKernels:
@@ -114,6 +120,37 @@ class CudaDevice(Device):
     def active(self) -> AbstractContextManager[Any]:
         """Make this GPU the current one of the thread."""
         return self.xp.cuda.Device(self.index)
+
+    def matmul(self, a: Array, b: Array, out: Array | None = None) -> Array:
+        """Compute ``a @ b`` by cuBLAS, or through CuPy where that can't be; see `Device` and `MatrixProducts`."""
+        check_product(a, b, out)
+        with self.active():
+            result = self._products.matmul(a, b, out)
+            if result is None:
+                _tell_cupy(get_float32_matmul_precision())
+                result = super().matmul(a, b, out)
+            return result
+
+
+_cupys_precision: str | None = None  # what CuPy was told last
+
+
+def _tell_cupy(precision: str) -> None:
+    """Let CuPy multiply float32 matrices like that; left alone, it asks the environment variable ``CUPY_TF32``.
+
+    CuPy has no documented name for it, so it may fail.
+    """
+    global _cupys_precision
+    if precision == _cupys_precision:
+        return
+    _cupys_precision = precision
+    try:
+        from cupy._core import _routines_linalg as linalg
+
+        compute_type = linalg.COMPUTE_TYPE_TF32 if precision == "high" else linalg.COMPUTE_TYPE_FP32
+        linalg.set_compute_type(np.float32, compute_type)
+    except Exception as error:
+        logger.warning("CuPy can't be told to multiply in precision %r: %s: %s", precision, type(error).__name__, error)
 
 
 def _memory_order(array: Array) -> list[int]:

@@ -18,6 +18,14 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
+def check_product(a: Array, b: Array, out: Array | None) -> None:
+    """Raise a ValueError unless the product of `a` and `b` exists, and fits `out`."""
+    if a.ndim != 2 or b.ndim != 2 or a.shape[1] != b.shape[0]:
+        raise ValueError(f"a and b must be of shapes (M, K) and (K, N), got {a.shape} and {b.shape}")
+    if out is not None and out.shape != (a.shape[0], b.shape[1]):
+        raise ValueError(f"out must be of shape {(a.shape[0], b.shape[1])}, got {out.shape}")
+
+
 class NoKernels:
     """Takes the place of `Kernels`, and does nothing of what it is asked for."""
 
@@ -94,8 +102,49 @@ class Device:
         return True
 
     def matmul(self, a: Array, b: Array, out: Array | None = None) -> Array:
-        """Product of two large matrices, ``(M, K) @ (K, N) -> (M, N)``, with all that the device has, into `out`."""
-        return self.xp.matmul(a, b, out=out)
+        """Product of two large matrices, with all that the device has.
+
+        Parameters
+        ----------
+        a, b : array
+            (M, K) and (K, N), of one dtype.
+        out : array, optional
+            (M, N): is filled. Where its dtype is not the factors', the product is computed in the wider of the two.
+
+        Returns
+        -------
+        array
+            (M, N): `out`, or a new array of the factors' dtype.
+
+        Raises
+        ------
+        ValueError
+            If the shapes don't fit.
+        """
+        check_product(a, b, out)
+        if out is None or out.dtype == a.dtype:
+            return self.xp.matmul(a, b, out=out)
+        wide = np.result_type(a.dtype, out.dtype)  # as what half-precision factors are added up in
+        out[...] = self.xp.matmul(a.astype(wide, copy=False), b.astype(wide, copy=False))
+        return out
+
+    def graphed(self, function: Callable[..., Array], *arrays: Array) -> Callable[..., Array]:
+        """Return what computes ``function(*arrays)`` for other arrays like `arrays`, with less work if the device can.
+
+        Parameters
+        ----------
+        function : callable
+            Computes on this device alone: copies nothing from or to the host, waits for nothing, and always does the
+            same. What it reads besides its arguments stays where it lies.
+        *arrays : array
+            Arguments to try it with.
+
+        Returns
+        -------
+        callable
+            Takes arrays of the same shapes, dtypes and device, and returns a new array each time.
+        """
+        return function
 
     def pieces_at_least(self) -> int:
         """Return how many pieces work for `map` should be cut into at the least, so that all of the device has some."""
