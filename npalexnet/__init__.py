@@ -11,6 +11,7 @@ from npalexnet.gradcheck import GradcheckError, gradcheck
 from npalexnet.layers.activation import Flatten, ReLU
 from npalexnet.layers.conv import Conv2d
 from npalexnet.layers.dropout import Dropout
+from npalexnet.layers.graphed import make_graphed_callable
 from npalexnet.layers.layer import Layer
 from npalexnet.layers.linear import Linear
 from npalexnet.layers.normalization import LocalResponseNorm
@@ -39,6 +40,7 @@ __all__ = [
     "get_float32_matmul_precision",
     "get_num_threads",
     "gradcheck",
+    "make_graphed_callable",
     "set_float32_matmul_precision",
     "set_num_threads",
 ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import logging
 import sys
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cache
@@ -13,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from npalexnet.backend.device import Array, Device, NoKernels, check_product
+from npalexnet.backend.graphs import CapturedFunction
 from npalexnet.backend.kernels import Kernels
 from npalexnet.backend.launcher import CupyLauncher, cuda_kernels_enabled
 from npalexnet.backend.layouts import aligned_length
@@ -130,6 +132,19 @@ class CudaDevice(Device):
                 _tell_cupy(get_float32_matmul_precision())
                 result = super().matmul(a, b, out)
             return result
+
+    def graphed(self, function: Callable[..., Array], *arrays: Array) -> Callable[..., Array]:
+        """Capture ``function`` as a CUDA graph, or return it as it is where that fails, with the reason logged.
+
+        What is returned may be called from several threads, on any stream, with this GPU as the current one.
+        """
+        with self.active():
+            try:
+                return CapturedFunction(self.xp, function, arrays)
+            except Exception as error:  # whatever can't be captured can still be computed
+                message = str(error).strip().partition("\n")[0]
+                logger.warning("no CUDA graph, each call launches its kernels: %s: %s", type(error).__name__, message)
+                return function
 
 
 _cupys_precision: str | None = None  # what CuPy was told last
