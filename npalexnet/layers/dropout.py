@@ -70,7 +70,7 @@ class Dropout(Layer):
 
     def _masked(self, x: Array, mask: Array) -> Array:
         scale = 0.0 if self.p == 1 else 1 / (1 - self.p)
-        return device_of(x).masked(x * scale, mask)
+        return device_of(x).masked((x * scale).astype(x.dtype, copy=False), mask)  # bfloat16 times a float is float32
 
     def _mask(self, shape: Shape, noise: Noise) -> np.ndarray:
         """Number e of the batch stays if the e-th 32-bit word of the generator is at least p * 2^32."""

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from npalexnet.backend import Array, array_module
+from npalexnet.backend import Array, array_module, wide
 from npalexnet.layers.geometry import integer
 from npalexnet.layers.layer import Layer
 from npalexnet.layers.parameter import Parameter, Shape
@@ -41,9 +41,10 @@ class LocalResponseNorm(Layer):
         self.alpha, self.beta, self.k = float(alpha), float(beta), float(k)
 
     def compute(self, x: Array, noise: Any = None) -> tuple[Array, tuple[Array, Array]]:
-        """(N, C, ...) -> (N, C, ...); backward needs x and d."""
+        """(N, C, ...) -> (N, C, ...); backward needs x and d. Inputs of 16 bits are computed with in float32."""
+        dtype, x = x.dtype, x.astype(wide(x.dtype), copy=False)
         d = self.k + self.alpha / self.size * self._sum_over_channels(x * x, self.size // 2)  # (N, C, ...)
-        return x * d**-self.beta, (x, d)
+        return (x * d**-self.beta).astype(dtype, copy=False), (x, d)
 
     def gradients(self, grad_y: Array, saved: tuple[Array, Array]) -> tuple[Array, list[tuple[Parameter, Array]]]:
         """Differentiate ``y[c] = x[c] * d[c]**-beta`` by x[i].
@@ -52,9 +53,11 @@ class LocalResponseNorm(Layer):
         over all c in whose sum ``d[c]`` the channel i takes part.
         """
         x, d = saved
+        dtype, grad_y = grad_y.dtype, grad_y.astype(x.dtype, copy=False)
         power = d**-self.beta
         through_d = self._sum_over_channels(grad_y * x * power / d, (self.size - 1) // 2)  # (N, C, ...)
-        return grad_y * power - 2 * self.alpha * self.beta / self.size * x * through_d, []
+        grad_x = grad_y * power - 2 * self.alpha * self.beta / self.size * x * through_d
+        return grad_x.astype(dtype, copy=False), []
 
     def output_shape(self, input_shape: Shape) -> Shape:
         """The input's shape."""

@@ -58,6 +58,7 @@ static inline unsigned short __float_as_float16(float value)
     float size = std::fabs(value);
     if (value != value) return sign | 0x7e00;
     if (size >= 65520) return sign | 0x7c00;
+    if (size == 0) return sign;
     int exponent;
     std::frexp(size, &exponent);  // size < 2^exponent
     int unit = exponent - 11 < -24 ? -24 : exponent - 11;  // the last bit's
