@@ -10,7 +10,7 @@ import numpy as np
 
 from npalexnet.backend.cpu import CpuDevice
 from npalexnet.backend.cuda import cuda_device, device_of_cupy_array, probe
-from npalexnet.backend.device import Array, Device
+from npalexnet.backend.device import Array, Batch, Device
 from npalexnet.backend.dtypes import FULL, HALF, float_dtype, input_dtype, is_half, wide
 from npalexnet.backend.precision import get_float32_matmul_precision, set_float32_matmul_precision
 from npalexnet.backend.threads import get_num_threads, set_num_threads
@@ -18,6 +18,7 @@ from npalexnet.backend.threads import get_num_threads, set_num_threads
 __all__ = [
     "CPU",
     "Array",
+    "Batch",
     "Device",
     "array_module",
     "check_array",

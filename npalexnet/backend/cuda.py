@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cache
@@ -13,12 +13,13 @@ from typing import Any
 
 import numpy as np
 
-from npalexnet.backend.device import Array, Device, NoKernels, check_product
+from npalexnet.backend.device import Array, Batch, Device, NoKernels, check_product
 from npalexnet.backend.graphs import CapturedFunction
 from npalexnet.backend.kernels import Kernels
 from npalexnet.backend.launcher import CupyLauncher, cuda_kernels_enabled
-from npalexnet.backend.layouts import aligned_length
+from npalexnet.backend.layouts import aligned_length, memory_order
 from npalexnet.backend.precision import get_float32_matmul_precision
+from npalexnet.backend.prefetch import prefetch
 from npalexnet.backend.products import MatrixProducts
 
 logger = logging.getLogger("npalexnet")
@@ -101,18 +102,22 @@ class CudaDevice(Device):
 
     def from_host(self, array: np.ndarray) -> Array:
         """Copy a NumPy array to this GPU; the axes keep their order in memory."""
-        order = _memory_order(array)
+        order = memory_order(array)
         with self.active():
             return self.xp.asarray(array.transpose(order)).transpose(np.argsort(order).tolist())
 
     def to_host(self, array: Array) -> np.ndarray:
         """Copy an array of this GPU to the host; the axes keep their order in memory."""
-        order = _memory_order(array)
+        order = memory_order(array)
         return self.xp.asnumpy(array.transpose(order)).transpose(np.argsort(order).tolist())
 
     def row_length(self, length: int, dtype: np.dtype) -> int:
         """Whole 16 bytes: the 363 numbers of a window of AlexNet's first layer become 364, or 368 of two bytes."""
         return aligned_length(length, dtype)
+
+    def prefetch(self, batches: Iterable[Batch]) -> Iterator[tuple[Array, ...]]:
+        """Yield each batch while the next one is copied to this GPU."""
+        return prefetch(self, batches)
 
     def synchronize(self) -> None:
         """Wait for the current stream."""
@@ -166,11 +171,6 @@ def _tell_cupy(precision: str) -> None:
         linalg.set_compute_type(np.float32, compute_type)
     except Exception as error:
         logger.warning("CuPy can't be told to multiply in precision %r: %s: %s", precision, type(error).__name__, error)
-
-
-def _memory_order(array: Array) -> list[int]:
-    """Return the axes, the one with the longest stride first."""
-    return sorted(range(array.ndim), key=lambda axis: -abs(array.strides[axis]))
 
 
 @cache

@@ -16,6 +16,17 @@ WORKSPACE_BYTES = 1 << 30  # for what is made only to be multiplied
 Array = Any  # numpy.ndarray, cupy.ndarray: whatever the device's array module makes
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+Batch = tuple[np.ndarray, ...]
+
+
+def checked_batch(batch: Any) -> Batch:
+    """Return `batch` if it is a tuple of NumPy arrays, else raise a TypeError."""
+    if not isinstance(batch, tuple):
+        raise TypeError(f"prefetch expects batches that are tuples of NumPy arrays, got {type(batch).__name__}")
+    for array in batch:
+        if not isinstance(array, np.ndarray):
+            raise TypeError(f"prefetch expects batches of NumPy arrays, got {type(array).__name__} in one")
+    return batch
 
 
 def check_product(a: Array, b: Array, out: Array | None) -> None:
@@ -63,6 +74,28 @@ class Device:
     def to_host(self, array: Array) -> np.ndarray:
         """Return `array`, an array of this device, as a NumPy array."""
         raise NotImplementedError
+
+    def prefetch(self, batches: Iterable[Batch]) -> Iterator[tuple[Array, ...]]:
+        """Yield each batch as arrays of this device, in the order of `batches`.
+
+        A device that copies them may be at work on the next batch already; it takes one batch more from `batches` then
+        than was asked for. The axes keep their order in memory.
+
+        Parameters
+        ----------
+        batches : iterable of tuples of NumPy arrays
+            Of any shapes and dtypes, which may differ from batch to batch.
+
+        Raises
+        ------
+        TypeError
+            If a batch is no tuple of NumPy arrays. This, and what `batches` itself raises, comes when that batch is
+            asked for, after all those before it.
+        """
+        return map(self._moved, batches)
+
+    def _moved(self, batch: Batch) -> tuple[Array, ...]:
+        return tuple(map(self.from_host, checked_batch(batch)))
 
     def active(self) -> AbstractContextManager[Any]:
         """Context in which new arrays are made on this device."""

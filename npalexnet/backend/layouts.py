@@ -80,6 +80,11 @@ def contiguous(array: Array, order: Sequence[int] | None = None) -> bool:
     return True
 
 
+def memory_order(array: Array) -> list[int]:
+    """Return the axes, the one with the longest stride first."""
+    return sorted(range(array.ndim), key=lambda axis: -abs(array.strides[axis]))
+
+
 def pixel_distance(images: Array) -> int | None:
     """Return how many numbers apart the pixels lie, if `images` is some channels of a contiguous (N, H, W, C) array."""
     N, H, W, C = images.shape
