@@ -170,7 +170,7 @@ class CrossEntropyLoss:
         if labels.shape != logits.shape[:1]:
             raise ValueError(f"CrossEntropyLoss expects labels of shape {logits.shape[:1]}, got {labels.shape}")
         with home.active():
-            smallest, largest = int(labels.min()), int(labels.max())
+            smallest, largest = home.read(labels.min(), labels.max(), dtype=labels.dtype)
         if smallest < 0 or largest >= logits.shape[1]:
             wrong = smallest if smallest < 0 else largest
             raise ValueError(f"CrossEntropyLoss expects labels from 0 to {logits.shape[1] - 1}, got {wrong}")

@@ -41,6 +41,7 @@ UFUNCS = {
     "maximum": lambda a, b, /, out=None, *, dtype=None, casting="same_kind": ...,
 }
 METHODS = {
+    "argmax": lambda axis=None, out=None, dtype=None, keepdims=False: ...,
     "astype": lambda dtype, order="K", casting=None, subok=None, copy=True: ...,
     "copy": lambda order="C": ...,
     "max": lambda axis=None, out=None, keepdims=False: ...,
@@ -56,7 +57,7 @@ COMPARISONS = ("lt", "le", "gt", "ge", "eq", "ne")
 UNARY = ("neg", "abs", "invert")
 
 # CuPy lays the results of these out in C order, whatever their operands' layout; NumPy keeps the operands'.
-IN_C_ORDER = {*UFUNCS, "where", "max", "mean", "min", "sum"}
+IN_C_ORDER = {*UFUNCS, "where", "argmax", "max", "mean", "min", "sum"}
 
 
 _inspected = functools.cache(inspect.signature)

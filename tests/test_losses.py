@@ -201,6 +201,15 @@ def test_bad_inputs_are_refused_with_what_is_expected(logits, labels, error, mes
         CrossEntropyLoss()(logits, labels)
 
 
+@pytest.mark.parametrize(
+    ("kind", "wrong"), [("int8", -128), ("int64", -1), ("int64", 3), ("uint8", 255), ("uint64", 2**63)], ids=str
+)
+def test_a_label_that_is_no_class_is_refused_on_every_device(kind, wrong, device):
+    labels = put(np.array([0, wrong], kind), device)
+    with pytest.raises(ValueError, match=f"^CrossEntropyLoss expects labels from 0 to 2, got {wrong}$"):
+        CrossEntropyLoss()(put(LOGITS, device), labels)
+
+
 def test_the_loss_is_of_the_logits_dtype_and_device(dtype, device):
     criterion = CrossEntropyLoss()
     logits = put(normal((3, 4), dtype), device)

@@ -97,6 +97,14 @@ class Device:
     def _moved(self, batch: Batch) -> tuple[Array, ...]:
         return tuple(map(self.from_host, checked_batch(batch)))
 
+    def read(self, *scalars: Array, dtype: Any) -> list[Any]:
+        """Return what some scalars of this device hold, as Python numbers, by way of `dtype`; waits once for all."""
+        with self.active():
+            together = self.xp.empty(len(scalars), np.dtype(dtype))
+            for i, scalar in enumerate(scalars):
+                together[i] = scalar
+            return self.to_host(together).tolist()
+
     def active(self) -> AbstractContextManager[Any]:
         """Context in which new arrays are made on this device."""
         return nullcontext()

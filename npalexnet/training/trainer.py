@@ -10,6 +10,7 @@ from math import ceil, isfinite
 import numpy as np
 
 from npalexnet import backend
+from npalexnet.backend import Array, Batch
 from npalexnet.data.images import Preprocessing
 from npalexnet.layers.layer import Layer
 from npalexnet.losses import CrossEntropyLoss
@@ -33,7 +34,7 @@ class Step:
     lr : float
         The learning rate.
     seconds : float
-        What the step took.
+        What the step took, from asking for its batch on.
     """
 
     number: int
@@ -108,28 +109,37 @@ class Trainer:
             If the loss is not finite; the step is not taken.
         """
         self.model.train()
-        order = self._order.permutation(len(self.images))
-        for start in range(0, len(order), self.batch_size):
-            yield self._train_on(order[start : start + self.batch_size])
-
-    def _train_on(self, chosen: np.ndarray) -> Step:
         started = time.perf_counter()
-        loss, correct = self._forward(self.images[chosen], self.labels[chosen])
-        self._check_finite(loss)
+        order = self._order.permutation(len(self.images))
+        for images, labels in self.device.prefetch(self._batches(self.images, self.labels, order)):
+            loss, accuracy, lr = self._train_on(images, labels)
+            self._step += 1
+            self._seen += len(labels)
+            del images, labels  # their memory can be the next ones'
+            yield Step(self._step, self.steps, self._seen, loss, accuracy, lr, time.perf_counter() - started)
+            started = time.perf_counter()
+
+    def _train_on(self, images: Array, labels: Array) -> tuple[float, float, float]:
+        """Take a step; return the loss and the accuracy before it, and the learning rate.
+
+        A GPU has everything up to the gradients to do before the host waits for the loss. The optimizer's step has to
+        wait for it, too: it is taken only if the loss is finite.
+        """
+        loss, correct = self._forward(images, labels)
         self.optimizer.zero_grad()
         self.model.backward(self.criterion.backward(), input_gradient=False)
+        mean_loss, number_correct = self.device.read(loss, correct, dtype="float64")
+        self._check_finite(mean_loss)
         lr = self.optimizer.param_groups[0]["lr"] = self.lr * self._schedule()
         self.optimizer.step()
-        self._step += 1
-        self._seen += len(chosen)
-        return Step(self._step, self.steps, self._seen, loss, correct / len(chosen), lr, time.perf_counter() - started)
+        return mean_loss, number_correct / len(labels), lr
 
     def evaluate(
         self, images: np.ndarray, labels: np.ndarray, should_stop: Callable[[], bool] = lambda: False
     ) -> tuple[float, float] | None:
         """Return the mean loss over labelled pictures and the share that is classified rightly.
 
-        None if `should_stop`, asked before each batch, said so.
+        None if `should_stop`, asked before each batch is computed with, said so.
 
         Raises
         ------
@@ -137,24 +147,29 @@ class Trainer:
             If the loss is not finite.
         """
         self.model.eval()
-        labels = labels.astype(np.int64)
-        total_loss, total_correct = 0.0, 0
-        for start in range(0, len(images), self.batch_size):
+        total_loss, total_correct = 0.0, 0.0
+        batches = self._batches(images, labels.astype(np.int64), np.arange(len(images)))
+        for inputs, targets in self.device.prefetch(batches):
             if should_stop():
                 return None
-            part = slice(start, start + self.batch_size)
-            loss, correct = self._forward(images[part], labels[part])
-            total_loss += loss * len(labels[part])
+            loss, correct = self.device.read(*self._forward(inputs, targets), dtype="float64")
+            total_loss += loss * len(targets)
             total_correct += correct
         self._check_finite(total_loss)
         return total_loss / len(images), total_correct / len(images)
 
-    def _forward(self, images: np.ndarray, labels: np.ndarray) -> tuple[float, int]:
-        """Return the mean loss of a batch, and how many of its images are classified rightly."""
-        logits = self.model(self.device.from_host(self.preprocess(images)))
-        targets = self.device.from_host(labels)
-        loss = self.criterion(logits, targets)
-        return float(loss), int((logits.argmax(axis=1) == targets).sum())
+    def _batches(self, images: np.ndarray, labels: np.ndarray, order: np.ndarray) -> Iterator[Batch]:
+        """Yield the network's input and the labels, batch by batch in the order given."""
+        for start in range(0, len(order), self.batch_size):
+            chosen = order[start : start + self.batch_size]
+            yield self.preprocess(images[chosen]), labels[chosen]
+
+    def _forward(self, images: Array, labels: Array) -> tuple[Array, Array]:
+        """Return the mean loss of a batch, and how many of its images are classified rightly; both on the device."""
+        logits = self.model(images)
+        loss = self.criterion(logits, labels)
+        with self.device.active():
+            return loss, (logits.argmax(axis=1) == labels).sum()
 
     def _check_finite(self, loss: float) -> None:
         if not isfinite(loss):

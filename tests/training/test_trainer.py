@@ -6,13 +6,15 @@ import npalexnet as na
 from npalexnet.data.images import Preprocessing
 from npalexnet.data.sample import load_sample
 from npalexnet.training.trainer import DivergedError, Trainer
+from tests.conftest import STAND_IN
+from tests.support import assert_close
 
 
-def small_network(seed=0):
+def small_network(seed=0, device="cpu"):
     return na.Sequential(
         na.Conv2d(3, 8, 11, stride=16, seed=seed), na.ReLU(), na.Flatten(), na.Dropout(0.2, seed=seed),
         na.Linear(8 * 14 * 14, 10, seed=seed),
-    )  # fmt: skip
+    ).to(device)  # fmt: skip
 
 
 def trainer_of(model, count=40, **changes):
@@ -93,10 +95,81 @@ def test_evaluation_stops_when_asked():
     assert trainer_of(small_network()).evaluate(images, labels, lambda: True) is None
 
 
-def test_a_loss_that_is_not_finite_stops_training_before_the_step():
-    model = small_network()
+def test_training_and_evaluation_on_a_device_give_what_the_cpu_gives(device):
+    images, labels = (array[:21] for array in load_sample("test"))
+    results = []
+    for where in ("cpu", device):
+        model = small_network(device=where)
+        trainer = trainer_of(model)
+        steps = [step for _ in range(2) for step in trainer.epoch()]
+        results.append((steps, trainer.evaluate(images, labels), model.state_dict()))
+    (steps, tested, weights), (found_steps, found_tested, found_weights) = results
+    for expected, found in zip(steps, found_steps, strict=True):
+        assert (found.number, found.images, found.lr) == (expected.number, expected.images, expected.lr)
+        assert found.loss == pytest.approx(expected.loss, rel=1e-5)
+        assert found.accuracy == expected.accuracy
+    assert found_tested == pytest.approx(tested, rel=1e-5)
+    for name, expected in weights.items():
+        assert_close(found_weights[name], expected, 1e-4)
+
+
+LABELS_CHECK, REPORT = (
+    ((2,), "int64"),
+    ((2,), "float64"),
+)  # smallest and largest label; loss and number of right answers
+
+
+def test_a_step_waits_twice_for_a_device_and_has_it_compute_all_gradients_before_the_second_time(monkeypatch):
+    model = small_network(device="standin")
     trainer = trainer_of(model)
-    model[4].bias.data[0] = np.nan
+    waits = {}
+
+    def watched(name, method):
+        def call(*arguments, **keywords):
+            result = method(*arguments, **keywords)
+            waits[name] = list(STAND_IN.counts.downloads)
+            return result
+
+        return call
+
+    monkeypatch.setattr(model, "backward", watched("backward", model.backward))
+    monkeypatch.setattr(trainer.optimizer, "step", watched("step", trainer.optimizer.step))
+    STAND_IN.counts.reset()
+    for step in trainer.epoch():
+        assert waits == {"backward": [LABELS_CHECK], "step": [LABELS_CHECK, REPORT]}
+        assert STAND_IN.counts.downloads == [LABELS_CHECK, REPORT]
+        assert STAND_IN.counts.synchronizations == 0
+        count = 8 if step.images == 40 else 16
+        assert STAND_IN.counts.uploads == [
+            *(((count, 3, 227, 227), "float32"), ((count,), "int64")),
+            ((count, 8 * 14 * 14), "bool"),  # dropout's mask
+        ]
+        STAND_IN.counts.reset()
+
+
+def test_evaluation_waits_twice_a_batch():
+    trainer = trainer_of(small_network(device="standin"))
+    STAND_IN.counts.reset()
+    trainer.evaluate(*(array[:21] for array in load_sample("test")))
+    assert STAND_IN.counts.downloads == [LABELS_CHECK, REPORT] * 2
+    assert STAND_IN.counts.synchronizations == 0
+
+
+def test_labels_that_are_no_class_are_refused_before_the_step(device):
+    model = small_network(device=device)
+    trainer = trainer_of(model)
+    trainer.labels[:] = 10
+    before = model.state_dict()
+    with pytest.raises(ValueError, match="CrossEntropyLoss expects labels from 0 to 9, got 10"):
+        next(trainer.epoch())
+    for name, values in model.state_dict().items():
+        np.testing.assert_array_equal(values, before[name])
+
+
+def test_a_loss_that_is_not_finite_stops_training_before_the_step(device):
+    model = small_network(device=device)
+    trainer = trainer_of(model)
+    model[4].bias.data[0] = float("nan")
     before = model.state_dict()
     with pytest.raises(DivergedError, match=r"the loss is nan after 0 steps: .* smaller learning rate"):
         list(trainer.epoch())
