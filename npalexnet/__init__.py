@@ -7,6 +7,7 @@ from npalexnet.backend import (
     set_float32_matmul_precision,
     set_num_threads,
 )
+from npalexnet.grad_scaler import GradScaler
 from npalexnet.gradcheck import GradcheckError, gradcheck
 from npalexnet.layers.activation import Flatten, ReLU
 from npalexnet.layers.conv import Conv2d
@@ -29,6 +30,7 @@ __all__ = [
     "CrossEntropyLoss",
     "Dropout",
     "Flatten",
+    "GradScaler",
     "GradcheckError",
     "Layer",
     "Linear",

@@ -37,10 +37,12 @@ UFUNCS = {
     "multiply": lambda a, b, /, out=None, *, dtype=None, casting="same_kind": ...,
     "matmul": lambda a, b, /, *, casting="same_kind", dtype=None, order="K", out=None: ...,
     "exp": lambda a, /, out=None, *, dtype=None, casting="same_kind": ...,
+    "isfinite": lambda a, /, out=None, *, dtype=None, casting="same_kind": ...,
     "log": lambda a, /, out=None, *, dtype=None, casting="same_kind": ...,
     "maximum": lambda a, b, /, out=None, *, dtype=None, casting="same_kind": ...,
 }
 METHODS = {
+    "all": lambda axis=None, out=None, keepdims=False: ...,
     "argmax": lambda axis=None, out=None, dtype=None, keepdims=False: ...,
     "astype": lambda dtype, order="K", casting=None, subok=None, copy=True: ...,
     "copy": lambda order="C": ...,

@@ -314,3 +314,14 @@ def test_two_devices_of_one_kind_are_not_confused(monkeypatch):
     with pytest.raises(ValueError, match="input is on 'standin', expected it on 'second'"):
         model(put(distinct((N, 4, 8, 8), "float32"), "standin"))
     assert model.to("standin")(put(distinct((N, 4, 8, 8), "float32"), "standin")).shape == (N, CLASSES)
+
+
+def test_all_parameters_are_changed_in_one_launch_though_their_gradients_were_added_up(stand_in_with_kernels):
+    training = Training("standin-kernels")
+    for _ in range(2):
+        training.criterion(training.model(training.x), training.labels)
+        training.model.backward(training.criterion.backward())
+    launched = stand_in_with_kernels.launcher.launched
+    launched.clear()
+    training.optimizer.step()
+    assert launched == ["sgd"]

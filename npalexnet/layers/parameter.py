@@ -45,7 +45,11 @@ class Parameter:
 
     def accumulate(self, grad: Array) -> None:
         """Add to `.grad`; the first time the array itself becomes `.grad`, so it is never written to."""
-        self.grad = grad if self.grad is None else self.grad + grad
+        if self.grad is None:
+            self.grad = grad
+        else:
+            xp = backend.array_module(grad)
+            self.grad = xp.add(self.grad, grad, out=xp.empty_like(self.grad))  # in the same order in memory
 
     def __repr__(self) -> str:
         return f"Parameter(shape={self.shape}, dtype={self.dtype})"
