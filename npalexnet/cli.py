@@ -14,6 +14,7 @@ from typing import Any
 from npalexnet import __version__, backend
 from npalexnet.init import SCHEMES
 
+PRECISIONS = ("float32", "tf32", "bfloat16", "float16")
 INTERRUPTED = 130  # the exit status of a program that Ctrl-C ended, by the shells' convention
 
 
@@ -206,6 +207,11 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--seed", type=whole, default=0, metavar="N", help="of weights, dropout and the images' order")
     train.add_argument("--train-images", type=positive, default=2000, metavar="N", help="use the first N of the 2,000")
     train.add_argument("--test-images", type=positive, default=500, metavar="N", help="use the first N of the 500")
+    train.add_argument(
+        "--precision", choices=PRECISIONS, default="float32",
+        help="what to compute in, for a GPU's tensor cores: tf32 is float32 with faster matrix products; with bfloat16 "
+        "and float16 the parameters stay float32. A CPU gains nothing",
+    )  # fmt: skip
     add_machine_options(train)
 
     predict = add("predict", _predict, "Name what is on images", "The middle square of each image is looked at.")

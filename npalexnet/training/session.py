@@ -26,11 +26,13 @@ def train(options: argparse.Namespace) -> bool:
     Raises
     ------
     ValueError, OSError
-        If the device or the folder can't be used.
+        If the device, the precision or the folder can't be used.
     DivergedError
         If the loss is no longer finite. The folder keeps what was saved after the last whole pass.
     """
     device = backend.get_device(options.device)
+    dtype = "float32" if options.precision == "tf32" else options.precision
+    backend.input_dtype(dtype)  # refused before anything is written
     run = Run(options.out or new_run_folder())
     run.check_space(2 * WEIGHTS_BYTES)  # the old file stays until the next one is complete
     images, labels = (array[: options.train_images] for array in load_sample("train"))
@@ -40,7 +42,9 @@ def train(options: argparse.Namespace) -> bool:
     trainer = Trainer(
         model, preprocess, images, labels, epochs=options.epochs, batch_size=options.batch_size, lr=options.lr,
         momentum=options.momentum, weight_decay=options.weight_decay, seed=options.seed,
+        dtype=dtype,
     )  # fmt: skip
+    backend.set_float32_matmul_precision("high" if options.precision == "tf32" else "highest")
     about = {
         "classes": CLASSES,
         "mean": preprocess.mean,
@@ -48,7 +52,8 @@ def train(options: argparse.Namespace) -> bool:
         "options": {name: value for name, value in vars(options).items() if isinstance(value, str | int | float)},
     }
     print(f"Fashion-MNIST: {len(images):,} training and {len(test_images):,} held-out images of {len(CLASSES)} classes")
-    print(f"{trainer.steps} steps, {trainer.steps_per_epoch} a pass, on {_place(device)}; the run is {run.folder}/")
+    where = f"on {_place(device)} in {options.precision}"
+    print(f"{trainer.steps} steps, {trainer.steps_per_epoch} a pass, {where}; the run is {run.folder}/")
 
     started, seen = time.monotonic(), 0
 

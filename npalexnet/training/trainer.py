@@ -12,6 +12,7 @@ import numpy as np
 from npalexnet import backend
 from npalexnet.backend import Array, Batch
 from npalexnet.data.images import Preprocessing
+from npalexnet.grad_scaler import GradScaler
 from npalexnet.layers.layer import Layer
 from npalexnet.losses import CrossEntropyLoss
 from npalexnet.optim import SGD
@@ -69,6 +70,8 @@ class Trainer:
         See `SGD`; `lr` is the highest rate of the schedule.
     seed : int
         Where the order of the pictures comes from.
+    dtype : {"float32", "bfloat16", "float16"}
+        What the network computes in; its parameters are float32. In float16 the loss is scaled: see `GradScaler`.
 
     References
     ----------
@@ -88,6 +91,7 @@ class Trainer:
         momentum: float,
         weight_decay: float,
         seed: int,
+        dtype: str = "float32",
     ) -> None:
         self.model, self.preprocess = model, preprocess
         self.images, self.labels = images, labels.astype(np.int64)
@@ -95,7 +99,8 @@ class Trainer:
         self.steps_per_epoch = ceil(len(images) / batch_size)
         self.steps = epochs * self.steps_per_epoch
         self.optimizer = SGD(model.parameters(), lr, momentum, weight_decay=weight_decay)
-        self.criterion = CrossEntropyLoss()
+        self.criterion, self.scaler = CrossEntropyLoss(), GradScaler(enabled=dtype == "float16")
+        self.dtype = backend.input_dtype(dtype)
         self.device = backend.get_device(model.device or "cpu")
         self._order = np.random.default_rng(seed)
         self._step = self._seen = 0
@@ -127,11 +132,12 @@ class Trainer:
         """
         loss, correct = self._forward(images, labels)
         self.optimizer.zero_grad()
-        self.model.backward(self.criterion.backward(), input_gradient=False)
+        self.model.backward(self.criterion.backward(self.scaler.get_scale()), input_gradient=False)
         mean_loss, number_correct = self.device.read(loss, correct, dtype="float64")
         self._check_finite(mean_loss)
         lr = self.optimizer.param_groups[0]["lr"] = self.lr * self._schedule()
-        self.optimizer.step()
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
         return mean_loss, number_correct / len(labels), lr
 
     def evaluate(
@@ -166,6 +172,8 @@ class Trainer:
 
     def _forward(self, images: Array, labels: Array) -> tuple[Array, Array]:
         """Return the mean loss of a batch, and how many of its images are classified rightly; both on the device."""
+        with self.device.active():
+            images = images.astype(self.dtype, copy=False)
         logits = self.model(images)
         loss = self.criterion(logits, labels)
         with self.device.active():

@@ -175,3 +175,28 @@ def test_a_loss_that_is_not_finite_stops_training_before_the_step(device):
         list(trainer.epoch())
     for name, values in model.state_dict().items():
         np.testing.assert_array_equal(values, before[name])
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_training_learns_in_16_bits_with_float32_parameters(dtype):
+    losses = {}
+    for name in ("float32", dtype):
+        model = small_network()
+        trainer = trainer_of(model, count=16, epochs=15, dtype=name)
+        losses[name] = [step.loss for _ in range(15) for step in trainer.epoch()]
+        assert all(parameter.dtype == np.float32 for parameter in model.parameters())
+    np.testing.assert_allclose(losses[dtype][:3], losses["float32"][:3], rtol=0.05)
+    assert losses[dtype] != losses["float32"]
+    assert losses[dtype][-1] < 0.7 * losses[dtype][0]
+
+
+def test_a_step_whose_scaled_gradients_overflow_is_left_out_and_the_next_scale_is_smaller():
+    model = small_network()
+    trainer = trainer_of(model, count=16, epochs=2, dtype="float16")
+    trainer.scaler = na.GradScaler(init_scale=2.0**40)
+    before = [parameter.data.copy() for parameter in model.parameters()]
+    with np.errstate(over="ignore", invalid="ignore"):
+        next(trainer.epoch())
+    for parameter, data in zip(model.parameters(), before, strict=True):
+        np.testing.assert_array_equal(parameter.data, data)
+    assert trainer.scaler.get_scale() == 2.0**39
