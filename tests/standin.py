@@ -67,11 +67,12 @@ _inspected = functools.cache(inspect.signature)
 
 @dataclass
 class Counts:
-    """What would have cost time on a GPU: shape and dtype of every array moved, and how often Python had to wait."""
+    """What would have cost time on a GPU: every array moved, with shape and dtype, every wait, every launch."""
 
     uploads: list[tuple[tuple[int, ...], str]] = field(default_factory=list)
     downloads: list[tuple[tuple[int, ...], str]] = field(default_factory=list)
     synchronizations: int = 0
+    launches: list[str] = field(default_factory=list)  # what would be at least one kernel
 
     @staticmethod
     def nbytes(moved):
@@ -110,10 +111,12 @@ class Array:
     def __getitem__(self, index):
         parts = self._device.raw_index(index)
         if any(isinstance(part, np.ndarray) for part in parts):
+            self._device.counts.launches.append("getitem")
             return Array(self._device, np.asarray(self._values[parts], order="C"))
         return Array(self._device, self._values[parts if ... in parts else (*parts, ...)])  # a view, of 0-d too
 
     def __setitem__(self, index, value):
+        self._device.counts.launches.append("setitem")
         self._values[self._device.raw_index(index)] = self._device.raw(value)
 
     def item(self):
@@ -190,7 +193,11 @@ class StandInDevice(Device):
         """Call NumPy's `function` on what the operands and arguments hide, and hide the result."""
         _inspected(signature).bind(*arguments, **keywords)
         given = [*operands, *arguments]
+        views = [array._values for array in given if isinstance(array, Array)]
         result = function(*map(self.raw, given), **{key: self.raw(value) for key, value in keywords.items()})
+        is_view = isinstance(result, np.ndarray) and any(np.shares_memory(result, view) for view in views)
+        if not (is_view or name.startswith("empty")) or name in UFUNCS:
+            self.counts.launches.append(name)
         for array in (*given, *keywords.values()):
             if isinstance(array, Array) and array._values is result:
                 return array  # written into, or returned as it was
@@ -234,6 +241,7 @@ def _operator(name, swapped=False, in_place=False):
     def apply(self, *other):
         if other and not isinstance(other[0], Array | bool | int | float | np.generic):
             raise TypeError(f"Unsupported type {type(other[0])}")
+        self._device.counts.launches.append(name)
         operands = [self._values, *map(self._device.raw, other)]
         result = compute(*(reversed(operands) if swapped else operands))
         return self if in_place else Array(self._device, np.asarray(result, order="C"))
