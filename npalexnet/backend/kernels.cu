@@ -50,6 +50,7 @@ struct bfloat16 {
    lies i*dH and j*dW further. What lies outside the image isn't read. */
 #define WINDOWS \
     int H, int W, int C, int kH, int kW, int sH, int sW, int dH, int dW, int top, int left, int oH, int oW
+#define WINDOW_ARGUMENTS H, W, C, kH, kW, sH, sW, dH, dW, top, left, oH, oW
 
 __device__ int row_number() { return blockIdx.x * blockDim.y + threadIdx.y; }
 __device__ long long element_number() { return (long long)blockIdx.x * blockDim.x + threadIdx.x; }
@@ -69,7 +70,8 @@ __device__ int last_window(int distance, int stride, int windows)
 
 /* Images, whose pixels lie `pixel` numbers apart, -> columns (windows, ldk): a row for each window, its kH runs of kW*C
    numbers side by side, then zeros. A row of threads copies one run. */
-extern "C" __global__ void im2col(const REAL* images, REAL* columns, int runs, int pixel, int ldk, WINDOWS)
+template <class T>
+__device__ void copy_runs(const T* images, T* columns, int runs, int pixel, int ldk, WINDOWS)
 {
     int number = row_number();
     if (number >= runs) return;
@@ -77,21 +79,34 @@ extern "C" __global__ void im2col(const REAL* images, REAL* columns, int runs, i
     int q = window % oW, p = window / oW % oH, n = window / oW / oH;
     int h = p * sH - top + i * dH, first = q * sW - left;
     bool inside = 0 <= h && h < H;
-    const REAL* row = images + ((long long)n * H + (inside ? h : 0)) * W * pixel;
-    REAL* run = columns + (long long)window * ldk + i * kW * C;
+    const T* row = images + ((long long)n * H + (inside ? h : 0)) * W * pixel;
+    T* run = columns + (long long)window * ldk + i * kW * C;
     if (dW == 1 && pixel == C) {  // the run lies in the image as it does here
         for (int e = threadIdx.x; e < kW * C; e += blockDim.x) {
             int source = first * C + e;
-            run[e] = inside && 0 <= source && source < W * C ? row[source] : REAL(0);
+            run[e] = inside && 0 <= source && source < W * C ? row[source] : T();
         }
     } else {
         for (int e = threadIdx.x; e < kW * C; e += blockDim.x) {
             int j = e / C, w = first + j * dW;
-            run[e] = inside && 0 <= w && w < W ? row[(long long)w * pixel + e - j * C] : REAL(0);
+            run[e] = inside && 0 <= w && w < W ? row[(long long)w * pixel + e - j * C] : T();
         }
     }
     if (i == kH - 1)
-        for (int e = threadIdx.x; e < ldk - kH * kW * C; e += blockDim.x) run[kW * C + e] = REAL(0);
+        for (int e = threadIdx.x; e < ldk - kH * kW * C; e += blockDim.x) run[kW * C + e] = T();
+}
+extern "C" __global__ void im2col(const REAL* images, REAL* columns, int runs, int pixel, int ldk, WINDOWS)
+{
+    copy_runs(images, columns, runs, pixel, ldk, WINDOW_ARGUMENTS);
+}
+
+/* The same with 16 bytes at a time: C, pixel and ldk count these. */
+struct alignas(16) Unit {
+    unsigned int words[4];
+};
+extern "C" __global__ void im2col_by_units(const Unit* images, Unit* columns, int runs, int pixel, int ldk, WINDOWS)
+{
+    copy_runs(images, columns, runs, pixel, ldk, WINDOW_ARGUMENTS);
 }
 
 /* Columns (windows, ldk) -> images: each pixel gathers the sum of all that im2col made of it, in the order of (i, j);

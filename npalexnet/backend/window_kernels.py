@@ -21,6 +21,7 @@ from npalexnet.backend.layouts import (
     pixel_distance,
 )
 
+UNIT = 16  # bytes that a thread can copy at once
 MOST_ELEMENTS = 255  # of a pooling window: a winner is one byte
 
 
@@ -49,10 +50,21 @@ class WindowKernels(Launches):
         apart, runs = self._check_columns(images, windows, columns), len(columns) * windows.kernel_size[0]
         if apart is None or runs > MOST_COUNTED:
             return None
-        numbers = (runs, apart, columns.shape[1], *kernel_arguments(images.shape, windows))
-        width = windows.kernel_size[1] * images.shape[3]
-        self._launch("im2col", columns.dtype, self._row_geometry(runs, width), images, columns, *map(np.int32, numbers))
+        name, per_unit = "im2col", UNIT // columns.itemsize
+        N, H, W, C = images.shape
+        if self._in_units(images, columns, apart, per_unit):
+            name, C, apart = "im2col_by_units", C // per_unit, apart // per_unit
+        ldk = columns.shape[1] if name == "im2col" else columns.shape[1] // per_unit
+        numbers = (runs, apart, ldk, *kernel_arguments((N, H, W, C), windows))
+        geometry = self._row_geometry(runs, windows.kernel_size[1] * C)
+        self._launch(name, columns.dtype, geometry, images, columns, *map(np.int32, numbers))
         return columns
+
+    def _in_units(self, images: Array, columns: Array, apart: int, per_unit: int) -> bool:
+        """Whether all runs of channels begin and end at whole 16 bytes."""
+        counts = (images.shape[3], apart, columns.shape[1])
+        starts = [self._launcher.address(array) for array in (images, columns)]
+        return not any(count % per_unit for count in counts) and not any(start % UNIT for start in starts)
 
     def col2im(self, columns: Array, images: Array, windows: Windows, *, add: bool = True) -> Array | None:
         """Sum up, for each pixel, all that `im2col` makes of it: the adjoint of `im2col`.

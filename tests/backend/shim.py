@@ -78,7 +78,10 @@ class ShimLauncher:
         while parameter := library.shim_parameter(name.encode(), len(expected)):
             expected.append(parameter.decode())
         null = [given == "u8" and not value for given, value in zip(codes, values, strict=True)]
-        fits = [g == e or (n and e[0] == "p") for g, e, n in zip(codes, expected, null, strict=True)]
+        units = [
+            e == "p*16" and g[0] == "p" and not value % 16 for g, e, value in zip(codes, expected, values, strict=True)
+        ]
+        fits = [g == e or u or (n and e[0] == "p") for g, e, u, n in zip(codes, expected, units, null, strict=True)]
         assert all(fits), f"{name} takes {expected}, got {codes}"
         assert len(grid) == 1, grid
         assert 1 <= grid[0] <= MOST_BLOCKS, grid

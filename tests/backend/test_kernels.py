@@ -16,6 +16,7 @@ def everything(kernels, memory):
     windows, pool = Windows((3, 3), (2, 1), (1, 2), (1, 1), (4, 3)), Windows((3, 3), (2, 2), (1, 1), (1, 1), (4, 3))
     x, labels = memory.copy(normal((2, 7, 5, 6), "float32")), memory.copy(np.arange(24))
     columns = kernels.im2col(x, windows, memory.empty((24, 56), "float32"))
+    wide = kernels.im2col(memory.copy(normal((2, 7, 5, 8), "float32")), windows, memory.empty((24, 72), "float32"))
     images = kernels.col2im(columns, memory.copy(x), windows)
     y, winners = kernels.max_pool(x, pool)
     grad_x = kernels.max_pool_gradient(memory.copy(y), winners, pool, (7, 5))
@@ -33,7 +34,7 @@ def everything(kernels, memory):
         "data": data,
         "velocity": velocity,
     }
-    results |= {"sums": kernels.sum_rows(columns)}
+    results |= {"sums": kernels.sum_rows(columns), "columns by units": wide}
     return results | {"losses": losses, "log-probabilities": log_probabilities, "grad_logits": grad_logits}
 
 

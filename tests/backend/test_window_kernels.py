@@ -20,6 +20,8 @@ CONVOLUTIONS = {  # (H, W), channels, kernel, stride, ((top, bottom), (left, rig
     "gaps between windows": ((11, 10), 3, (2, 2), (3, 4), ((1, 1), (0, 0)), (1, 1)),
     "dilation": ((9, 12), 2, (3, 3), (2, 3), ((2, 1), (3, 0)), (2, 3)),
     "wide padding": ((2, 3), 2, (2, 3), (1, 2), ((3, 3), (4, 4)), (1, 1)),
+    "whole units": ((7, 6), 8, (3, 2), (2, 1), ((1, 1), (2, 0)), (1, 1)),
+    "whole units and dilation": ((7, 9), 16, (2, 3), (1, 2), ((1, 0), (0, 1)), (2, 2)),
     "one pixel": ((1, 1), 1, (1, 1), (1, 1), ((0, 0), (0, 0)), (1, 1)),
     "runs longer than a block": ((3, 5), 130, (2, 3), (1, 1), ((0, 1), (1, 0)), (1, 1)),
 }
@@ -40,6 +42,34 @@ def test_im2col_is_the_plain_one_and_the_rest_of_a_row_is_zero(kernels, memory, 
     expected = im2col(images, windows_of(case))
     columns = memory.empty((len(expected), expected.shape[1] + spare), dtype)
     assert kernels.im2col(memory.copy(images), windows_of(case), columns) is columns
+    same_bits(columns[:, : expected.shape[1]], expected)
+    assert (columns[:, expected.shape[1] :] == 0).all()
+
+
+@pytest.mark.parametrize(
+    ("channels", "group", "spare", "dtype", "name"),
+    [
+        (4, slice(None), 0, "float32", "im2col_by_units"),
+        (4, slice(None), 4, "float32", "im2col_by_units"),
+        (4, slice(None), 1, "float32", "im2col"),  # rows of columns that are no whole units
+        (6, slice(None), 0, "float32", "im2col"),
+        (8, slice(4, 8), 0, "float32", "im2col_by_units"),
+        (8, slice(2, 6), 0, "float32", "im2col"),  # begins in the middle of a unit
+        (6, slice(0, 4), 0, "float32", "im2col"),  # only the first pixel does not
+        (2, slice(None), 0, "float64", "im2col_by_units"),
+        (8, slice(None), 0, "float16", "im2col_by_units"),
+        (4, slice(None), 0, "float16", "im2col"),
+    ],
+)
+def test_16_bytes_are_copied_at_once_where_all_runs_are_whole_units(
+    kernels, memory, launcher, channels, group, spare, dtype, name
+):
+    images = memory.copy(normal((2, 5, 4, channels), dtype))[..., group]
+    windows = Windows((3, 2), (1, 1), (1, 1), (1, 0), (5, 3))
+    expected = im2col(images, windows)
+    columns = memory.empty((len(expected), expected.shape[1] + spare), dtype)
+    kernels.im2col(images, windows, columns)
+    assert launcher.launched == [name]
     same_bits(columns[:, : expected.shape[1]], expected)
     assert (columns[:, expected.shape[1] :] == 0).all()
 
