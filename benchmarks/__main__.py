@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks import forward, gpu, ladder, layers, memory, output, profile, scaling, step, turns
+from benchmarks import forward, gpu, gpu_layers, ladder, layers, memory, output, profile, scaling, step, turns
+from benchmarks.precisions import PRECISIONS
 from npalexnet.backend import get_num_threads
 
 # Each module has run(arguments, say) -> dict, show(dict) -> str, chart(dict) -> Figure, and its default settings.
@@ -21,6 +22,7 @@ QUESTIONS: dict[str, Any] = {
     "profile": profile,
     "ladder": ladder,
     "gpu": gpu,
+    "gpu-layers": gpu_layers,
 }
 DEFAULT = ("step", "forward")
 
@@ -85,6 +87,7 @@ def _with_defaults(arguments: argparse.Namespace, module: Any) -> argparse.Names
     settings = dict(vars(arguments))
     settings["batch_sizes"] = arguments.batch_sizes or module.BATCH_SIZES
     settings["rounds"] = arguments.rounds or module.ROUNDS
+    settings["precisions"] = list(dict.fromkeys(arguments.precisions or PRECISIONS))
     settings["pause"] = turns.PAUSE
     if arguments.quick:
         settings |= {"batch_sizes": [1], "rounds": 1, "warmup": 0, "pause": 0.0}
@@ -108,6 +111,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--batch-sizes", type=_positive, nargs="+", metavar="N", help="images in a batch (default: the question's own)")
     add("--rounds", type=_positive, metavar="N", help="turns of each rival that count (default: the question's own)")
     add("--warmup", type=_not_negative, default=2, metavar="N", help="turns before them that don't count (2)")
+    add("--precisions", nargs="+", choices=PRECISIONS, help="in which a GPU computes (all)")
     add("--threads", type=_positive, metavar="N", help="for every rival (all cores)")
     add("--classes", type=_positive, default=1000, metavar="N", help="width of the last layer (1000)")
     add("--dropout", type=_probability, default=0.5, metavar="P", help="in training (0.5)")

@@ -8,7 +8,7 @@ its own with a single-threaded BLAS, all at the same time, on operands that are 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from math import ceil
@@ -69,9 +69,9 @@ def step_flops(model: na.AlexNet, images: int) -> int:
     return 3 * forward_flops(model, images) - 2 * model.layers[0].multiply_adds(_batch(images))
 
 
-def products(model: na.AlexNet) -> Iterator[Product]:
-    """Yield the products of all convolutions, forward and backward, for each of `IMAGES`."""
-    for count in IMAGES:
+def products(model: na.AlexNet, images: Sequence[int] = ()) -> Iterator[Product]:
+    """Yield the products of all convolutions, forward and backward, for each number of images, or of `IMAGES`."""
+    for count in images or IMAGES:
         shape, number = _batch(count), 0
         for layer in model.layers:
             if isinstance(layer, na.Conv2d):

@@ -34,6 +34,14 @@ class Case:
         For each library.
     comparable : bool
         Whether all sides must find the same.
+    kind : str
+        ``"conv"``.
+    output_shape : tuple of int
+        With the batch; () for the loss and for SGD.
+    parameters : int
+        How many numbers are learnt.
+    input_gradient : bool
+        Whether backward computes that of the input.
     """
 
     name: str
@@ -41,6 +49,10 @@ class Case:
     flops: dict[str, int]
     sides: dict[str, Side]
     comparable: bool = True
+    kind: str = ""
+    output_shape: Shape = ()
+    parameters: int = 0
+    input_gradient: bool = True
 
 
 def layer_cases(model: na.AlexNet, libraries: list[Library], images: int, classes: int) -> Iterator[Case]:
@@ -68,7 +80,9 @@ def layer_cases(model: na.AlexNet, libraries: list[Library], images: int, classe
             name = f"{kind_name}{numbers[kind_name]}"
             if first and input_gradient:
                 name, passes = f"{name}, to the images", {"backward": passes["backward"]}
-            yield Case(name, input_shape, passes, sides, comparable=kind is not na.Dropout)
+            learnt = sum(parameter.size for parameter in layer.parameters())
+            about = (kind is not na.Dropout, kind_name, shape, learnt, input_gradient)
+            yield Case(name, input_shape, passes, sides, *about)
     yield _loss(libraries, rng.standard_normal(shape, dtype="float32"), rng.integers(classes, size=images))
     yield _update(libraries, [rng.random(p.shape, dtype="float32") for p in model.parameters()])
 
@@ -80,9 +94,10 @@ def channels_last_memory(array: np.ndarray) -> np.ndarray:
 
 def _loss(libraries: list[Library], logits: np.ndarray, labels: np.ndarray) -> Case:
     sides = {library.name: library.loss(logits, labels) for library in libraries}
-    return Case("loss", logits.shape, {"forward": 0, "backward": 0}, sides)
+    return Case("loss", logits.shape, {"forward": 0, "backward": 0}, sides, kind="loss")
 
 
 def _update(libraries: list[Library], gradients: list[np.ndarray]) -> Case:
     sides = {library.name: library.update(gradients) for library in libraries}
-    return Case("SGD step", (sum(prod(gradient.shape) for gradient in gradients),), {"forward": 0}, sides)
+    count = sum(prod(gradient.shape) for gradient in gradients)
+    return Case("SGD step", (count,), {"forward": 0}, sides, kind="SGD step", parameters=count)

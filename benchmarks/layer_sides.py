@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 import numpy as np
@@ -48,11 +49,11 @@ class Update:
     ----------
     optimizer : object
         With a ``step()``.
-    values : list of ndarray
-        What it changes.
+    values : callable
+        Returns what it changes.
     """
 
-    def __init__(self, optimizer: object, values: list[np.ndarray]) -> None:
+    def __init__(self, optimizer: object, values: Callable[[], list[np.ndarray]]) -> None:
         self.forward = optimizer.step  # type: ignore[attr-defined]
         self.values = values
 
@@ -64,4 +65,4 @@ class Update:
 
     def found(self) -> list[np.ndarray]:
         """Return the parameters after it."""
-        return self.values
+        return self.values()

@@ -14,7 +14,10 @@ import numpy as np
 from threadpoolctl import threadpool_info
 
 # Of the environment: what chooses kernels and threads, often other ones than the libraries would take by themselves.
-VARIABLES = ("OPENBLAS_", "GOTO_", "MKL_", "OMP_", "KMP_", "GOMP_", "BLIS_", "DNNL_", "ONEDNN_", "NPALEXNET_", "TORCH_")
+VARIABLES = (
+    *("OPENBLAS_", "GOTO_", "MKL_", "OMP_", "KMP_", "GOMP_", "BLIS_", "DNNL_", "ONEDNN_", "NPALEXNET_", "TORCH_"),
+    *("CUPY_", "CUBLAS_", "CUBLASLT_", "CUDNN_", "CUDA_LAUNCH_", "CUDA_MODULE_", "NVIDIA_TF32_"),
+)
 
 
 def environment() -> dict[str, Any]:

@@ -22,9 +22,15 @@ class NpalexnetRival:
         In the training step.
     device : str
         Where it computes.
+
+    Attributes
+    ----------
+    dtype : dtype
+        Of the images on the device: what the network computes in.
     """
 
     name = "npalexnet"
+    dtype = np.dtype("float32")
 
     def __init__(self, threads: int, classes: int, dropout: float, device: str = "cpu") -> None:
         self.use_threads(threads)
@@ -43,6 +49,8 @@ class NpalexnetRival:
     def take(self, images: np.ndarray, labels: np.ndarray) -> None:
         """Work on this batch from now on."""
         self.images, self.labels = self.device.from_host(images), self.device.from_host(labels)
+        if self.dtype != self.images.dtype:
+            self.images = self.images.astype(self.dtype)
 
     def forward(self) -> Array:
         """Compute the logits in eval mode."""
@@ -50,7 +58,7 @@ class NpalexnetRival:
 
     def logits(self) -> np.ndarray:
         """Return what `forward` computes."""
-        return self.device.to_host(self.forward())
+        return self.device.to_host(self.forward()).astype("float32", copy=False)
 
     def step(self) -> None:
         """Train on the batch once."""
@@ -61,7 +69,7 @@ class NpalexnetRival:
     def first_pass(self) -> tuple[float, float]:
         """Return the loss and the norm of all parameters' gradients, without dropout."""
         self.model.eval()
-        loss = self._backward()
+        loss = float(self._backward())
         gradients = [p.grad.astype("float64") for p in self.model.parameters() if p.grad is not None]
         self.optimizer.zero_grad()
         return loss, sqrt(sum(float((gradient**2).sum()) for gradient in gradients))
@@ -70,9 +78,9 @@ class NpalexnetRival:
         """Wait until the device is done."""
         self.device.synchronize()
 
-    def _backward(self) -> float:
+    def _backward(self) -> Array:
         self.optimizer.zero_grad()
         loss = self.criterion(self.model(self.images), self.labels)
         # Without the gradient of the images: torch does not compute that of its inputs either.
         self.model.backward(self.criterion.backward(), input_gradient=False)
-        return float(loss)
+        return loss

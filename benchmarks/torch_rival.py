@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from math import sqrt
+from typing import Any
 
 import numpy as np
 import torch
@@ -32,7 +34,17 @@ class TorchRival:
         The parameters to begin with; by default torch draws its own.
     device : str
         Where it computes. On a GPU in strict float32, and cuDNN looks for its fastest convolutions.
+
+    Attributes
+    ----------
+    dtype : torch.dtype
+        Of the images on the device.
+    computing : context manager
+        Around every forward pass with its loss: autocast, or nothing.
     """
+
+    dtype = torch.float32
+    computing: AbstractContextManager[Any] = nullcontext()
 
     def __init__(
         self,
@@ -68,18 +80,22 @@ class TorchRival:
 
     def take(self, images: np.ndarray, labels: np.ndarray) -> None:
         """Work on this batch from now on."""
-        self.images = torch.from_numpy(images).to(self.device).contiguous(memory_format=self.layout)
+        self.images = torch.from_numpy(images).to(self.device).to(self.dtype).contiguous(memory_format=self.layout)
         self.labels = torch.from_numpy(labels).to(self.device)
 
     def forward(self) -> torch.Tensor:
         """Compute the logits in eval mode."""
         self.model.eval()
-        with torch.inference_mode():
+        return self.infer()
+
+    def infer(self) -> torch.Tensor:
+        """Do the same, in the mode that the model is in."""
+        with torch.inference_mode(), self.computing:
             return self.model(self.images)
 
     def logits(self) -> np.ndarray:
         """Return what `forward` computes."""
-        return self.forward().cpu().numpy()
+        return self.forward().float().cpu().numpy()
 
     def step(self) -> None:
         """Train on the batch once."""
@@ -90,7 +106,7 @@ class TorchRival:
     def first_pass(self) -> tuple[float, float]:
         """Return the loss and the norm of all parameters' gradients, without dropout."""
         self.model.eval()
-        loss = self._backward()
+        loss = float(self._backward().detach())
         norm = sqrt(sum(float((parameter.grad.double() ** 2).sum()) for parameter in self.model.parameters()))
         self.optimizer.zero_grad()
         return loss, norm
@@ -100,8 +116,9 @@ class TorchRival:
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
 
-    def _backward(self) -> float:
+    def _backward(self) -> torch.Tensor:
         self.optimizer.zero_grad()
-        loss = self.criterion(self.model(self.images), self.labels)
+        with self.computing:
+            loss = self.criterion(self.model(self.images), self.labels)
         loss.backward()
-        return float(loss.detach())
+        return loss

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from statistics import mean, median, quantiles
 from typing import Any, TypeVar
 
@@ -14,6 +14,7 @@ AT_LEAST = 0.1  # seconds: what takes less is run several times in a turn, up to
 MOST = 100
 AGREEMENT = 1e-4  # relative: rounding of float32 through eight layers is far below, another computation far above
 
+Name = TypeVar("Name", bound=Hashable)
 Found = TypeVar("Found")
 
 
@@ -42,18 +43,18 @@ def timed(run: Callable[[], object], prepare: Callable[[], object] = lambda: Non
 
 
 def take_turns(
-    turns: Mapping[str, Callable[[], Found]],
+    turns: Mapping[Name, Callable[[], Found]],
     rounds: int,
     warmup: int,
     pause: float,
     say: Callable[[str], None] = lambda line: None,
     show: Callable[[Any], str] = lambda seconds: f"{seconds:.4f} s",
-) -> dict[str, list[Found]]:
+) -> dict[Name, list[Found]]:
     """Give each rival one turn a round, so that whatever else the machine does meanwhile meets all of them alike.
 
     Parameters
     ----------
-    turns : mapping of str to callable
+    turns : mapping of name to callable
         What each rival does in its turn; what it returns is kept.
     rounds, warmup : int
         How many turns of each are kept, and how many each has before that.
@@ -66,10 +67,10 @@ def take_turns(
 
     Returns
     -------
-    dict of str to list
+    dict of name to list
         What each rival's turns returned, in the order of the rounds.
     """
-    found: dict[str, list[Found]] = {name: [] for name in turns}
+    found: dict[Name, list[Found]] = {name: [] for name in turns}
     order = list(turns)
     for number in range(-warmup, rounds):
         for name in order:
@@ -94,8 +95,8 @@ def difference(ours: Any, theirs: Any) -> float:
     return float(np.linalg.norm(np.subtract(theirs, ours)) / np.linalg.norm(ours))
 
 
-def check_agreement(who: str, what: str, ours: Any, theirs: Any) -> float:
-    """Return the relative difference of what npalexnet and another computed.
+def check_agreement(who: str, what: str, ours: Any, theirs: Any, tolerance: float = AGREEMENT) -> float:
+    """Return the relative difference of what npalexnet and another computed, which may be `tolerance`.
 
     Raises
     ------
@@ -103,7 +104,7 @@ def check_agreement(who: str, what: str, ours: Any, theirs: Any) -> float:
         If it is not small: then there is nothing to compare.
     """
     found = difference(ours, theirs)
-    if not found <= AGREEMENT:
+    if not found <= tolerance:
         raise RuntimeError(
             f"nothing was timed: {what} of {who} is {found:.1e} away from npalexnet's, relative to its norm"
         )

@@ -1,17 +1,28 @@
 """Benchmarks in tests: one run a turn, few candidates for the floor, and the threads as they were afterwards."""
 
 import pytest
+import torch
 
 import npalexnet as na
 from benchmarks import floor, turns
 
+FLAGS = ((torch.backends.cuda.matmul, "allow_tf32"), (torch.backends.cudnn, "allow_tf32"))
 RIVALS = ["npalexnet", "torch", "torch, channels_last"]
+
+
+@pytest.fixture(autouse=True)
+def _precision():
+    """The precision of both libraries is what it was before."""
+    before = [getattr(*flag) for flag in FLAGS], torch.backends.cudnn.benchmark, na.get_float32_matmul_precision()
+    yield
+    for flag, value in zip(FLAGS, before[0], strict=True):
+        setattr(*flag, value)
+    torch.backends.cudnn.benchmark = before[1]
+    na.set_float32_matmul_precision(before[2])
 
 
 @pytest.fixture(autouse=True, scope="module")
 def _hurry():
-    import torch
-
     ours, theirs = na.get_num_threads(), torch.get_num_threads()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(turns, "AT_LEAST", 0.0)

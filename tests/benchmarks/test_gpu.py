@@ -1,4 +1,4 @@
-"""The GPU question, with a stand-in in the GPU's place."""
+"""The question `gpu`, with a stand-in in the GPU's place."""
 
 import json
 
@@ -6,12 +6,27 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks import gpu
+import npalexnet as na
+from benchmarks import gpu_rivals
 from benchmarks.__main__ import main
-from benchmarks.npalexnet_rival import NpalexnetRival
+from benchmarks.gpu_npalexnet import PreciseNpalexnet
+from benchmarks.gpu_torch import PreciseTorch
+from benchmarks.precisions import PRECISIONS
 from benchmarks.torch_rival import TorchRival
+from benchmarks.turns import difference
+from benchmarks.workload import random_batch
 from npalexnet.backend.cuda import probe
+from tests.benchmarks.fake_gpu import pretend
+from tests.conftest import STAND_IN
 from tests.support import assert_close
+
+ON_GPU = ["npalexnet, GPU", "torch, GPU", "torch, channels_last, GPU"]
+GRAPHS = [f"{name}, graph" for name in ON_GPU]
+
+
+@pytest.fixture(scope="module")
+def state():
+    return na.AlexNet(num_classes=3, seed=0).state_dict()
 
 
 @pytest.mark.skipif(probe().usable, reason="there is a GPU here")
@@ -19,31 +34,124 @@ def test_without_a_gpu_it_says_why_and_measures_the_cpu(capsys):
     assert main(["gpu", "--quick", "--classes", "3", "--threads", "1"]) == 0
     printed = capsys.readouterr()
     assert f"no GPU for npalexnet: {probe().reason}" in printed.err
-    assert f"GPU: {probe().reason}; strict float32; the CPU alone was measured" in printed.out
-    assert gpu.COPY not in printed.out
+    assert f"GPU: {probe().reason}; the CPU alone was measured, in float32" in printed.out
+    assert "Peak device memory" not in printed.out
+    assert "verdict" not in printed.out
 
 
-def test_a_rival_elsewhere_agrees_and_its_copies_are_timed_apart(monkeypatch, tmp_path):
-    def on_gpu(ours, arguments, say):
-        return [NpalexnetRival(1, 3, 0.5, device="standin")]
-
-    monkeypatch.setattr(gpu, "on_gpu", on_gpu)
-    assert main(["gpu", "--quick", "--classes", "3", "--threads", "1", "--output", str(tmp_path / "gpu")]) == 0
-    result = json.loads((tmp_path / "gpu.json").read_text())
-    rows = {(row["task"], row["rival"]): row for row in result["results"]}
-    assert ("step", "npalexnet, GPU") in rows
-    assert [rival for task, rival in rows if task == gpu.COPY] == ["npalexnet, GPU"]
+def test_on_a_gpu_every_rival_is_measured_beside_the_cpu(monkeypatch, tmp_path, capsys):
+    pretend(monkeypatch, STAND_IN)
+    name = tmp_path / "gpu"
+    line = ["gpu", "--quick", "--classes", "3", "--threads", "1", "--precisions", "tf32"]
+    assert main([*line, "--output", str(name)]) == 0
+    printed, result = capsys.readouterr().out, json.loads((tmp_path / "gpu.json").read_text())
+    assert result["left_out"] == []
+    rows = {(r["place"], r["precision"], r["task"], r["rival"]): r for r in result["results"]}
+    cpu = [("CPU", "fp32", task, name) for task in ("forward", "step") for name in ("npalexnet", "torch")]
+    expected = {*cpu, *(("CPU", "fp32", task, "torch, channels_last") for task in ("forward", "step"))}
+    expected |= {("GPU", "tf32", "forward", rival) for rival in [*ON_GPU, *GRAPHS]}
+    expected |= {("GPU", "tf32", "step", rival) for rival in ON_GPU}
+    assert set(rows) == expected
     for row in rows.values():
         assert len(row["seconds"]) == 1
-        assert row["median"] > 0
-    assert "gflops_per_second" not in rows[gpu.COPY, "npalexnet, GPU"]
+        assert row["until_done"] > 0
+        assert row["gflops_per_second"] == pytest.approx(row["flops"] / row["median"] / 1e9)
+    assert [row["rival"] for row in result["copies"]] == ON_GPU
+    held = {row["rival"]: (row["reserved"] >> 20, row["allocated"] >> 20) for row in result["memory"]}
+    assert held == dict(zip(ON_GPU, [(7, 5), (9, 8), (9, 8)], strict=True))
+    for precision, differences in result["differences"].items():
+        assert set(differences) == {"logits", "loss", "norm of the gradients"}
+        assert max(differences.values()) < PRECISIONS[precision].tolerance
+    for text in (
+        "npalexnet, GPU: float32 matmul precision 'high'",
+        "matmul.allow_tf32 True, cudnn.allow_tf32 True",
+        "target, set for an H200",
+    ):
+        assert text in printed
+    assert (tmp_path / "gpu.png").stat().st_size > 10_000
+    assert na.get_float32_matmul_precision() == "highest"
+
+
+def test_in_bfloat16_both_get_such_images_and_keep_float32_parameters(monkeypatch, state):
+    pretend(monkeypatch, STAND_IN)
+    images, labels = random_batch(1, 3)
+    rivals = [PreciseNpalexnet(1, 3, 0.5, state, "standin"), PreciseTorch(1, 3, 0.5, True, state, "cpu:0")]
+    for rival in rivals:
+        rival.use(PRECISIONS["bf16"])
+        rival.take(images, labels)
+    assert rivals[0].images.dtype.name == "bfloat16"
+    assert rivals[0].model.dtype == np.float32
+    assert rivals[1].images.dtype is torch.bfloat16
+    assert {parameter.dtype for parameter in rivals[1].model.parameters()} == {torch.float32}
+    assert_close(rivals[0].device.to_host(rivals[0].images).astype("float32"), rivals[1].images.float().numpy())
+    assert "images in bfloat16, parameters in float32" in rivals[0].flags()
+    assert "autocast to torch.bfloat16" in rivals[1].flags()
+
+
+def test_torch_in_bfloat16_is_within_its_tolerance_and_outside_that_of_float32(monkeypatch, state):
+    pretend(monkeypatch, STAND_IN)
+    rival = PreciseTorch(1, 3, 0.5, False, state, "cpu:0")
+    found = {}
+    for name in ("fp32", "bf16"):
+        rival.use(PRECISIONS[name])
+        rival.take(*random_batch(1, 3))
+        loss, norm = rival.first_pass()
+        assert all(p.grad is None or p.grad.dtype is torch.float32 for p in rival.model.parameters())
+        found[name] = rival.logits(), loss, norm
+    apart = [difference(*pair) for pair in zip(found["fp32"], found["bf16"], strict=True)]
+    assert PRECISIONS["fp32"].tolerance < apart[0]
+    assert max(apart) < PRECISIONS["bf16"].tolerance
+
+
+def test_a_precision_begins_with_the_initial_parameters(monkeypatch, state):
+    pretend(monkeypatch, STAND_IN)
+    for rival in (PreciseNpalexnet(1, 3, 0.5, state, "standin"), PreciseTorch(1, 3, 0.5, False, state, "cpu:0")):
+        rival.take(*random_batch(1, 3))
+        rival.runner("step")()
+        key = "classifier.6.bias"
+        assert not np.array_equal(np.asarray(rival.model.state_dict()[key]), state[key])
+        rival.use(PRECISIONS["tf32"])
+        np.testing.assert_array_equal(np.asarray(rival.model.state_dict()[key]), state[key])
+
+
+def test_a_graph_reads_the_batch_that_its_rival_has(monkeypatch, state):
+    pretend(monkeypatch, STAND_IN)
+    eager = PreciseTorch(1, 3, 0.5, False, state, "cpu:0")
+    captured = []
+
+    def capture(rival):
+        captured.append(rival.images)
+        return lambda: torch.full((1, 3), float(len(captured)), dtype=torch.bfloat16)
+
+    graph = gpu_rivals.Graphed(eager, capture)
+    for count in (1, 2):
+        for rival in (eager, graph):
+            rival.take(*random_batch(1, 3))
+        assert captured[-1] is eager.images
+        np.testing.assert_array_equal(graph.logits(), np.full((1, 3), count, "float32"))
+    graph.use(PRECISIONS["fp32"])
+    with pytest.raises(RuntimeError, match="no graph of 'forward'"):
+        graph.runner("forward")
+
+
+def test_a_library_without_a_gpu_is_named_and_left_out(monkeypatch):
+    said = []
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert gpu_rivals.DEVICES == {"npalexnet": "cuda", "torch": "cuda"}
+    monkeypatch.setattr(gpu_rivals, "probe", lambda: type(probe())(False, "driver", "no driver"))
+    arguments = type("Arguments", (), {"threads": 1, "classes": 3, "dropout": 0.5})
+    assert gpu_rivals.makers(arguments, {}, said.append) == []
+    assert said == [
+        "no GPU for npalexnet: no driver (stage: driver)",
+        f"no GPU for torch {torch.__version__}: it finds none that it can use",
+    ]
 
 
 def test_on_a_gpu_torch_computes_in_strict_float32(monkeypatch):
     monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
     monkeypatch.setattr(torch.backends.cudnn, "benchmark", False)
     x = np.ones((1, 3, 227, 227), "float32")
-    state = NpalexnetRival(1, 3, 0.5).model.state_dict()
+    state = na.AlexNet(num_classes=3, seed=0).state_dict()
     cpu, elsewhere = TorchRival(1, 3, 0.5, state=state), TorchRival(1, 3, 0.5, state=state, device="cpu:0")
     assert (cpu.name, elsewhere.name) == ("torch", "torch, GPU")
     assert not torch.backends.cudnn.allow_tf32
