@@ -53,10 +53,11 @@ def grouped_bars(axes: Axes, groups: Mapping[str, Bars], what: str) -> None:
             whiskers = [[bar.median - bar.low], [bar.high - bar.median]]
             axes.bar(x, bar.median, 0.92 * width, yerr=whiskers, capsize=2, **_look(rival))
             text = charts.short(bar.median)
-            axes.annotate(text, (x, bar.high), (0, 2), textcoords="offset points", ha="center", size=7, rotation=turned)
+            above = (0, 5 if turned else 2)  # points
+            axes.annotate(text, (x, bar.high), above, textcoords="offset points", ha="center", size=7, rotation=turned)
             highest = max(highest, bar.high)
     axes.set_xticks(range(len(groups)), list(groups))
-    axes.set_ylim(0, (1.35 if turned else 1.15) * highest or 1)
+    axes.set_ylim(0, (1.4 if turned else 1.15) * highest or 1)
     axes.set_ylabel(what, size=8)
     charts.tidy(axes)
 

@@ -15,10 +15,13 @@ from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 
+from benchmarks.precisions import PRECISIONS
 from npalexnet.files import written_whole
 
 LIMIT = 480.0  # seconds
 OFF = {"NPALEXNET_CUDA_KERNELS": "0"}
+NETWORK = ("-m", "benchmarks", "gpu")
+OUTPUT = ("--output", "{name}")
 TRAINING = ("-m", "npalexnet", "train", "--device", "cuda", "--train-images", "480", "--test-images", "160")
 
 
@@ -54,8 +57,12 @@ CHECKS = (
     Check("info", ("-m", "npalexnet", "info")),
     Check("tests", ("-m", "pytest", "-q", "-m", "gpu")),
     Check("gradcheck", ("-m", "npalexnet", "gradcheck", "--device", "cuda")),
-    Check("kernels", ("-m", "benchmarks", "gpu", "--output", "{name}")),
-    Check("no-kernels", ("-m", "benchmarks", "gpu", "--output", "{name}"), OFF),
+    Check("network", (*NETWORK, *OUTPUT)),
+    *(
+        Check(f"layers-{name}", ("-m", "benchmarks", "gpu-layers", "--precisions", name, *OUTPUT))
+        for name in PRECISIONS
+    ),
+    Check("no-kernels", (*NETWORK, "--precisions", "fp32", "--batch-sizes", "1", "128", *OUTPUT), OFF),
     Check("training", TRAINING),
     Check("training-no-kernels", TRAINING, OFF),
 )

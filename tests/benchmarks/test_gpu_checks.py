@@ -1,7 +1,10 @@
 """The list of what waits for a GPU: each check runs, leaves a file, and stops nobody else."""
 
+from pathlib import Path
+
 import pytest
 
+from benchmarks import __main__ as command
 from benchmarks import gpu_checks
 from benchmarks.gpu_checks import CHECKS, Check, main
 
@@ -29,6 +32,43 @@ def test_a_folder_that_is_not_there_is_refused(tmp_path, capsys):
         main(["--output", str(tmp_path / "none")])
     assert error.value.code == 2
     assert "must be a folder that exists" in capsys.readouterr().err
+
+
+def test_the_list_in_the_readme_is_the_list_of_the_checks():
+    text = (Path(gpu_checks.__file__).parent / "README.md").read_text(encoding="utf-8")
+    table = text.partition("## Checks that wait for a GPU")[2].partition("| check | command |")[2]
+    written = [line.split("`")[-2] for line in table.splitlines() if line.startswith("| ") and "`" in line]
+    assert written == [check.line(Path("NAME")) for check in CHECKS]
+
+
+def test_every_precision_has_its_layers_checked_and_the_question_takes_the_command(monkeypatch):
+    taken = []
+
+    class Question:
+        """As a module has it."""
+
+        BATCH_SIZES, ROUNDS = [128], 5
+
+        def run(self, arguments, say):
+            taken.append(arguments)
+            return {}
+
+        def show(self, result):
+            return ""
+
+    for name in ("gpu", "gpu-layers"):
+        monkeypatch.setitem(command.QUESTIONS, name, Question())
+    for check in CHECKS:
+        if check.arguments[:2] == ("-m", "benchmarks"):
+            assert "--output" in check.arguments
+            line = [argument for argument in check.arguments[2:] if argument not in ("--output", "{name}")]
+            assert command.main(line) == 0
+    found = [(each.question, each.precisions, each.batch_sizes) for each in taken]
+    assert found == [
+        ("gpu", ["fp32", "tf32", "bf16"], [128]),
+        *(("gpu-layers", [precision], [128]) for precision in ("fp32", "tf32", "bf16")),
+        ("gpu", ["fp32"], [1, 128]),
+    ]
 
 
 def test_names_are_different_and_commands_are_known():

@@ -258,7 +258,17 @@ def test_tables_and_charts_do_without_torch(answers, question):
         rows = [row for row in result[part] if row.get("rival", "npalexnet") in ("npalexnet", "floor")]
         alone[part] = [{**row, "peak_over_torch": None} for row in rows]
     _, rows = table_rows(QUESTIONS[question].show(alone))
-    expected = {"step": 2, "forward": 2, "layers": 22, "memory": 1, "scaling": 1, "profile": 14, "ladder": 7, "gpu": 2}
+    expected = {
+        "step": 2,
+        "forward": 2,
+        "layers": 22,
+        "memory": 1,
+        "scaling": 1,
+        "profile": 14,
+        "ladder": 7,
+        "gpu": 2,
+        "gpu-layers": 42,
+    }
     assert len(rows) == expected[question]
     assert not any("torch" in cell for row in rows for cell in row)
     QUESTIONS[question].chart(alone)
