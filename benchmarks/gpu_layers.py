@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 BATCH_SIZES, ROUNDS = [128], 5
 TITLE = "AlexNet's layers and kernels on a GPU, each alone"
+LARGEST_ON_CPU = 32
 ON_CPU = {"npalexnet": "cpu", "torch": "cpu"}
 
 
@@ -38,6 +39,8 @@ def run(arguments: argparse.Namespace, say: network.Say) -> dict[str, Any]:
     on_gpu = bool(rivals) and is_ours(rivals[0].name)
     if not on_gpu:
         rivals = [make() for make in gpu_rivals.makers(arguments, state, say, ON_CPU)]
+        sizes = list(dict.fromkeys(min(images, LARGEST_ON_CPU) for images in arguments.batch_sizes))
+        arguments = argparse.Namespace(**{**vars(arguments), "batch_sizes": sizes})
     else:
         arguments = argparse.Namespace(**{**vars(arguments), "pause": 0.0})  # there is nobody to wait for on a GPU
     names = arguments.precisions if on_gpu else ["fp32"]
@@ -183,11 +186,12 @@ def chart(result: dict[str, Any]) -> Figure:
         for axes, which in zip(line, PASSES, strict=True):
             bars = {key[2]: pair for key, pair in pairs.items() if key[:2] == (precision, batch) and key[3] == which}
             charts.paired_bars(axes, {layer: _milliseconds(**pair) for layer, pair in bars.items()})
-            axes.set_title(f"{precision}, {which}, batch of {batch}: ms, ratio (less is better)", loc="left", size=10)
+            axes.set_title(f"{precision}, {which} of {batch}: ms, ratio (less is better)", loc="left", size=10)
     if kernels:
         _draw_kernels(panels[-1], kernels)
     torch = {"torch, the faster layout": charts.COLOURS["torch"]} if any(p["torch"] for p in pairs.values()) else {}
-    charts.legend_below(figure, {"npalexnet": charts.COLOURS["npalexnet"], **torch})
+    others = {"kernels without a target": charts.COLOURS["floor"]} if kernels else {}
+    charts.legend_below(figure, {"npalexnet": charts.COLOURS["npalexnet"], **torch, **others})
     return figure
 
 
@@ -209,4 +213,4 @@ def _draw_kernels(line: Any, kernels: list[dict[str, Any]]) -> None:
         names_of = [f"{row['kernel']}, {row['what']}" for row in here]
         charts.label_bars(axes, names_of, shares, [f"{share:.0f} %" for share in shares])
         axes.axvline(100 * gpu_targets.COPY_SHARE, color="black", linestyle="--", linewidth=1)
-        axes.set_title(f"{first}, kernels: % of a copy's bandwidth; line: the target", loc="left", size=10)
+        axes.set_title(f"{first}, kernels: % of a copy's bandwidth; line: target", loc="left", size=10)

@@ -6,6 +6,7 @@ in bytes; what a kernel moves at the least is what it must read, once, and what 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from math import prod
@@ -54,32 +55,32 @@ def primitives(model: na.AlexNet, device: Device, dtype: np.dtype, images: int, 
         numbers = np.resize(np.random.default_rng(0).standard_normal(1 << 20, dtype="float32"), shape)
         return device.from_host(numbers).astype(of, copy=False)
 
-    numbers = {"conv": 0, "pool": 0}
+    numbers: Counter[type] = Counter()
     rows_done: set[Shape] = set()
     shape: Shape = (images, 3, IMAGE_SIZE, IMAGE_SIZE)
     for layer in (*model.layers, *model.classifier):
         before, shape = shape, layer.output_shape(shape)
+        numbers[type(layer)] += 1
+        number = numbers[type(layer)]
         if isinstance(layer, na.Conv2d):
-            numbers["conv"] += 1
-            yield from _convolution(f"conv{numbers['conv']}", layer, before, shape, kernels, array, size)
+            yield from _convolution(f"conv{number}", layer, before, shape, kernels, array, size)
         if isinstance(layer, na.MaxPool2d):
-            numbers["pool"] += 1
-            yield from _pooling(f"pool{numbers['pool']}", layer, before, shape, kernels, array, size)
+            yield from _pooling(f"pool{number}", layer, before, shape, kernels, array, size)
         if isinstance(layer, na.ReLU):
             rows = (prod(shape) // shape[1], shape[1])  # (N*oH*oW, C)
             if rows not in rows_done:
                 rows_done.add(rows)
-                yield from _relu(rows, kernels, array, size)
+                yield from _relu(f"relu{number}", rows, kernels, array, size)
         if isinstance(layer, na.Dropout):
             yield Primitive(
-                *("dropout", f"{shape[1]} features", shape, 2 * size * prod(shape)),  # reads x, writes y
+                *("dropout", f"dropout{number}", shape, 2 * size * prod(shape)),  # reads x, writes y
                 lambda shape=shape: _run(kernels.dropout, array(*shape), 0.5, 1),  # type: ignore[misc]
             )
     yield from _loss((images, classes), device, array, size)
     largest = max((parameter.shape for parameter in model.parameters()), key=prod)
     three = [largest] * 3
     yield Primitive(
-        *("sgd", "the largest weight", largest, 5 * 4 * prod(largest)),  # reads three arrays, writes two
+        *("sgd", "largest weight", largest, 5 * 4 * prod(largest)),  # reads three arrays, writes two
         lambda: _run(kernels.sgd, *(array(*shape, of=np.dtype("float32")) for shape in three), **SGD),
     )
 
@@ -120,15 +121,15 @@ def _pooling(
     yield Primitive("max_pool_gradient", name, (N, H, W, C), nbytes, backward)
 
 
-def _relu(rows: Shape, kernels: Any, array: Any, size: int) -> Iterator[Primitive]:
+def _relu(name: str, rows: Shape, kernels: Any, array: Any, size: int) -> Iterator[Primitive]:
     """Bias and ReLU read and write y; ReLU's gradient reads y and its gradient, and writes x's."""
-    what, numbers = f"{rows[0]} rows of {rows[1]}", prod(rows)
+    numbers = prod(rows)
     yield Primitive(
-        *("add_bias_relu", what, rows, 2 * size * numbers),
+        *("add_bias_relu", name, rows, 2 * size * numbers),
         lambda: _run(kernels.add_bias_relu, array(*rows), array(rows[1])),
     )
     yield Primitive(
-        *("relu_gradient", what, rows, 3 * size * numbers),
+        *("relu_gradient", name, rows, 3 * size * numbers),
         lambda: _run(kernels.relu_gradient, array(*rows), array(*rows)),
     )
 
@@ -146,7 +147,7 @@ def _loss(shape: Shape, device: Device, array: Any, size: int) -> Iterator[Primi
             return _none
         return _run(kernels.cross_entropy_gradient, *found, labels())
 
-    what, nbytes = f"{shape[1]} classes", 2 * size * prod(shape)
+    what, nbytes = "loss", 2 * size * prod(shape)
     forward = Primitive(
         *("cross_entropy", what, shape, nbytes), lambda: _run(kernels.cross_entropy, array(*shape), labels())
     )

@@ -68,3 +68,14 @@ def test_on_the_cpu_the_host_s_clock_is_all_there_is():
     assert timing.device is None
     assert timing.seconds == timing.host
     assert Timing(2.0, 1.0).seconds == 1.0
+
+
+def test_cupy_has_the_names_that_the_gpu_questions_use():
+    cupy = pytest.importorskip("cupy", exc_type=ImportError)
+    for name in ("Event", "MemoryHook", "get_current_stream", "get_elapsed_time"):
+        assert hasattr(cupy.cuda, name)
+    for name in ("copyto", "empty", "full", "zeros", "get_default_memory_pool"):
+        assert hasattr(cupy, name)
+    for name in ("free_all_blocks", "total_bytes", "used_bytes"):
+        assert hasattr(cupy.cuda.MemoryPool, name)
+    assert hasattr(cupy.cuda.MemoryHook, "malloc_postprocess")
