@@ -100,6 +100,5 @@ class PreciseNpalexnet(NpalexnetRival):
 
 def npalexnet_graph(rival: PreciseNpalexnet) -> Callable[[], Array]:
     """Capture the forward pass, and return what replays it, with the images copied to where the graph reads them."""
-    # getattr: an npalexnet without graphs is left out with this reason
-    graphed = getattr(na, "make_graphed_callable")(rival.model.eval(), rival.images)  # noqa: B009
+    graphed = na.make_graphed_callable(rival.model.eval(), rival.images)
     return lambda: graphed(rival.images)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from math import prod
 from typing import Any
 
@@ -63,7 +64,8 @@ def primitives(model: na.AlexNet, device: Device, dtype: np.dtype, images: int, 
         numbers[type(layer)] += 1
         number = numbers[type(layer)]
         if isinstance(layer, na.Conv2d):
-            yield from _convolution(f"conv{number}", layer, before, shape, kernels, array, size)
+            row_length = partial(device.row_length, dtype=dtype)
+            yield from _convolution(f"conv{number}", layer, before, shape, kernels, array, size, row_length)
         if isinstance(layer, na.MaxPool2d):
             yield from _pooling(f"pool{number}", layer, before, shape, kernels, array, size)
         if isinstance(layer, na.ReLU):
@@ -77,23 +79,23 @@ def primitives(model: na.AlexNet, device: Device, dtype: np.dtype, images: int, 
                 lambda shape=shape: _run(kernels.dropout, array(*shape), 0.5, 1),  # type: ignore[misc]
             )
     yield from _loss((images, classes), device, array, size)
-    largest = max((parameter.shape for parameter in model.parameters()), key=prod)
-    three = [largest] * 3
+    shapes, float32 = [parameter.shape for parameter in model.parameters()], np.dtype("float32")
+    total = sum(map(prod, shapes))
     yield Primitive(
-        *("sgd", "largest weight", largest, 5 * 4 * prod(largest)),  # reads three arrays, writes two
-        lambda: _run(kernels.sgd, *(array(*shape, of=np.dtype("float32")) for shape in three), **SGD),
+        *("sgd", "all parameters", (total,), 5 * 4 * total),  # reads three arrays of each, writes two
+        lambda: _run(kernels.sgd, [tuple(array(*shape, of=float32) for _ in range(3)) for shape in shapes], **SGD),
     )
 
 
 def _convolution(
-    name: str, layer: na.Conv2d, before: Shape, after: Shape, kernels: Any, array: Any, size: int
+    name: str, layer: na.Conv2d, before: Shape, after: Shape, kernels: Any, array: Any, size: int, row_length: Any
 ) -> Iterator[Primitive]:
-    """im2col and col2im: the images once, (N, H, W, C), and the columns once, (N*oH*oW, kH*kW*C)."""
+    """im2col and col2im: the images once, (N, H, W, C), and the columns once, (N*oH*oW, at least kH*kW*C)."""
     N, C, H, W = before
     geometry = layer.geometry
     top_left = geometry.sides[0][0], geometry.sides[1][0]
     windows = Windows(geometry.kernel_size, geometry.stride, geometry.dilation, top_left, (after[2], after[3]))
-    image, columns = (N, H, W, C), (N * after[2] * after[3], prod(geometry.kernel_size) * C)
+    image, columns = (N, H, W, C), (N * after[2] * after[3], row_length(prod(geometry.kernel_size) * C))
     nbytes = size * (prod(image) + prod(columns))
     yield Primitive(
         *("im2col", name, image, nbytes), lambda: _run(kernels.im2col, array(*image), windows, array(*columns))
@@ -132,11 +134,14 @@ def _relu(name: str, rows: Shape, kernels: Any, array: Any, size: int) -> Iterat
         *("relu_gradient", name, rows, 3 * size * numbers),
         lambda: _run(kernels.relu_gradient, array(*rows), array(*rows)),
     )
+    yield Primitive(  # a bias's gradient: reads that of y
+        *("sum_rows", name, rows, size * numbers), lambda: _run(kernels.sum_rows, array(*rows))
+    )
 
 
 def _loss(shape: Shape, device: Device, array: Any, size: int) -> Iterator[Primitive]:
-    """Forward reads the logits, writes their log-probabilities; backward reads these, and writes the gradient."""
-    kernels = device.kernels
+    """Forward reads logits, writes log-probabilities, at least float32; backward reads these, writes the gradient."""
+    kernels, wide = device.kernels, max(size, 4)
 
     def labels() -> Any:
         return device.from_host(np.arange(shape[0]) % shape[1])
@@ -145,9 +150,9 @@ def _loss(shape: Shape, device: Device, array: Any, size: int) -> Iterator[Primi
         found = kernels.cross_entropy(array(*shape), labels())
         if found is None:
             return _none
-        return _run(kernels.cross_entropy_gradient, *found, labels())
+        return _run(kernels.cross_entropy_gradient, *found, labels(), dtype=array(1).dtype)
 
-    what, nbytes = "loss", 2 * size * prod(shape)
+    what, nbytes = "loss", (size + wide) * prod(shape)
     forward = Primitive(
         *("cross_entropy", what, shape, nbytes), lambda: _run(kernels.cross_entropy, array(*shape), labels())
     )

@@ -71,8 +71,9 @@ def test_a_kernel_moves_at_least_what_it_reads_and_writes(model):
         ("add_bias_relu", "relu1"): 2 * 2 * 2 * POOL1_IN,
         ("relu_gradient", "relu1"): 2 * 3 * 2 * POOL1_IN,
         ("dropout", "dropout1"): 2 * 2 * 2 * 9216,
-        ("cross_entropy", "loss"): 2 * 2 * 2 * 7,
-        ("sgd", "largest weight"): 5 * 4 * 4096 * 9216,
+        ("sum_rows", "relu1"): 2 * 2 * POOL1_IN,
+        ("cross_entropy", "loss"): (2 + 4) * 2 * 7,  # float16 logits, float32 log-probabilities
+        ("sgd", "all parameters"): 5 * 4 * sum(parameter.size for parameter in model.parameters()),
     }.items():
         assert found[key] == nbytes, key
     assert sorted(what for kernel, what in found if kernel == "im2col") == [f"conv{n}" for n in range(1, 6)]
