@@ -65,6 +65,8 @@ CHECKS = (
     Check("no-kernels", (*NETWORK, "--precisions", "fp32", "--batch-sizes", "1", "128", *OUTPUT), OFF),
     Check("training", TRAINING),
     Check("training-no-kernels", TRAINING, OFF),
+    Check("training-bf16", (*TRAINING, "--precision", "bfloat16")),
+    Check("training-fp16", (*TRAINING, "--precision", "float16")),
 )
 
 

@@ -141,7 +141,16 @@ def test_with_kernels_a_training_step_moves_nothing_and_each_kernel_has_its_part
     assert stand_in_with_kernels.counts.uploads == []  # dropout draws its mask where it is needed
     assert stand_in_with_kernels.counts.downloads == LABELS_CHECK
     assert set(launched) == {
-        *("im2col", "col2im", "max_pool", "max_pool_gradient", "add_bias_relu", "relu_gradient", "sum_rows"),
+        *(
+            "im2col",
+            "im2col_by_units",
+            "col2im",
+            "max_pool",
+            "max_pool_gradient",
+            "add_bias_relu",
+            "relu_gradient",
+            "sum_rows",
+        ),
         *("dropout", "cross_entropy", "cross_entropy_gradient", "sgd"),
     }
 

@@ -7,6 +7,7 @@ import pytest
 
 import npalexnet as na
 from npalexnet import backend
+from npalexnet.backend.device import NoKernels
 from npalexnet.backend.kernels import Kernels
 from npalexnet.backend.layouts import aligned_length
 from tests.standin import StandInDevice
@@ -80,6 +81,31 @@ BACKWARD = {
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")  # the numbers mean nothing
+@pytest.mark.parametrize(("kernels", "expected"), [("on", (31, 33, 9, 51, 1)), ("off", (64, 241, 23, 260, 64))])
+def test_kernels_save_launches(device, kernels, expected):
+    if kernels == "off":
+        device.kernels = NoKernels()
+    model = na.AlexNet(10, device="counting").eval()
+    criterion, optimizer = na.CrossEntropyLoss(), na.SGD(model.parameters(), 0.1, momentum=0.9)
+    x, labels = device.from_host(np.zeros((1, 3, 227, 227), "float32")), device.from_host(np.array([1]))
+    device.counted()
+    model(x)
+    counts = [device.counted().total()]
+    logits = model.train()(x)
+    counts.append(device.counted().total())
+    criterion(logits, labels)
+    grad_logits = criterion.backward()
+    counts.append(device.counted().total())
+    model.backward(grad_logits, input_gradient=False)
+    counts.append(device.counted().total())
+    optimizer.step()
+    device.counted()  # the first step makes the velocities
+    optimizer.step()
+    counts.append(device.counted().total())
+    assert tuple(counts) == expected  # docs/gpu.md has these
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
 def test_alexnet_launches_no_more_than_it_has_to(device):
     model = na.AlexNet(10, device="counting").eval()
     criterion, optimizer = na.CrossEntropyLoss(), na.SGD(model.parameters(), 0.1, momentum=0.9)

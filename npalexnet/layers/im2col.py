@@ -47,7 +47,8 @@ def im2col(x: Array, windows: Windows) -> Array:
         (top, bottom), (left, right), inside = covered(x, windows)
         elements = window_elements(pad(x[inside], (top, bottom), (left, right), 0), windows)
         columns[:, :size].reshape(elements.shape)[...] = elements
-        columns[:, size:] = 0
+        if shape[1] > size:
+            columns[:, size:] = 0
     return columns
 
 
