@@ -53,7 +53,7 @@ def main():
     major, minor = ctypes.c_int(), ctypes.c_int()
     nvrtc.nvrtcVersion(ctypes.byref(major), ctypes.byref(minor))
     print(f"NVRTC {major.value}.{minor.value}")
-    row = "{:24} {:8} {:6} {:>9} {:>6} {:>12} {:>11} {:>7}"
+    row = "{:27} {:8} {:6} {:>9} {:>6} {:>12} {:>11} {:>7}"
     print(row.format("kernel", "dtype", "for", "registers", "stack", "spill stores", "spill loads", "shared"))
     for dtype in FULL + HALF:
         for architecture in ARCHITECTURES:

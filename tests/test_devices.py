@@ -140,19 +140,9 @@ def test_with_kernels_a_training_step_moves_nothing_and_each_kernel_has_its_part
     training.step()
     assert stand_in_with_kernels.counts.uploads == []  # dropout draws its mask where it is needed
     assert stand_in_with_kernels.counts.downloads == LABELS_CHECK
-    assert set(launched) == {
-        *(
-            "im2col",
-            "im2col_by_units",
-            "col2im",
-            "max_pool",
-            "max_pool_gradient",
-            "add_bias_relu",
-            "relu_gradient",
-            "sum_rows",
-        ),
-        *("dropout", "cross_entropy", "cross_entropy_gradient", "sgd"),
-    }
+    windows = {"im2col", "col2im", "max_pool", "max_pool_gradient"}
+    rows = {"add_bias_relu", "relu_gradient", "sum_rows", "dropout", "cross_entropy", "cross_entropy_gradient", "sgd"}
+    assert {name.removesuffix("_by_units") for name in launched} == windows | rows
 
 
 def test_what_a_kernel_began_is_finished_without_kernels(stand_in_with_kernels, monkeypatch):

@@ -12,7 +12,7 @@ import numpy as np
 
 from npalexnet.backend.device import Array
 from npalexnet.backend.dtypes import FULL, wide
-from npalexnet.backend.launches import Launches, check_ndim, check_same
+from npalexnet.backend.launches import UNIT, Launches, check_ndim, check_same
 from npalexnet.backend.layouts import LARGEST_INT, MOST_COUNTED, contiguous
 
 MOST_SUMMED = 128  # rows that a thread adds up
@@ -37,8 +37,7 @@ class ElementKernels(Launches):
             check_same("bias's shape and dtype", (bias.shape, bias.dtype), (y.shape[1:], y.dtype))
         if not (self._does(y) and (bias is None or contiguous(bias)) and max(y.shape) <= MOST_COUNTED):
             return None
-        numbers = map(np.int32, (*y.shape, relu))
-        self._launch("add_bias_relu", y.dtype, self._row_geometry(*y.shape), y, bias, *numbers)
+        self._launch_rows("add_bias_relu", *y.shape, y.shape[1:], y, bias, numbers=(*y.shape, relu))
         return y
 
     def sum_rows(self, rows: Array) -> Array | None:
@@ -55,8 +54,7 @@ class ElementKernels(Launches):
         while True:
             parts = -(-len(rows) // length)
             sums = self._xp.empty((parts, O), wide(rows.dtype))
-            numbers = map(np.int32, (*rows.shape, length))
-            self._launch("sum_rows", rows.dtype, self._row_geometry(parts, O), rows, sums, *numbers)
+            self._launch_rows("sum_rows", parts, O, (O,), rows, sums, numbers=(*rows.shape, length))
             if parts == 1:
                 return sums[0]
             rows = sums
@@ -71,7 +69,10 @@ class ElementKernels(Launches):
             out = self._xp.empty_like(grad_y)
         if out is None or not self._does_elementwise(grad_y, y, out):
             return None
-        self._launch("relu_gradient", y.dtype, self._geometry(y.size), grad_y, y, out, np.int64(y.size))
+        by_units = self._whole_units((y.size,), grad_y, y, out)
+        threads = y.size * y.itemsize // UNIT if by_units else y.size
+        name = "relu_gradient_by_units" if by_units else "relu_gradient"
+        self._launch(name, y.dtype, self._geometry(threads), grad_y, y, out, np.int64(y.size))
         return out
 
     def dropout(self, x: Array, p: float, seed: int, first_image: int = 0) -> Array | None:

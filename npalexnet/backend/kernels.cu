@@ -46,6 +46,18 @@ struct bfloat16 {
     __device__ operator float() const { return __uint_as_float((unsigned int)bits << 16); }
 };
 
+/* What a thread reads or writes at once: one number, or a unit of 16 bytes. Kernels called `..._by_units` do the latter,
+   and need arrays and rows that begin and end with whole units. A GPU's memory is busy only if each of its threads has
+   some such requests under way. */
+const int UNIT = 16 / sizeof(REAL);
+template <int LANES> struct alignas(LANES * sizeof(REAL)) Numbers {
+    REAL lane[LANES];
+};
+template <int LANES> struct alignas(LANES) Bytes {
+    unsigned char lane[LANES];
+};
+#define EACH(lane) _Pragma("unroll") for (int lane = 0; lane < LANES; lane++)
+
 /* Every kernel over windows takes these: window (p, q) begins at pixel (p*sH - top, q*sW - left), and its element (i, j)
    lies i*dH and j*dW further. What lies outside the image isn't read. */
 #define WINDOWS \
@@ -100,72 +112,101 @@ extern "C" __global__ void im2col(const REAL* images, REAL* columns, int runs, i
     copy_runs(images, columns, runs, pixel, ldk, WINDOW_ARGUMENTS);
 }
 
-/* The same with 16 bytes at a time: C, pixel and ldk count these. */
-struct alignas(16) Unit {
-    unsigned int words[4];
-};
-extern "C" __global__ void im2col_by_units(const Unit* images, Unit* columns, int runs, int pixel, int ldk, WINDOWS)
+extern "C" __global__ void im2col_by_units(const REAL* images, REAL* columns, int runs, int pixel, int ldk, WINDOWS)
 {
-    copy_runs(images, columns, runs, pixel, ldk, WINDOW_ARGUMENTS);
+    const Numbers<UNIT>* from = (const Numbers<UNIT>*)images;
+    C /= UNIT;  // from here on C, pixel and ldk count units
+    copy_runs(from, (Numbers<UNIT>*)columns, runs, pixel / UNIT, ldk / UNIT, WINDOW_ARGUMENTS);
 }
 
 /* Columns (windows, ldk) -> images: each pixel gathers the sum of all that im2col made of it, in the order of (i, j);
    with `add` it begins with what is there. */
-extern "C" __global__ void col2im(const REAL* columns, REAL* images, int pixels, int pixel, int ldk, int add, WINDOWS)
+template <int LANES>
+__device__ void gather_columns(const REAL* columns, REAL* images, int pixels, int pixel, int ldk, int add, WINDOWS)
 {
     int number = row_number();
     if (number >= pixels) return;
     int w = number % W, h = number / W % H, n = number / W / H;
     int down = h + top, right = w + left;
     int last_p = last_window(down, sH, oH), last_q = last_window(right, sW, oW);
-    for (int c = threadIdx.x; c < C; c += blockDim.x) {
-        REAL* target = images + (long long)number * pixel + c;
-        WIDE sum = add ? (WIDE)*target : (WIDE)0;
+    for (int c = threadIdx.x * LANES; c < C; c += blockDim.x * LANES) {
+        Numbers<LANES>* target = (Numbers<LANES>*)(images + (long long)number * pixel + c);
+        WIDE sum[LANES];
+        Numbers<LANES> result = add ? *target : Numbers<LANES>();
+        EACH(lane) sum[lane] = result.lane[lane];
         for (int p = last_p; p >= 0 && down - p * sH <= (kH - 1) * dH; p--) {  // i grows
             int i = element_at(down - p * sH, dH);
             if (i < 0) continue;
             for (int q = last_q; q >= 0 && right - q * sW <= (kW - 1) * dW; q--) {  // j grows
                 int j = element_at(right - q * sW, dW);
                 if (j < 0) continue;
-                sum += (WIDE)columns[(((long long)n * oH + p) * oW + q) * ldk + (i * kW + j) * C + c];
+                long long place = (((long long)n * oH + p) * oW + q) * ldk + (i * kW + j) * C + c;
+                Numbers<LANES> part = *(const Numbers<LANES>*)(columns + place);
+                EACH(lane) sum[lane] += (WIDE)part.lane[lane];
             }
         }
-        *target = REAL(sum);
+        EACH(lane) result.lane[lane] = REAL(sum[lane]);
+        *target = result;
     }
+}
+extern "C" __global__ void col2im(const REAL* columns, REAL* images, int pixels, int pixel, int ldk, int add, WINDOWS)
+{
+    gather_columns<1>(columns, images, pixels, pixel, ldk, add, WINDOW_ARGUMENTS);
+}
+extern "C" __global__ void col2im_by_units(
+    const REAL* columns, REAL* images, int pixels, int pixel, int ldk, int add, WINDOWS)
+{
+    gather_columns<UNIT>(columns, images, pixels, pixel, ldk, add, WINDOW_ARGUMENTS);
 }
 
 /* (N, H, W, C) -> the largest of each window, (N, oH, oW, C), and in `winners`, unless it is null, which one it is:
    element i*kW + j, the first of equal ones or the last NaN; kH*kW, if the window has no pixel at all. */
-extern "C" __global__ void max_pool(const REAL* x, REAL* y, unsigned char* winners, int windows, WINDOWS)
+template <int LANES>
+__device__ void take_largest(const REAL* x, REAL* y, unsigned char* winners, int windows, WINDOWS)
 {
     int window = row_number();
     if (window >= windows) return;
     int q = window % oW, p = window / oW % oH, n = window / oW / oH;
-    for (int c = threadIdx.x; c < C; c += blockDim.x) {
-        int winner = kH * kW;
-        WIDE largest = __int_as_float(0xff800000);  // minus infinity
+    for (int c = threadIdx.x * LANES; c < C; c += blockDim.x * LANES) {
+        Bytes<LANES> winner;
+        WIDE largest[LANES];
+        EACH(lane) winner.lane[lane] = kH * kW, largest[lane] = __int_as_float(0xff800000);  // minus infinity
         for (int i = 0; i < kH; i++) {
             int h = p * sH - top + i * dH;
             if (h < 0 || h >= H) continue;
             for (int j = 0; j < kW; j++) {
                 int w = q * sW - left + j * dW;
                 if (w < 0 || w >= W) continue;
-                WIDE value = x[(((long long)n * H + h) * W + w) * C + c];
-                if (value > largest || value != value || winner == kH * kW) {
-                    largest = value;
-                    winner = i * kW + j;
+                Numbers<LANES> numbers = *(const Numbers<LANES>*)(x + (((long long)n * H + h) * W + w) * C + c);
+                EACH(lane) {
+                    WIDE value = numbers.lane[lane];
+                    if (value > largest[lane] || value != value || winner.lane[lane] == kH * kW) {
+                        largest[lane] = value;
+                        winner.lane[lane] = i * kW + j;
+                    }
                 }
             }
         }
         long long target = (long long)window * C + c;
-        y[target] = REAL(largest);
-        if (winners) winners[target] = winner;
+        Numbers<LANES> result;
+        EACH(lane) result.lane[lane] = REAL(largest[lane]);
+        *(Numbers<LANES>*)(y + target) = result;
+        if (winners) *(Bytes<LANES>*)(winners + target) = winner;
     }
+}
+extern "C" __global__ void max_pool(const REAL* x, REAL* y, unsigned char* winners, int windows, WINDOWS)
+{
+    take_largest<1>(x, y, winners, windows, WINDOW_ARGUMENTS);
+}
+extern "C" __global__ void max_pool_by_units(const REAL* x, REAL* y, unsigned char* winners, int windows, WINDOWS)
+{
+    take_largest<UNIT>(x, y, winners, windows, WINDOW_ARGUMENTS);
 }
 
 /* (N, oH, oW, C) -> (N, H, W, C): each pixel gathers the gradients of the windows that it won; first those of one row
    of windows are added, then the rows. */
-extern "C" __global__ void max_pool_gradient(
+template <int LANES>
+__device__ void gather_gradients(
     const REAL* grad_y, const unsigned char* winners, REAL* grad_x, int pixels, WINDOWS)
 {
     int number = row_number();
@@ -173,40 +214,106 @@ extern "C" __global__ void max_pool_gradient(
     int w = number % W, h = number / W % H, n = number / W / H;
     int down = h + top, right = w + left;
     int last_p = last_window(down, sH, oH), last_q = last_window(right, sW, oW);
-    for (int c = threadIdx.x; c < C; c += blockDim.x) {
-        WIDE sum = 0;
+    for (int c = threadIdx.x * LANES; c < C; c += blockDim.x * LANES) {
+        WIDE sum[LANES];
+        EACH(lane) sum[lane] = 0;
         for (int p = last_p; p >= 0 && down - p * sH <= (kH - 1) * dH; p--) {
             int i = element_at(down - p * sH, dH);
             if (i < 0) continue;
-            WIDE row_sum = 0;
+            WIDE row_sum[LANES];
+            EACH(lane) row_sum[lane] = 0;
             for (int q = last_q; q >= 0 && right - q * sW <= (kW - 1) * dW; q--) {
                 int j = element_at(right - q * sW, dW);
+                if (j < 0) continue;
                 long long window = (((long long)n * oH + p) * oW + q) * C + c;
-                if (j >= 0 && winners[window] == i * kW + j) row_sum += (WIDE)grad_y[window];
+                Bytes<LANES> winner = *(const Bytes<LANES>*)(winners + window);
+                Numbers<LANES> gradient = *(const Numbers<LANES>*)(grad_y + window);
+                EACH(lane) if (winner.lane[lane] == i * kW + j) row_sum[lane] += (WIDE)gradient.lane[lane];
             }
-            sum += row_sum;
+            EACH(lane) sum[lane] += row_sum[lane];
         }
-        grad_x[(long long)number * C + c] = REAL(sum);
+        Numbers<LANES> result;
+        EACH(lane) result.lane[lane] = REAL(sum[lane]);
+        *(Numbers<LANES>*)(grad_x + (long long)number * C + c) = result;
     }
+}
+extern "C" __global__ void max_pool_gradient(
+    const REAL* grad_y, const unsigned char* winners, REAL* grad_x, int pixels, WINDOWS)
+{
+    gather_gradients<1>(grad_y, winners, grad_x, pixels, WINDOW_ARGUMENTS);
+}
+extern "C" __global__ void max_pool_gradient_by_units(
+    const REAL* grad_y, const unsigned char* winners, REAL* grad_x, int pixels, WINDOWS)
+{
+    gather_gradients<UNIT>(grad_y, winners, grad_x, pixels, WINDOW_ARGUMENTS);
 }
 
 /* y (M, O): y + bias, unless bias is null, and with `relu` what is above 0 of it; NaN stays NaN. */
-extern "C" __global__ void add_bias_relu(REAL* y, const REAL* bias, int rows, int O, int relu)
+template <int LANES> __device__ void add_bias(REAL* y, const REAL* bias, int rows, int O, int relu)
 {
     int row = row_number();
     if (row >= rows) return;
-    for (int o = threadIdx.x; o < O; o += blockDim.x) {
-        REAL* target = y + (long long)row * O + o;
-        REAL value = bias ? REAL((WIDE)*target + (WIDE)bias[o]) : *target;
-        *target = relu && (WIDE)value <= 0 ? REAL(0) : value;
+    for (int o = threadIdx.x * LANES; o < O; o += blockDim.x * LANES) {
+        Numbers<LANES>* target = (Numbers<LANES>*)(y + (long long)row * O + o);
+        Numbers<LANES> value = *target, added = bias ? *(const Numbers<LANES>*)(bias + o) : Numbers<LANES>();
+        EACH(lane) {
+            if (bias) value.lane[lane] = REAL((WIDE)value.lane[lane] + (WIDE)added.lane[lane]);
+            if (relu && (WIDE)value.lane[lane] <= 0) value.lane[lane] = REAL();
+        }
+        *target = value;
     }
+}
+extern "C" __global__ void add_bias_relu(REAL* y, const REAL* bias, int rows, int O, int relu)
+{
+    add_bias<1>(y, bias, rows, O, relu);
+}
+extern "C" __global__ void add_bias_relu_by_units(REAL* y, const REAL* bias, int rows, int O, int relu)
+{
+    add_bias<UNIT>(y, bias, rows, O, relu);
+}
+
+/* Part number r of the rows (M, O) is `length` of them, and becomes one: their sum, added in their order. */
+template <int LANES> __device__ void add_rows(const REAL* rows, WIDE* sums, int M, int O, int length)
+{
+    int part = row_number();
+    if (part >= (M + length - 1) / length) return;
+    int first = part * length, last = min(first + length, M);
+    for (int o = threadIdx.x * LANES; o < O; o += blockDim.x * LANES) {
+        WIDE sum[LANES];
+        EACH(lane) sum[lane] = 0;
+#pragma unroll 4
+        for (int row = first; row < last; row++) {
+            Numbers<LANES> numbers = *(const Numbers<LANES>*)(rows + (long long)row * O + o);
+            EACH(lane) sum[lane] += (WIDE)numbers.lane[lane];
+        }
+        EACH(lane) sums[(long long)part * O + o + lane] = sum[lane];
+    }
+}
+extern "C" __global__ void sum_rows(const REAL* rows, WIDE* sums, int M, int O, int length)
+{
+    add_rows<1>(rows, sums, M, O, length);
+}
+extern "C" __global__ void sum_rows_by_units(const REAL* rows, WIDE* sums, int M, int O, int length)
+{
+    add_rows<UNIT>(rows, sums, M, O, length);
 }
 
 /* The gradient passes where y is above 0, or NaN. */
+template <int LANES> __device__ void pass_gradient(const REAL* grad_y, const REAL* y, REAL* grad_x, long long count)
+{
+    long long e = element_number() * LANES;
+    if (e >= count) return;
+    Numbers<LANES> gradient = *(const Numbers<LANES>*)(grad_y + e), value = *(const Numbers<LANES>*)(y + e);
+    EACH(lane) if ((WIDE)value.lane[lane] <= 0) gradient.lane[lane] = REAL();
+    *(Numbers<LANES>*)(grad_x + e) = gradient;
+}
 extern "C" __global__ void relu_gradient(const REAL* grad_y, const REAL* y, REAL* grad_x, long long count)
 {
-    long long e = element_number();
-    if (e < count) grad_x[e] = (WIDE)y[e] <= 0 ? REAL(0) : grad_y[e];
+    pass_gradient<1>(grad_y, y, grad_x, count);
+}
+extern "C" __global__ void relu_gradient_by_units(const REAL* grad_y, const REAL* y, REAL* grad_x, long long count)
+{
+    pass_gradient<UNIT>(grad_y, y, grad_x, count);
 }
 
 /* Philox4x64-10: 256 random bits, as four words, for each value of a counter.
@@ -242,20 +349,6 @@ extern "C" __global__ void dropout(
         long long e = first + lane;
         long long word = words[lane / 2] >> (lane % 2 * 32) & 0xFFFFFFFFULL;
         if (0 <= e && e < count) y[e] = word >= threshold ? REAL((WIDE)x[e] * (WIDE)scale) : REAL(0);
-    }
-}
-
-/* Part number r of the rows (M, O) is `length` of them, and becomes one: their sum, added in their order. */
-extern "C" __global__ void sum_rows(const REAL* rows, WIDE* sums, int M, int O, int length)
-{
-    int part = row_number();
-    if (part >= (M + length - 1) / length) return;
-    int first = part * length, last = min(first + length, M);
-    for (int o = threadIdx.x; o < O; o += blockDim.x) {
-        WIDE sum = 0;
-#pragma unroll 4
-        for (int row = first; row < last; row++) sum += (WIDE)rows[(long long)row * O + o];
-        sums[(long long)part * O + o] = sum;
     }
 }
 

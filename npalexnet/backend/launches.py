@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -11,6 +12,7 @@ from npalexnet.backend.dtypes import FULL, HALF
 from npalexnet.backend.layouts import LARGEST_INT, contiguous
 
 BLOCK = 256  # threads
+UNIT = 16  # bytes that a thread can read or write at once
 NO_ARRAY = np.uintp(0)  # a null pointer
 
 
@@ -55,6 +57,32 @@ class Launches:
         if grid[0]:
             given = tuple(NO_ARRAY if argument is None else argument for argument in arguments)
             self._launcher(name, dtype, grid, block, given)
+
+    def _launch_rows(
+        self,
+        name: str,
+        rows: int,
+        width: int,
+        counts: Sequence[int],
+        *arrays: Array | None,
+        numbers: Sequence[int],
+    ) -> None:
+        """Launch with a row of threads for each of `rows`, which go through `width` numbers of the first array's dtype.
+
+        Where that array's channels, and all else that `counts` names, are whole units of 16 bytes, a thread takes one.
+        """
+        given = [array for array in arrays if array is not None]
+        dtype, by_units = given[0].dtype, self._whole_units(counts, *given)
+        if by_units:
+            name, width = f"{name}_by_units", width * dtype.itemsize // UNIT
+        self._launch(name, dtype, self._row_geometry(rows, width), *arrays, *map(np.int32, numbers))
+
+    def _whole_units(self, counts: Sequence[int], *arrays: Array) -> bool:
+        """Whether all of these counts of numbers are whole units, and the arrays begin with one."""
+        per_unit = UNIT // arrays[0].dtype.itemsize
+        return not any(count % per_unit for count in counts) and not any(
+            self._launcher.address(array) % UNIT for array in arrays
+        )
 
     def _geometry(self, count: int) -> tuple[tuple[int], tuple[int, ...]]:
         """Grid and block with a thread for each of `count` elements."""

@@ -21,7 +21,6 @@ from npalexnet.backend.layouts import (
     pixel_distance,
 )
 
-UNIT = 16  # bytes that a thread can copy at once
 MOST_ELEMENTS = 255  # of a pooling window: a winner is one byte
 
 
@@ -50,21 +49,10 @@ class WindowKernels(Launches):
         apart, runs = self._check_columns(images, windows, columns), len(columns) * windows.kernel_size[0]
         if apart is None or runs > MOST_COUNTED:
             return None
-        name, per_unit = "im2col", UNIT // columns.itemsize
-        N, H, W, C = images.shape
-        if self._in_units(images, columns, apart, per_unit):
-            name, C, apart = "im2col_by_units", C // per_unit, apart // per_unit
-        ldk = columns.shape[1] if name == "im2col" else columns.shape[1] // per_unit
-        numbers = (runs, apart, ldk, *kernel_arguments((N, H, W, C), windows))
-        geometry = self._row_geometry(runs, windows.kernel_size[1] * C)
-        self._launch(name, columns.dtype, geometry, images, columns, *map(np.int32, numbers))
+        numbers = (runs, apart, columns.shape[1], *kernel_arguments(images.shape, windows))
+        C, width = images.shape[3], windows.kernel_size[1] * images.shape[3]
+        self._launch_rows("im2col", runs, width, (C, apart, columns.shape[1]), images, columns, numbers=numbers)
         return columns
-
-    def _in_units(self, images: Array, columns: Array, apart: int, per_unit: int) -> bool:
-        """Whether all runs of channels begin and end at whole 16 bytes."""
-        counts = (images.shape[3], apart, columns.shape[1])
-        starts = [self._launcher.address(array) for array in (images, columns)]
-        return not any(count % per_unit for count in counts) and not any(start % UNIT for start in starts)
 
     def col2im(self, columns: Array, images: Array, windows: Windows, *, add: bool = True) -> Array | None:
         """Sum up, for each pixel, all that `im2col` makes of it: the adjoint of `im2col`.
@@ -90,8 +78,8 @@ class WindowKernels(Launches):
             return None
         pixels, channels = prod(images.shape[:3]), images.shape[3]
         numbers = (pixels, apart, columns.shape[1], add, *kernel_arguments(images.shape, windows))
-        geometry = self._row_geometry(pixels, channels)
-        self._launch("col2im", columns.dtype, geometry, columns, images, *map(np.int32, numbers))
+        counts = (channels, apart, columns.shape[1])
+        self._launch_rows("col2im", pixels, channels, counts, columns, images, numbers=numbers)
         return images
 
     # --- max-pooling -----------------------------------------------------------------------------------------------
@@ -114,8 +102,7 @@ class WindowKernels(Launches):
         y = self._xp.empty(shape, x.dtype)
         winner = self._xp.empty(shape, np.dtype("uint8")) if winners else None
         numbers = (prod(shape[:3]), *kernel_arguments(x.shape, windows))
-        geometry = self._row_geometry(prod(shape[:3]), shape[3])
-        self._launch("max_pool", x.dtype, geometry, x, y, winner, *map(np.int32, numbers))
+        self._launch_rows("max_pool", numbers[0], shape[3], shape[3:], x, y, winner, numbers=numbers)
         return y, winner
 
     def max_pool_gradient(self, grad_y: Array, winners: Array, windows: Windows, size: Pair) -> Array | None:
@@ -129,8 +116,8 @@ class WindowKernels(Launches):
             return None
         grad_x = self._xp.empty(shape, grad_y.dtype)
         numbers = (prod(shape[:3]), *kernel_arguments(shape, windows))
-        geometry = self._row_geometry(prod(shape[:3]), shape[3])
-        self._launch("max_pool_gradient", grad_y.dtype, geometry, grad_y, winners, grad_x, *map(np.int32, numbers))
+        arrays = (grad_y, winners, grad_x)
+        self._launch_rows("max_pool_gradient", numbers[0], shape[3], shape[3:], *arrays, numbers=numbers)
         return grad_x
 
     def _check_columns(self, images: Array, windows: Windows, columns: Array) -> int | None:

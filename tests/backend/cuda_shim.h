@@ -16,7 +16,6 @@
 
 struct float16;
 struct bfloat16;
-struct Unit;
 
 struct Dimensions {
     unsigned x, y, z;
@@ -125,7 +124,6 @@ template <class T> const char* code()
         if constexpr (std::is_same_v<Element, double>) return "pf8";
         if constexpr (std::is_same_v<Element, float16>) return "pe2";
         if constexpr (std::is_same_v<Element, bfloat16>) return "pb2";
-        if constexpr (std::is_same_v<Element, Unit>) return "p*16";  // anything, in steps of so many bytes
         if constexpr (std::is_same_v<Element, unsigned char>) return "pu1";
         if constexpr (std::is_same_v<Element, long long>) return "pi8";
     } else if constexpr (std::is_floating_point_v<T>) {

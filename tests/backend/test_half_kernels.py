@@ -39,9 +39,10 @@ def test_what_lies_between_two_numbers_is_rounded_to_the_nearest_and_from_the_mi
         assert float(y[0, 0]) == result
 
 
-def test_windows_are_the_plain_ones(kernels, memory, half):
+@pytest.mark.parametrize("channels", [6, 8])  # 8 numbers are a unit of 16 bytes
+def test_windows_are_the_plain_ones(kernels, memory, channels, half):
     windows = Windows((3, 2), (2, 1), (1, 2), (1, 2), (4, 6))
-    images = normal((2, 7, 5, 6), "float32").astype(half)
+    images = normal((2, 7, 5, channels), "float32").astype(half)
     expected = im2col(images, windows).copy()
     columns = kernels.im2col(memory.copy(images), windows, memory.empty(expected.shape, half))
     same_bits(columns, expected)
@@ -50,8 +51,9 @@ def test_windows_are_the_plain_ones(kernels, memory, half):
     same_bits(kernels.col2im(columns, memory.copy(images), windows, add=False), total)
 
 
-def test_pooling_is_the_plain_one(kernels, memory, half):
-    pool, x = MaxPool2d(3, 2, 1), normal((2, 6, 9, 8), "float32").astype(half)
+@pytest.mark.parametrize("channels", [6, 8])
+def test_pooling_is_the_plain_one(kernels, memory, channels, half):
+    pool, x = MaxPool2d(3, 2, 1), normal((2, channels, 9, 8), "float32").astype(half)
     y, saved = pool.compute(x)
     windows = Windows((3, 3), (2, 2), (1, 1), (1, 1), y.shape[2:])
     found, winners = kernels.max_pool(memory.copy(np.ascontiguousarray(x.transpose(0, 2, 3, 1))), windows)
@@ -63,15 +65,17 @@ def test_pooling_is_the_plain_one(kernels, memory, half):
     same_bits(grad_x.transpose(0, 3, 1, 2), pool.gradients(grad_y, saved)[0])
 
 
-def test_activations_are_the_plain_ones(kernels, memory, half):
-    y, grad_y = (normal((5, 33), "float32", seed).astype(half) for seed in (0, 1))
+@pytest.mark.parametrize("width", [33, 32])
+def test_activations_are_the_plain_ones(kernels, memory, width, half):
+    y, grad_y = (normal((5, width), "float32", seed).astype(half) for seed in (0, 1))
     same_bits(kernels.relu_gradient(memory.copy(grad_y), memory.copy(y)), np.where(y > 0, grad_y, half.type(0)))
     expected, _ = Dropout(0.5).compute(y, Noise(7, 2))
     same_bits(kernels.dropout(memory.copy(y), 0.5, 7, 2), expected)
 
 
-def test_rows_are_added_up_in_float32(kernels, memory, half):
-    rows = normal((3000, 7), "float32").astype(half)
+@pytest.mark.parametrize("width", [7, 24])
+def test_rows_are_added_up_in_float32(kernels, memory, width, half):
+    rows = normal((3000, width), "float32").astype(half)
     sums = kernels.sum_rows(memory.copy(rows))
     assert_close(sums, rows.astype("float64").sum(axis=0).astype("float32"))
 

@@ -128,7 +128,13 @@ def test_pixels_are_counted_in_32_bits_and_more_are_refused(shape, fits):
     class Paper:
         empty = staticmethod(lambda shape, dtype: Shape(*shape))
 
-    kernels = Kernels(Paper, lambda name, dtype, grid, block, arguments: grids.append((grid, block)))
+    class OnPaper:
+        address = staticmethod(lambda array: 0)
+
+        def __call__(self, name, dtype, grid, block, arguments):
+            grids.append((grid, block))
+
+    kernels = Kernels(Paper, OnPaper())
     one = Windows((1, 1), (1, 1), (1, 1), (0, 0), shape[1:3])
     assert (kernels.max_pool(Shape(*shape), one, winners=False) is not None) == fits
     for (blocks,), (_, rows) in grids:

@@ -61,7 +61,7 @@ def test_im2col_is_the_plain_one_and_the_rest_of_a_row_is_zero(kernels, memory, 
         (4, slice(None), 0, "float16", "im2col"),
     ],
 )
-def test_16_bytes_are_copied_at_once_where_all_runs_are_whole_units(
+def test_a_thread_takes_16_bytes_where_all_runs_are_whole_units(
     kernels, memory, launcher, channels, group, spare, dtype, name
 ):
     images = memory.copy(normal((2, 5, 4, channels), dtype))[..., group]
@@ -158,10 +158,10 @@ POOLS = {  # (H, W), kernel, stride, padding, dilation, ceil_mode
 pools = pytest.mark.parametrize("case", POOLS.values(), ids=POOLS)
 
 
-def pool_inputs(size, dtype):
+def pool_inputs(size, dtype, channels=3):
     """(N, H, W, C): images full of ties, a few with NaN and infinities, one of minus infinity alone."""
     random = np.random.default_rng(5)
-    x = random.integers(-2, 3, (4, *size, 3)).astype(dtype)
+    x = random.integers(-2, 3, (4, *size, channels)).astype(dtype)
     x[1] = random.choice(np.array([np.nan, -np.inf, np.inf, 1, 0], dtype), x[1].shape)
     x[2] = random.choice(np.array([np.nan, -np.inf, -np.inf, -np.inf], dtype), x[2].shape)
     x[3] = -np.inf
@@ -187,10 +187,11 @@ def test_max_pooling_is_its_definition_with_ties_nan_and_infinities(kernels, mem
 
 
 @pools
-def test_max_pooling_gives_the_bits_of_the_plain_lines(kernels, memory, case, dtype):
+@pytest.mark.parametrize("channels", [3, 8])
+def test_max_pooling_gives_the_bits_of_the_plain_lines(kernels, memory, launcher, case, channels, dtype):
     size, kernel, stride, padding, dilation, ceil_mode = case
     layer = MaxPool2d(kernel, stride, padding, dilation, ceil_mode=ceil_mode)
-    windows, x = pool_windows(*case), pool_inputs(size, dtype)
+    windows, x = pool_windows(*case), pool_inputs(size, dtype, channels)
     expected, saved = layer.compute(channels_first(x))
     y, winners = kernels.max_pool(memory.copy(x), windows)
     same_bits(channels_first(y), expected)
@@ -201,6 +202,7 @@ def test_max_pooling_gives_the_bits_of_the_plain_lines(kernels, memory, case, dt
     inferred, nothing = kernels.max_pool(memory.copy(x), windows, winners=False)
     same_bits(inferred, y)
     assert nothing is None
+    assert all(name.endswith("by_units") == (channels == 8) for name in launcher.launched)
 
 
 @pytest.mark.parametrize(
