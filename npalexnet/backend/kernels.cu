@@ -6,7 +6,7 @@
    each REAL.
 
    - Threads never meet: each writes its own numbers, and sums have a fixed order. One input, one result, to the bit.
-       (Only the loss adds numbers of several threads, always in the same tree.)
+     (Only the loss adds numbers of several threads, always in the same tree.)
    - Compiled without fused multiply-add, kernels round as the array module's lines do, which they replace.
    - Pixels, windows and rows are counted in 32 bits, because dividing by 64 is slow; where a number lies in memory,
      in 64 bits, because arrays do grow past 2^31 numbers. Python refuses what has too many pixels, windows or rows.
