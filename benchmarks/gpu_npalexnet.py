@@ -12,6 +12,7 @@ from benchmarks.clocks import Clock, HostClock, cupy_clock
 from benchmarks.npalexnet_rival import NpalexnetRival
 from benchmarks.precisions import FP32, Precision
 from npalexnet.backend import Array
+from npalexnet.backend.cuda import CudaDevice
 from npalexnet.backend.launcher import cuda_kernels_enabled
 
 
@@ -69,8 +70,15 @@ class PreciseNpalexnet(NpalexnetRival):
         """Return what the numbers depend on, as the library says it."""
         return (
             f"float32 matmul precision {na.get_float32_matmul_precision()!r}, images in {self.dtype.name}, parameters "
-            f"in {self.model.dtype}, kernels {'on' if cuda_kernels_enabled() else 'off'}"
+            f"in {self.model.dtype}, kernels {'on' if cuda_kernels_enabled() else 'off'}{self._products()}"
         )
+
+    def _products(self) -> str:
+        """Who multiplied so far, on a GPU."""
+        if not isinstance(self.device, CudaDevice):
+            return ""
+        kinds = self.device.products_by_cublas()
+        return f", products by {', '.join(f'{who} ({kind})' for kind, who in _named(kinds)) or 'nobody yet'}"
 
     def free(self) -> None:
         """Give back to the device what is not in use."""
@@ -98,7 +106,13 @@ class PreciseNpalexnet(NpalexnetRival):
         return {"reserved": pool.total_bytes(), "allocated": max(watch.most, pool.used_bytes())}
 
 
+def _named(kinds: Mapping[str, bool]) -> list[tuple[str, str]]:
+    return [(kind, "cuBLAS" if works else "CuPy") for kind, works in kinds.items()]
+
+
 def npalexnet_graph(rival: PreciseNpalexnet) -> Callable[[], Array]:
     """Capture the forward pass, and return what replays it, with the images copied to where the graph reads them."""
     graphed = na.make_graphed_callable(rival.model.eval(), rival.images)
+    if rival.device.name.startswith("cuda") and not graphed.captured:
+        raise RuntimeError("no CUDA graph was captured; the log says why")
     return lambda: graphed(rival.images)

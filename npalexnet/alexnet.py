@@ -38,7 +38,8 @@ class AlexNet(Layer):
     dropout : float
         Probability that a number in front of the first two linear layers is dropped in training.
     dtype : {"float32", "float64"}
-        Of the parameters, the images and the logits.
+        Of the parameters, the images and the logits. Float32 parameters take images of float16 and bfloat16, too: see
+        `Conv2d`.
     device : str
         Where the parameters live: "cpu", "cuda", "cuda:1", or "auto" (a GPU where one is usable, else the CPU).
     seed : int, numpy.random.Generator or None

@@ -129,7 +129,16 @@ def _info(options: argparse.Namespace) -> int:
     print(f"             {backend.get_num_threads()} threads")
     print(f"cuda         {'usable' if gpu.usable else 'not usable'}: {gpu.reason} (stage: {gpu.stage})")
     print(f"             kernels of our own {'on' if cuda_kernels_enabled() else 'off'}")
-    for distribution in ("cupy-cuda13x", "ml_dtypes", "matplotlib", "pillow", "safetensors", "tqdm", "torch"):
+    for distribution in (
+        "cupy-cuda13x",
+        "cupy-cuda12x",
+        "ml_dtypes",
+        "matplotlib",
+        "pillow",
+        "safetensors",
+        "tqdm",
+        "torch",
+    ):
         try:
             found = version(distribution)
         except PackageNotFoundError:

@@ -9,6 +9,8 @@ from npalexnet.backend import Array
 from npalexnet.layers.parameter import Parameter
 from npalexnet.optim import SGD
 
+SMALLEST_SCALE = 2.0**-126  # float32's smallest with all of its bits: what it divides by can't be 0
+
 
 class GradScaler:
     """Scales the loss so that float16 gradients don't become 0, as ``torch.amp.GradScaler``.
@@ -50,14 +52,7 @@ class GradScaler:
         growth_interval: int = 2000,
         enabled: bool = True,
     ) -> None:
-        if not 0 < init_scale < float("inf"):
-            raise ValueError(f"init_scale must be above 0 and finite, got {init_scale}")
-        if not 1 < growth_factor < float("inf"):
-            raise ValueError(f"growth_factor must be above 1 and finite, got {growth_factor}")
-        if not 0 < backoff_factor < 1:
-            raise ValueError(f"backoff_factor must be between 0 and 1, got {backoff_factor}")
-        if growth_interval < 1:
-            raise ValueError(f"growth_interval must be at least 1, got {growth_interval}")
+        _check_settings("init_scale", init_scale, growth_factor, backoff_factor, growth_interval)
         self._scale, self._growth_tracker = float(init_scale), 0
         self._growth_factor, self._backoff_factor = float(growth_factor), float(backoff_factor)
         self._growth_interval, self._enabled = int(growth_interval), bool(enabled)
@@ -104,7 +99,7 @@ class GradScaler:
         if self._taken is None:
             raise RuntimeError("GradScaler.update() needs a step() before it")
         if not self._taken:
-            self._scale *= self._backoff_factor
+            self._scale = max(self._scale * self._backoff_factor, SMALLEST_SCALE)
             self._growth_tracker = 0
         else:
             self._growth_tracker += 1
@@ -114,7 +109,9 @@ class GradScaler:
         self._taken = None
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what `load_state_dict` needs to go on from here, under torch's names."""
+        """Return what `load_state_dict` needs to go on from here, under torch's names; empty if it is not enabled."""
+        if not self._enabled:
+            return {}
         return {
             "scale": self._scale,
             "growth_factor": self._growth_factor,
@@ -125,13 +122,28 @@ class GradScaler:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from what `state_dict` returned, here or in torch."""
+        if not self._enabled:
+            return
         if missing := sorted(set(self.state_dict()) - set(state)):
             raise ValueError(f"the state of a GradScaler needs {', '.join(missing)}, got {sorted(state)}")
+        names = ("scale", "growth_factor", "backoff_factor", "growth_interval")
+        _check_settings("scale", *(state[name] for name in names))
         for name in self.state_dict():
             setattr(self, f"_{name.lstrip('_')}", state[name])
 
     def __repr__(self) -> str:
         return f"GradScaler(scale={self.get_scale():g}, enabled={self._enabled})"
+
+
+def _check_settings(scale_name: str, scale: float, growth: float, backoff: float, interval: int) -> None:
+    if not 0 < scale < float("inf"):
+        raise ValueError(f"{scale_name} must be above 0 and finite, got {scale}")
+    if not 1 < growth < float("inf"):
+        raise ValueError(f"growth_factor must be above 1 and finite, got {growth}")
+    if not 0 < backoff < 1:
+        raise ValueError(f"backoff_factor must be between 0 and 1, got {backoff}")
+    if interval < 1:
+        raise ValueError(f"growth_interval must be at least 1, got {interval}")
 
 
 def _unscale(parameters: list[Parameter], factor: float) -> bool:

@@ -43,6 +43,21 @@ FAULTS = {
     ),
     "loss not divided by N": ("losses.py", "losses.mean() if", "losses.sum() if", "test_losses.py"),
     "gradient of the loss not divided by N": ("losses.py", "1 / len(labels) if", "1.0 if", "test_losses.py"),
+    "col2im that adds to what was there": (
+        "backend/kernels.cu", "result = add ? *target", "result = true ? *target", "backend/test_window_kernels.py",
+    ),
+    "a product's leading dimension not looked at": (
+        "backend/products.py", "leading >= rows and", "True and", "backend/test_products.py",
+    ),
+    "a CUDA graph that does not wait for its last replay": (
+        "backend/graphs.py", "stream.wait_event(self._done)", "pass", "backend/test_graphs.py",
+    ),
+    "a batch computed with before it is there": (
+        "backend/prefetch.py", "uploader.await_on_compute_stream(batch)", "pass", "backend/test_prefetch.py",
+    ),
+    "a step taken with infinite gradients": (
+        "grad_scaler.py", "if self._taken:", "if True:", "test_grad_scaler.py",
+    ),
     "weight decay forgotten": ("optim.py", "if weight_decay:", "if False:", "test_optim.py"),
 }  # fmt: skip
 ALSO = {

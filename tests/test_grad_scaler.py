@@ -107,3 +107,27 @@ def test_steps_and_updates_alternate():
 def test_bad_settings_are_refused(settings, message):
     with pytest.raises(ValueError, match=message):
         na.GradScaler(**settings)
+
+
+def test_the_scale_never_becomes_zero():
+    parameters, optimizer, scaler = make(init_scale=2.0**-120, backoff_factor=2.0**-5)
+    for _ in range(3):
+        parameters[0].grad = np.full((3, 4), np.inf, "float32")
+        assert not scaler.step(optimizer)
+        scaler.update()
+    assert scaler.get_scale() == 2.0**-126
+
+
+@pytest.mark.parametrize(("name", "value"), [("scale", 0.0), ("growth_factor", 1.0), ("backoff_factor", 2.0)])
+def test_a_state_that_makes_no_sense_is_refused_and_changes_nothing(name, value):
+    _, _, scaler = make()
+    before = scaler.state_dict()
+    with pytest.raises(ValueError, match=f"^{name} must be"):
+        scaler.load_state_dict(before | {name: value})
+    assert scaler.state_dict() == before
+
+
+def test_one_that_is_not_enabled_has_an_empty_state_as_torchs_has():
+    _, _, scaler = make(enabled=False)
+    assert scaler.state_dict() == torch.amp.GradScaler("cpu", enabled=False).state_dict() == {}
+    scaler.load_state_dict({})

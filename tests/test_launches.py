@@ -40,6 +40,11 @@ class Counting(StandInDevice):
         """As `CudaDevice`."""
         return aligned_length(length, dtype)
 
+    def matmul(self, a, b, out=None):
+        """One launch whatever the dtypes, as `CudaDevice` does it by cuBLAS."""
+        self.counts.launches.append("matmul")
+        return self.xp.empty((a.shape[0], b.shape[1]), a.dtype) if out is None else out
+
     def counted(self):
         """Return what was launched since the last call."""
         kernels = [name.removesuffix("_by_units") for name in self.recorder.launched]
@@ -80,13 +85,21 @@ BACKWARD = {
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")  # the numbers mean nothing
-@pytest.mark.parametrize(("kernels", "expected"), [("on", (31, 33, 9, 51, 1)), ("off", (64, 241, 23, 260, 64))])
-def test_kernels_save_launches(device, kernels, expected):
+@pytest.mark.parametrize(
+    ("kernels", "dtype", "expected"),
+    [
+        ("on", "float32", (31, 33, 9, 51, 1)),
+        ("on", "bfloat16", (47, 49, 9, 51, 1)),  # weights and biases are cast
+        ("off", "float32", (64, 241, 23, 260, 64)),
+    ],
+)
+def test_kernels_save_launches(device, kernels, dtype, expected):
     if kernels == "off":
         device.kernels = NoKernels()
     model = na.AlexNet(10, device="counting").eval()
     criterion, optimizer = na.CrossEntropyLoss(), na.SGD(model.parameters(), 0.1, momentum=0.9)
-    x, labels = device.from_host(np.zeros((1, 3, 227, 227), "float32")), device.from_host(np.array([1]))
+    images = np.zeros((1, 3, 227, 227), backend.input_dtype(dtype))
+    x, labels = device.from_host(images), device.from_host(np.array([1]))
     device.counted()
     model(x)
     counts = [device.counted().total()]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import logging
 import sys
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -151,6 +152,14 @@ class CudaDevice(Device):
                 logger.warning("no CUDA graph, each call launches its kernels: %s: %s", type(error).__name__, message)
                 return function
 
+    def is_captured(self, function: Callable[..., Array]) -> bool:
+        """Whether it is a CUDA graph."""
+        return isinstance(function, CapturedFunction)
+
+    def products_by_cublas(self) -> dict[str, bool]:
+        """For each combination of dtypes that was multiplied so far, whether cuBLAS does it itself, not CuPy."""
+        return self._products.by_cublas()
+
 
 _cupys_precision: str | None = None  # what CuPy was told last
 
@@ -173,15 +182,21 @@ def _tell_cupy(precision: str) -> None:
         logger.warning("CuPy can't be told to multiply in precision %r: %s: %s", precision, type(error).__name__, error)
 
 
-@cache
+_devices: dict[int, CudaDevice] = {}
+_devices_lock = threading.Lock()
+
+
 def cuda_device(index: int) -> CudaDevice:
-    """Return GPU number `index`, or raise a ValueError that says why there is none."""
+    """Return GPU number `index`, always the same object, or raise a ValueError that says why there is none."""
     found = probe()
     if not found.usable:
         raise ValueError(f"device 'cuda' is not usable here: {found.reason} (stage: {found.stage})")
     if index >= found.devices:
         raise ValueError(f"device 'cuda:{index}' does not exist: the GPUs here are cuda:0 to cuda:{found.devices - 1}")
-    return CudaDevice(index)
+    with _devices_lock:
+        if index not in _devices:
+            _devices[index] = CudaDevice(index)
+        return _devices[index]
 
 
 def device_of_cupy_array(array: Any) -> CudaDevice | None:

@@ -11,7 +11,7 @@ import numpy as np
 if TYPE_CHECKING:
     from npalexnet.backend.kernels import Kernels
 
-WORKSPACE_BYTES = 1 << 30  # for what is made only to be multiplied
+COLUMNS_BYTES = 1 << 30  # at the most, for what is made only to be multiplied
 
 Array = Any  # numpy.ndarray, cupy.ndarray: whatever the device's array module makes
 Item = TypeVar("Item")
@@ -187,6 +187,10 @@ class Device:
         """
         return function
 
+    def is_captured(self, function: Callable[..., Array]) -> bool:
+        """Whether what `graphed` returned is launched as a whole."""
+        return False
+
     def pieces_at_least(self) -> int:
         """Return how many pieces work for `map` should be cut into at the least, so that all of the device has some."""
         return 1
@@ -197,7 +201,7 @@ class Device:
 
     def rows_at_a_time(self, row_bytes: int) -> int:
         """Return how many rows of a product's left factor should be made at a time, if each takes `row_bytes`."""
-        return max(1, WORKSPACE_BYTES // max(1, row_bytes))
+        return max(1, COLUMNS_BYTES // max(1, row_bytes))
 
     def for_each_block(self, function: Callable[..., None], *arrays: Array | None) -> None:
         """Call ``function(*blocks)`` on matching blocks of equally shaped arrays, to update them in place.

@@ -98,6 +98,10 @@ class MatrixProducts:
             return None
         return result
 
+    def by_cublas(self) -> dict[str, bool]:
+        """For each combination of dtypes that was asked for so far, whether it is computed here."""
+        return {f"{factors} into {result}": works for (factors, result), works in self._works.items()}
+
     def _product(self, a: Array, b: Array, out: Array) -> None:
         """Compute ``out[...] = a @ b``."""
         if not (out.size and a.shape[1]):
@@ -161,6 +165,8 @@ class MatrixProducts:
                     try:
                         self._check(dtype, out_dtype)
                         self._works[kinds] = True
+                    except MemoryError:  # of this moment; it says nothing about cuBLAS
+                        raise
                     except Exception as error:  # no library, an old one, a status: CuPy has to do it
                         self._give_up(kinds, error)
         return self._works[kinds]

@@ -101,24 +101,24 @@ class Conv2d(Layer):
         self.weight, self.bias = weight_and_bias(shape, bias=bias, dtype=dtype, device=device, seed=seed)
 
     def compute(self, x: Array, noise: Any = None, *, relu: bool = False) -> tuple[Array, tuple[Array, Array]]:
-        """(N, C, H, W) -> (N, O, oH, oW), with `relu` what is above 0 of it; backward needs x and the kernels."""
+        """(N, C, H, W) -> (N, O, oH, oW), with `relu` what is above 0 of it; backward needs x and the weight."""
         self.output_shape(x.shape)  # refuses what does not fit, where the face could not ask all layers for their shape
-        kernels = self._kernels(x.dtype)
+        weight = self._weight_in_memory_order(x.dtype)
         bias = None if self.bias is None else self.bias.data.astype(x.dtype, copy=False)
-        y = self.algorithm.output(channels_last(x), kernels, bias, self.geometry, relu=relu)  # (N, oH, oW, O)
-        return channels_first(y), (x, kernels)
+        y = self.algorithm.output(channels_last(x), weight, bias, self.geometry, relu=relu)  # (N, oH, oW, O)
+        return channels_first(y), (x, weight)
 
     def gradients(self, grad_y: Array, saved: tuple[Array, Array]) -> tuple[Array, list[tuple[Parameter, Array]]]:
         """Those of the input and of the parameters."""
-        x, kernels = saved
-        grad_x = self.algorithm.input_gradient(channels_last(grad_y), channels_last(x), kernels, self.geometry)
+        x, weight = saved
+        grad_x = self.algorithm.input_gradient(channels_last(grad_y), channels_last(x), weight, self.geometry)
         return channels_first(grad_x), self.parameter_gradients(grad_y, saved)
 
     def parameter_gradients(self, grad_y: Array, saved: tuple[Array, Array]) -> list[tuple[Parameter, Array]]:
         """Those of weight and bias: a kernel's bias takes part in each window of each image."""
-        x, kernels = saved
+        x, weight = saved
         grad_y = channels_last(grad_y)  # (N, oH, oW, O)
-        grad_weight = self.algorithm.weight_gradient(grad_y, channels_last(x), kernels, self.geometry)
+        grad_weight = self.algorithm.weight_gradient(grad_y, channels_last(x), weight, self.geometry)
         pairs = [(self.weight, grad_weight.transpose(3, 2, 0, 1))]  # (O, C/G, kH, kW)
         if self.bias is not None:
             pairs.append((self.bias, sum_rows(grad_y)))
@@ -135,10 +135,10 @@ class Conv2d(Layer):
         N, _, oH, oW = self.output_shape(input_shape)
         return N * oH * oW * self.weight.size
 
-    def _kernels(self, dtype: np.dtype) -> Array:
+    def _weight_in_memory_order(self, dtype: np.dtype) -> Array:
         """(O, C/G, kH, kW) -> (kH, kW, C/G, O), the order in memory: contiguous; a copy only for another dtype."""
-        kernels = array_module(self.weight.data).ascontiguousarray(self.weight.data.transpose(2, 3, 1, 0))
-        return kernels.astype(dtype, copy=False)
+        weight = array_module(self.weight.data).ascontiguousarray(self.weight.data.transpose(2, 3, 1, 0))
+        return weight.astype(dtype, copy=False)
 
     def _padding_of_sides(self) -> tuple[Pair, Pair]:
         """((top, bottom), (left, right))."""

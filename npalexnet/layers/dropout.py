@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from npalexnet.backend import Array, device_of
+from npalexnet.backend import Array, device_of, wide
 from npalexnet.init import Seed, generator
 from npalexnet.layers.layer import Layer
 from npalexnet.layers.parameter import Parameter, Shape
@@ -70,7 +70,8 @@ class Dropout(Layer):
 
     def _masked(self, x: Array, mask: Array) -> Array:
         scale = 0.0 if self.p == 1 else 1 / (1 - self.p)
-        return device_of(x).masked((x * scale).astype(x.dtype, copy=False), mask)  # bfloat16 times a float is float32
+        scaled = x.astype(wide(x.dtype), copy=False) * scale  # rounded once, to the numbers of x
+        return device_of(x).masked(scaled.astype(x.dtype, copy=False), mask)
 
     def _mask(self, shape: Shape, noise: Noise) -> np.ndarray:
         """Number e of the batch stays if the e-th 32-bit word of the generator is at least p * 2^32."""

@@ -80,5 +80,10 @@ class GraphedCallable:
         with self._device.active():
             return self._compute(x)
 
+    @property
+    def captured(self) -> bool:
+        """Whether there is a CUDA graph; False on the CPU, and where the log says why there is none."""
+        return self._device.is_captured(self._compute)
+
     def __repr__(self) -> str:
         return f"GraphedCallable({self._name}, shape={self._shape}, dtype={self._dtype}, device={self._device.name!r})"

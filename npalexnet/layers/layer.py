@@ -27,7 +27,8 @@ class Layer(Module):
     """Base class of all layers and models.
 
     A layer of your own needs `compute` and `gradients`; its parameters and the layers inside it are found among its
-    attributes. Where it has no `output_shape`, inputs are not checked before they are computed with.
+    attributes. Where it has no `output_shape`, inputs are not checked before they are computed with. Inputs of 16 bits
+    are let in beside float32 parameters: cast these to the input's dtype, else the output is float32.
 
     Attributes
     ----------
@@ -110,7 +111,7 @@ class Layer(Module):
                 y, saved = sharding.forward(self, x, noise)
             else:
                 y, saved = sharding.infer(self, x, noise), None
-        self._last_call = (x, y.shape, noise, saved)
+        self._last_call = (x, y.shape, y.dtype, noise, saved)
         return y
 
     def backward(self, grad_y: Array, *, input_gradient: bool = True) -> Array | None:
@@ -137,9 +138,9 @@ class Layer(Module):
         """
         if self._last_call is None:
             raise RuntimeError(f"{self._name()}.backward() needs a forward call before it, one for each backward")
-        x, output_shape, noise, saved = self._last_call
+        x, output_shape, output_dtype, noise, saved = self._last_call
         device = backend.device_of(x)
-        backend.check_array(grad_y, f"{self._name()}'s output gradient", dtype=x.dtype, device=device)
+        backend.check_array(grad_y, f"{self._name()}'s output gradient", dtype=output_dtype, device=device)
         if grad_y.shape != output_shape:
             raise ValueError(
                 f"{self._name()}'s output gradient must have the output's shape {output_shape}, got {grad_y.shape}"

@@ -80,7 +80,7 @@ class Module:
 
     @property
     def dtype(self) -> np.dtype | None:
-        """The parameters' dtype; None without parameters, where float32 and float64 will do."""
+        """The parameters' dtype; None without parameters, where any will do."""
         first = next(self.parameters(), None)
         return None if first is None else first.dtype
 

@@ -44,7 +44,8 @@ class Parameter:
         return self.data.size
 
     def accumulate(self, grad: Array) -> None:
-        """Add to `.grad`; the first time the array itself becomes `.grad`, so it is never written to."""
+        """Add to `.grad`, in the values' dtype; the first array itself may become it, so it is never written to."""
+        grad = grad.astype(self.dtype, copy=False)
         if self.grad is None:
             self.grad = grad
         else:

@@ -15,11 +15,11 @@ from npalexnet.backend import cuda
 @pytest.fixture(autouse=True)
 def forget():
     """What is found out is kept; each test starts and ends without it."""
-    for function in (cuda.probe, cuda.cuda_device):
-        function.cache_clear()
+    cuda.probe.cache_clear()
+    cuda._devices.clear()
     yield
-    for function in (cuda.probe, cuda.cuda_device):
-        function.cache_clear()
+    cuda.probe.cache_clear()
+    cuda._devices.clear()
 
 
 class MadeUpArray:

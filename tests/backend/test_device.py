@@ -42,6 +42,8 @@ def test_products_of_matrices_that_lie_in_memory_in_all_ways(device, dtype, out_
         assert backend.get_device(device).matmul(a, b, out) is out
         left, right, found = (get(array).astype("float64") for array in (a, b, out))
         assert (abs(found - left @ right) <= TOLERANCE[dtype] * (abs(left) @ abs(right))).all()
+    if device == "cuda":  # and not CuPy in its place
+        assert backend.get_device(device).products_by_cublas()[f"{dtype} into {out_dtype}"]
 
 
 def test_a_product_of_halves_that_is_too_large_for_them_fits_a_float32_result():

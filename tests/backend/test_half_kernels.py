@@ -69,8 +69,9 @@ def test_pooling_is_the_plain_one(kernels, memory, channels, half):
 def test_activations_are_the_plain_ones(kernels, memory, width, half):
     y, grad_y = (normal((5, width), "float32", seed).astype(half) for seed in (0, 1))
     same_bits(kernels.relu_gradient(memory.copy(grad_y), memory.copy(y)), np.where(y > 0, grad_y, half.type(0)))
-    expected, _ = Dropout(0.5).compute(y, Noise(7, 2))
-    same_bits(kernels.dropout(memory.copy(y), 0.5, 7, 2), expected)
+    for p in (0.5, 0.3):
+        expected, _ = Dropout(p).compute(y, Noise(7, 2))
+        same_bits(kernels.dropout(memory.copy(y), p, 7, 2), expected)
 
 
 @pytest.mark.parametrize("width", [7, 24])
@@ -91,3 +92,10 @@ def test_the_loss_is_float32_and_the_gradient_is_rounded(kernels, memory, half):
     assert grad.dtype == half
     expected = plain.gradients(ones, saved)
     assert_close(grad.astype("float32"), expected.astype("float32"), 2.0**-7)
+
+
+def test_a_nan_stays_one_whatever_its_bits(kernels, memory, half):
+    nan = np.array([[0x7FFFFFFF, 0x7F800001, 0xFFFFFFFF]], "uint32").view("float32")  # the first is a GPU's own
+    ones, labels = np.ones(1, "float32"), np.zeros(1, "int64")
+    grad = kernels.cross_entropy_gradient(memory.copy(ones), memory.copy(nan), memory.copy(labels), 0.0, half)
+    assert np.isnan(grad.astype("float32")).all()

@@ -17,10 +17,10 @@ def no_cupy(monkeypatch):
     """A machine without CuPy."""
     monkeypatch.setitem(sys.modules, "cupy", None)
     cuda.probe.cache_clear()
-    cuda.cuda_device.cache_clear()
+    cuda._devices.clear()
     yield
     cuda.probe.cache_clear()
-    cuda.cuda_device.cache_clear()
+    cuda._devices.clear()
 
 
 def test_cpu_and_registered_devices_are_found_by_name():

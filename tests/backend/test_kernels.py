@@ -3,25 +3,30 @@
 import numpy as np
 import pytest
 
+from npalexnet.backend import input_dtype, is_half
 from npalexnet.backend.cuda import probe
+from npalexnet.backend.dtypes import HALF
 from npalexnet.backend.kernels import Kernels
 from npalexnet.backend.launcher import SOURCE, CupyLauncher
 from npalexnet.backend.layouts import Windows, aligned_length
 from tests.backend.shim import KERNEL, same_bits
 from tests.support import assert_close, normal
 
+DTYPES = ("float32", "float64", "float16", "bfloat16")
 
-def everything(kernels, memory):
+
+def everything(kernels, memory, dtype="float32"):
     """What all kernels make of some input, by name; of whole units, and of others."""
-    return results_of(kernels, memory, 5) | {
-        f"{name}, by units": result for name, result in results_of(kernels, memory, 8).items()
+    dtype = input_dtype(dtype)
+    return results_of(kernels, memory, 5, dtype) | {
+        f"{name}, by units": result for name, result in results_of(kernels, memory, 8, dtype).items()
     }
 
 
-def results_of(kernels, memory, channels):
+def results_of(kernels, memory, channels, dtype):
     windows, pool = Windows((3, 3), (2, 1), (1, 2), (1, 1), (4, 3)), Windows((3, 3), (2, 2), (1, 1), (1, 1), (4, 3))
-    x, labels = memory.copy(normal((2, 7, 5, channels), "float32")), memory.copy(np.arange(23))
-    results = {"columns": kernels.im2col(x, windows, memory.empty((24, 10 * channels + channels % 2), "float32"))}
+    x, labels = memory.copy(normal((2, 7, 5, channels), "float32").astype(dtype)), memory.copy(np.arange(23))
+    results = {"columns": kernels.im2col(x, windows, memory.empty((24, 10 * channels + channels % 2), dtype))}
     columns = memory.copy(results["columns"][:23])
     results["images"] = kernels.col2im(results["columns"], memory.copy(x), windows)
     y, winners = kernels.max_pool(x, pool)
@@ -30,24 +35,28 @@ def results_of(kernels, memory, channels):
     results["rows"] = rows = kernels.add_bias_relu(memory.copy(columns), memory.copy(columns[3]))
     results["passed"] = passed = kernels.relu_gradient(columns, rows)
     results |= {"sums": kernels.sum_rows(columns), "dropped": kernels.dropout(columns, 0.5, 3)}
-    results["data"], results["velocity"] = data, velocity = memory.copy(columns), memory.copy(columns)
-    kernels.sgd([(data, passed, velocity)], lr=0.1, momentum=0.9, weight_decay=0.1, nesterov=True)
+    if not is_half(dtype):
+        results["data"], results["velocity"] = data, velocity = memory.copy(columns), memory.copy(columns)
+        kernels.sgd([(data, passed, velocity)], lr=0.1, momentum=0.9, weight_decay=0.1, nesterov=True)
     losses, log_probabilities = kernels.cross_entropy(columns, labels, 0.1)
     results |= {"losses": losses, "log-probabilities": log_probabilities}
-    results["grad_logits"] = kernels.cross_entropy_gradient(losses, log_probabilities, labels, 0.1)
+    results["grad_logits"] = kernels.cross_entropy_gradient(losses, log_probabilities, labels, 0.1, dtype)
     return results
 
 
-def test_the_order_of_threads_and_blocks_changes_no_bit(kernels, memory, launcher):
-    forwards = everything(kernels, memory)
-    assert set(launcher.launched) == set(KERNEL.findall(SOURCE.read_text()))
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_the_order_of_threads_and_blocks_changes_no_bit(kernels, memory, launcher, dtype):
+    forwards = everything(kernels, memory, dtype)
+    all_of_them = set(KERNEL.findall(SOURCE.read_text()))
+    assert set(launcher.launched) == (all_of_them - {"sgd"} if dtype in HALF else all_of_them)
     launcher.reversed = True
-    for name, result in everything(kernels, memory).items():
+    for name, result in everything(kernels, memory, dtype).items():
         assert result.tobytes() == forwards[name].tobytes(), name
 
 
 @pytest.mark.gpu
-def test_a_gpu_gives_the_bits_of_the_cpu(memory, launcher):
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_a_gpu_gives_the_bits_of_the_cpu(memory, launcher, dtype):
     if not probe().usable:
         pytest.skip(f"no usable GPU: {probe().reason} (stage: {probe().stage})")
     import cupy
@@ -55,10 +64,11 @@ def test_a_gpu_gives_the_bits_of_the_cpu(memory, launcher):
     class GpuMemory:
         empty, empty_like, copy = cupy.empty, cupy.empty_like, staticmethod(lambda array: cupy.array(array, order="K"))
 
-    expected = everything(Kernels(memory, launcher), memory)
-    for name, result in everything(Kernels(GpuMemory, CupyLauncher()), GpuMemory).items():
+    expected = everything(Kernels(memory, launcher), memory, dtype)
+    for name, result in everything(Kernels(GpuMemory, CupyLauncher()), GpuMemory, dtype).items():
         if name.partition(",")[0] in ("losses", "log-probabilities", "grad_logits"):  # exp and log are the GPU's own
-            assert_close(cupy.asnumpy(result), expected[name])
+            tolerance = 2.0**-7 if expected[name].dtype.name in HALF else None
+            assert_close(cupy.asnumpy(result).astype("float64"), expected[name].astype("float64"), tolerance or 2e-5)
         else:
             same_bits(cupy.asnumpy(result), expected[name])
 

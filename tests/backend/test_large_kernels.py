@@ -37,6 +37,12 @@ def test_rows_past_32_bits(large):
     same_bits(y[-1], np.maximum(before + bias, 0))
 
 
+def test_sums_of_rows_past_32_bits(large):
+    rows = SparseMemory.empty((2**25 + 1, 64), "float32")  # all 0 but the last
+    rows[-1] = normal((64,), "float32")
+    same_bits(np.array(large.sum_rows(rows)), rows[-1])
+
+
 def test_columns_past_32_bits(large):
     size, kernel = 2100, 16
     count = size - kernel + 1

@@ -32,6 +32,7 @@ def network(device, dtype="float32"):
 def test_the_same_bits_as_in_eval_mode(device, dtype, count):
     model, sample = network(device, dtype), put(distinct((count, 3, 9, 9), dtype), device)
     graphed = na.make_graphed_callable(model, sample)
+    assert graphed.captured == (device == "cuda")
     for seed in (1, 2, 3):
         x = put(normal((count, 3, 9, 9), dtype, seed), device)
         before = get(x).copy()
