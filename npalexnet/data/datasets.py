@@ -1,0 +1,136 @@
+"""What a data set is: labelled pictures that are counted and taken by index."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    Picture = Image | np.ndarray
+
+
+class Dataset(Protocol):
+    """Labelled pictures.
+
+    Attributes
+    ----------
+    classes : tuple of str
+        Their names; a label is an index into it.
+    labels : ndarray of int64, (N,)
+        Of all pictures, without opening a file.
+    """
+
+    classes: tuple[str, ...]
+    labels: np.ndarray
+
+    def __len__(self) -> int:
+        """Return how many pictures there are."""
+
+    def __getitem__(self, index: int) -> tuple[Picture, int]:
+        """Return a picture, RGB of PIL or uint8 (H, W) or (H, W, 3), and its label. May run on any thread."""
+
+    def name(self, index: int) -> str:
+        """Return what to call a picture in a message: its path, or "image 17"."""
+
+
+class ArrayDataset:
+    """Pictures that are in memory.
+
+    Parameters
+    ----------
+    images : ndarray of uint8, (N, H, W) or (N, H, W, 3)
+        Of any strides.
+    labels : ndarray of integers, (N,)
+    classes : sequence of str
+
+    Raises
+    ------
+    ValueError
+        If shapes, dtype or labels don't fit together.
+    """
+
+    def __init__(self, images: np.ndarray, labels: np.ndarray, classes: Sequence[str]) -> None:
+        if images.dtype != np.uint8 or not (images.ndim == 3 or (images.ndim == 4 and images.shape[3] == 3)):
+            raise ValueError(
+                f"images must be uint8 of shape (N, H, W) or (N, H, W, 3), got {images.dtype} of shape {images.shape}"
+            )
+        if labels.shape != (len(images),) or labels.dtype.kind not in "iu":
+            raise ValueError(
+                f"labels must be {len(images)} integers, one an image, got {labels.dtype} of shape {labels.shape}"
+            )
+        wrong = np.flatnonzero((labels < 0) | (labels >= len(classes)))
+        if len(wrong):
+            raise ValueError(
+                f"labels must be from 0 to {len(classes) - 1}, for {len(classes)} classes; that of image {wrong[0]} is "
+                f"{labels[wrong[0]]}"
+            )
+        self.images, self.labels, self.classes = images, labels.astype(np.int64), tuple(classes)
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, index: int) -> tuple[np.ndarray, int]:
+        return self.images[index], int(self.labels[index])
+
+    def name(self, index: int) -> str:
+        """Return "image 17"."""
+        return f"image {index}"
+
+
+class Subset:
+    """Some of a data set's pictures, in the order given.
+
+    Parameters
+    ----------
+    dataset : Dataset
+    indices : sequence of int
+        Into `dataset`: ``range(100)`` are its first hundred.
+    """
+
+    def __init__(self, dataset: Dataset, indices: Sequence[int] | np.ndarray) -> None:
+        self.dataset, self.indices = dataset, np.asarray(indices, np.int64)
+        if self.indices.ndim != 1 or np.any((self.indices < 0) | (self.indices >= len(dataset))):
+            raise ValueError(f"indices must be a list of numbers from 0 to {len(dataset) - 1}")
+        self.classes, self.labels = dataset.classes, dataset.labels[self.indices]
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitem__(self, index: int) -> tuple[Picture, int]:
+        return self.dataset[int(self.indices[index])]
+
+    def name(self, index: int) -> str:
+        """Return what the whole data set calls this picture."""
+        return self.dataset.name(int(self.indices[index]))
+
+
+def split(labels: np.ndarray, share: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Draw which pictures to hold out: the same share of each class.
+
+    Of a class with two pictures or more at least one is held out, and at least one is not; a single picture is not.
+
+    Parameters
+    ----------
+    labels : ndarray of integers, (N,)
+    share : float
+        Between 0 and 1.
+    seed : int
+
+    Returns
+    -------
+    train, held_out : ndarray of int64
+        Indices in rising order, which together are all.
+    """
+    if not 0 < share < 1:
+        raise ValueError(f"val_share must be between 0 and 1, got {share}")
+    rng = np.random.default_rng(seed)
+    held_out = np.zeros(len(labels), bool)
+    for label in np.unique(labels):
+        members = rng.permutation(np.flatnonzero(labels == label))
+        count = min(max(1, round(share * len(members))), len(members) - 1)
+        held_out[members[:count]] = True
+    return np.flatnonzero(~held_out), np.flatnonzero(held_out)

@@ -1,0 +1,159 @@
+"""From what a user names to pictures to train on and others to test with."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from npalexnet.data.cifar10 import read_cifar10
+from npalexnet.data.datasets import ArrayDataset, Dataset, Subset, split
+from npalexnet.data.fashion_mnist import FOLDER as FASHION_MNIST_FOLDER
+from npalexnet.data.fashion_mnist import read_fashion_mnist
+from npalexnet.data.folder import read_folder
+from npalexnet.data.sample import CLASSES, load_sample
+
+
+@dataclass(frozen=True)
+class Data:
+    """Pictures to train on and others to test with.
+
+    Attributes
+    ----------
+    name : str
+        For the user.
+    train, val : Dataset
+        With the same classes in the same order.
+    grey : bool
+        Whether all pictures are.
+    notes : list of str
+        Lines for the user: which files were skipped, how the held-out pictures were drawn.
+    drawn : bool
+        Whether `val` was drawn from the training pictures; a run then keeps `split`.
+    """
+
+    name: str
+    train: Dataset
+    val: Dataset
+    grey: bool
+    notes: list[str] = field(default_factory=list)
+    drawn: bool = False
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The names of the classes."""
+        return self.train.classes
+
+    def split(self) -> dict[str, list[str]]:
+        """Return the names of the pictures of each part, ready for JSON."""
+        return {
+            part: [dataset.name(i) for i in range(len(dataset))]
+            for part, dataset in (("train", self.train), ("val", self.val))
+        }
+
+
+def open_data(
+    spec: str | os.PathLike[str] | None, *, seed: int = 0, strict: bool = False, val_share: float = 0.1
+) -> Data:
+    """Open the data that a user names.
+
+    Parameters
+    ----------
+    spec : str, path or None
+        - None: the sample of Fashion-MNIST that the package carries;
+        - ``cifar10:FOLDER``: CIFAR-10's binary files;
+        - ``fashion-mnist`` or ``fashion-mnist:FOLDER``: its IDX files, by default where Debian's package puts them;
+        - else a folder of pictures: ``train/<class>/*`` and ``val/<class>/*``. Without ``val``, a share of each class
+          of ``train`` is drawn.
+    seed : int
+        Of that draw.
+    strict : bool
+        Refuse a folder with files that are no usable pictures; they are skipped, and named in the notes, otherwise.
+    val_share : float
+        How much of each class is drawn, between 0 and 1.
+
+    Raises
+    ------
+    ValueError
+        If there is no such data, or it is not fit to train on; the message says where and why.
+    OSError
+        If a file can't be read.
+    """
+    if spec is None:
+        return _two_splits("Fashion-MNIST's sample", _sample)
+    spec = os.fspath(spec)
+    if not 0 < val_share < 1:
+        raise ValueError(f"val_share must be between 0 and 1, got {val_share}")
+    if spec == "cifar10" and not os.path.isdir(spec):
+        raise ValueError("cifar10 needs the folder of its binary files: cifar10:FOLDER")
+    kind, _, place = spec.partition(":")
+    if kind == "cifar10" and place:
+        return _two_splits("CIFAR-10", lambda part: read_cifar10(_folder(place), part))
+    if spec == "fashion-mnist" or (kind == "fashion-mnist" and place):
+        where = _folder(place) if place else FASHION_MNIST_FOLDER
+        return _two_splits("Fashion-MNIST", lambda part: read_fashion_mnist(where, part))
+    return _open_folder(_folder(spec), seed, strict, val_share)
+
+
+def _two_splits(name: str, read: Callable[[str], ArrayDataset]) -> Data:
+    train, test = read("train"), read("test")
+    return Data(name, train, test, grey=train.images.ndim == 3)
+
+
+def _sample(part: str) -> ArrayDataset:
+    return ArrayDataset(*load_sample(part), CLASSES)
+
+
+def _folder(place: str) -> Path:
+    if not os.path.isdir(place):
+        what = "is not a folder" if os.path.exists(place) else "does not exist"
+        raise ValueError(
+            f"the data folder {place!r} {what}; data is a folder of train/<class>/*.jpg and val/<class>/*.jpg, "
+            "cifar10:FOLDER, or fashion-mnist"
+        )
+    return Path(place)
+
+
+def _open_folder(folder: Path, seed: int, strict: bool, val_share: float) -> Data:
+    if not (folder / "train").is_dir():
+        raise ValueError(f"{folder} has no folder train/; it must hold train/<class>/*.jpg for each class")
+    pictures, faults = read_folder(str(folder / "train"), strict=strict)
+    if len(pictures.classes) < 2:
+        raise ValueError(
+            f"{folder / 'train'} must have a folder for each of at least two classes, got "
+            f"{', '.join(pictures.classes) or 'none'}"
+        )
+    train: Dataset = pictures
+    val: Dataset
+    grey, drawn = pictures.grey, not (folder / "val").exists()
+    if drawn:
+        train_indices, val_indices = split(pictures.labels, val_share, seed)
+        if not len(val_indices):
+            raise ValueError(f"{folder} has no val/, and no class in train/ has two pictures, so none can be held out")
+        train, val = Subset(pictures, train_indices), Subset(pictures, val_indices)
+    else:
+        val, more_faults = read_folder(str(folder / "val"), pictures.classes, strict=strict)
+        if not len(val):
+            raise ValueError(f"{folder / 'val'} holds no folder of a class: fill it, or remove it to have one drawn")
+        grey, faults = grey and val.grey, faults + more_faults
+    return Data(folder.resolve().name, train, val, grey, _notes(folder, val, seed, faults, drawn), drawn)
+
+
+def _notes(folder: Path, val: Dataset, seed: int, faults: list[str], drawn: bool) -> list[str]:
+    notes = []
+    if faults:
+        notes.append(f"{len(faults)} file{'s' * (len(faults) > 1)} skipped, no usable pictures:")
+        notes += [f"  {fault}" for fault in faults]
+    counts = np.bincount(val.labels, minlength=len(val.classes))
+    if drawn:
+        notes.append(
+            f"{folder} has no val/: {len(val):,} pictures of train/ were drawn to be held out, {counts.min()} to "
+            f"{counts.max()} of each class, with seed {seed}"
+        )
+    missing = [name for name, count in zip(val.classes, counts, strict=True) if not count]
+    if missing:
+        notes.append(f"no held-out picture of {', '.join(missing)}")
+    return notes

@@ -1,0 +1,108 @@
+"""The colours of a data set in numbers."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+
+from npalexnet.data.datasets import Dataset
+from npalexnet.data.transforms import MiddleSquare, Triple
+
+LIMIT = 2000
+SIDE = 256  # of pictures of different sizes, which else would not count alike
+
+
+@dataclass(frozen=True, eq=False)
+class Statistics:
+    """Mean, deviation and principal directions of the colours of a data set, from 0 to 1.
+
+    Attributes
+    ----------
+    mean, std : three floats
+        Of red, green and blue; a deviation of 0 is given as 1e-6, to divide by.
+    eigenvalues : three floats
+        Of the covariance of the colours, the largest first.
+    eigenvectors : three rows of three floats
+        The columns are the vectors, each with its largest number positive.
+    mean_image : ndarray of float32 or None
+        (H, W, 3): the mean picture.
+    """
+
+    mean: Triple
+    std: Triple
+    eigenvalues: Triple = (0.0, 0.0, 0.0)
+    eigenvectors: tuple[Triple, Triple, Triple] = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
+    mean_image: np.ndarray | None = None
+
+    @classmethod
+    def fit(
+        cls, dataset: Dataset, *, limit: int = LIMIT, mean_image: int | None = None, workers: int = 2
+    ) -> Statistics:
+        """Measure the pictures of a data set.
+
+        Sums are of whole numbers and exact, so that the result depends on nothing but the pictures.
+
+        Parameters
+        ----------
+        dataset : Dataset
+            Pictures in memory are measured as they are, those from files in the middle, scaled to 256 x 256.
+        limit : int
+            Measure at most so many, spread evenly over the data set.
+        mean_image : int, optional
+            Side of the mean picture; by default none is made.
+        workers : int
+            Threads to do it on.
+        """
+        if not len(dataset):
+            raise ValueError("there is no picture to measure")
+        if limit < 1:
+            raise ValueError(f"limit must be at least 1, got {limit}")
+        count = min(limit, len(dataset))
+        chosen = (np.arange(count) * len(dataset) // count).tolist()
+        pixels, first, second = 0, np.zeros(3, np.int64), np.zeros((3, 3), np.int64)
+        image = None if mean_image is None else np.zeros((mean_image, mean_image, 3), np.int64)
+        with ThreadPoolExecutor(workers, thread_name_prefix="measure") as pool:
+            for part in pool.map(lambda i: _measure(dataset, i, mean_image), chosen):
+                pixels, first, second = pixels + part[0], first + part[1], second + part[2]
+                if image is not None:
+                    image += part[3]
+        covariance = _covariance(pixels, first.tolist(), second.tolist())
+        values, vectors = np.linalg.eigh(covariance)  # the smallest first
+        values, vectors = np.maximum(values[::-1], 0), vectors[:, ::-1]
+        vectors = vectors * np.sign(vectors[np.abs(vectors).argmax(axis=0), range(3)])
+        std = np.maximum(np.sqrt(np.diag(covariance)), 1e-6)
+        rows = [_as_triple(row) for row in vectors]
+        return cls(
+            _as_triple(first / pixels / 255), _as_triple(std), _as_triple(values), (rows[0], rows[1], rows[2]),
+            None if image is None else (image / (255 * count)).astype(np.float32),
+        )  # fmt: skip
+
+
+def _measure(
+    dataset: Dataset, index: int, mean_image: int | None
+) -> tuple[int, np.ndarray, np.ndarray, np.ndarray | int]:
+    """Return the number of pixels, the sums of colours (3,) and of their products (3, 3), and the picture scaled."""
+    from PIL import Image
+
+    rng = np.random.default_rng(0)  # MiddleSquare leaves nothing to chance
+    picture = dataset[index][0]
+    image = Image.fromarray(picture) if isinstance(picture, np.ndarray) else MiddleSquare(SIDE)(picture, rng)
+    colours = np.asarray(image.convert("RGB")).reshape(-1, 3).astype(np.float64)  # whole numbers: exact below 2^53
+    first, second = colours.sum(axis=0).astype(np.int64), (colours.T @ colours).astype(np.int64)
+    if mean_image is None:
+        return len(colours), first, second, 0
+    scaled = MiddleSquare(mean_image)(image, rng).convert("RGB")
+    return len(colours), first, second, np.asarray(scaled).astype(np.int64)
+
+
+def _covariance(count: int, first: list[int], second: list[list[int]]) -> np.ndarray:
+    """(sum of x y) / n - (sum of x)(sum of y) / n^2, with Python's integers until the division: nothing cancels."""
+    products = [[count * second[i][j] - first[i] * first[j] for j in range(3)] for i in range(3)]
+    return np.array([[product / (255 * count) ** 2 for product in row] for row in products])
+
+
+def _as_triple(values: np.ndarray) -> Triple:
+    red, green, blue = values.tolist()
+    return (red, green, blue)
