@@ -1,0 +1,154 @@
+import os
+import re
+
+import numpy as np
+import pytest
+
+from npalexnet.data import open_data
+from npalexnet.data.folder import read_folder
+from tests.data.pictures import BROKEN, noise, write_broken, write_good
+
+
+def fill(folder, **counts):
+    """Write `counts` pictures of each class."""
+    for name, count in counts.items():
+        (folder / name).mkdir(parents=True)
+        for i in range(count):
+            noise((9, 8), seed=i).save(folder / name / f"{i:03}.png")
+
+
+def test_classes_and_files_come_by_name_whatever_the_file_systems_order(tmp_path, monkeypatch):
+    fill(tmp_path, dog=2, cat=3)
+    listdir = os.listdir
+    monkeypatch.setattr(os, "listdir", lambda path: sorted(listdir(path), reverse=True))
+    dataset, faults = read_folder(str(tmp_path))
+    assert dataset.classes == ("cat", "dog")
+    assert [os.path.relpath(dataset.name(i), tmp_path) for i in range(5)] == [
+        "cat/000.png", "cat/001.png", "cat/002.png", "dog/000.png", "dog/001.png"
+    ]  # fmt: skip
+    np.testing.assert_array_equal(dataset.labels, [0, 0, 0, 1, 1])
+    assert dataset.labels.dtype == np.int64
+    picture, label = dataset[4]
+    np.testing.assert_array_equal(np.asarray(picture), np.asarray(noise((9, 8), seed=1)))
+    assert (label, faults) == (1, [])
+
+
+def test_broken_files_are_listed_by_name_and_skipped_and_all_others_open_as_rgb(tmp_path):
+    good = write_good(tmp_path / "train" / "a")
+    write_broken(tmp_path / "train" / "a")
+    fill(tmp_path / "train", b=2)
+    data = open_data(tmp_path, val_share=0.1)
+    assert len(data.train) + len(data.val) == good + 2
+    for dataset in (data.train, data.val):
+        assert {dataset[i][0].mode for i in range(len(dataset))} == {"RGB"}
+    assert data.notes[0] == f"{len(BROKEN)} files skipped, no usable pictures:"
+    assert [
+        os.path.basename(re.search(r"\S+/a/\S+?(?=[ :'])|\S+/a/\S+$", line)[0]) for line in data.notes[1:9]
+    ] == sorted(BROKEN)
+
+
+def test_strict_refuses_broken_files_by_name(tmp_path):
+    fill(tmp_path / "train", a=2, b=2)
+    (tmp_path / "train" / "b" / "notes.txt").write_text("hello")
+    with pytest.raises(ValueError, match=r"holds 1 files that are no usable pictures: .*notes\.txt is not an image"):
+        open_data(tmp_path, strict=True)
+
+
+def test_the_folders_of_the_user_are_the_split(tmp_path):
+    fill(tmp_path / "train", a=3, b=2)
+    fill(tmp_path / "val", a=1, b=2)
+    data = open_data(str(tmp_path))
+    assert (data.name, data.classes, data.drawn, data.notes) == (tmp_path.name, ("a", "b"), False, [])
+    np.testing.assert_array_equal(data.train.labels, [0, 0, 0, 1, 1])
+    np.testing.assert_array_equal(data.val.labels, [0, 1, 1])
+
+
+def test_labels_of_val_are_those_of_train_and_a_missing_class_is_noted(tmp_path):
+    fill(tmp_path / "train", a=1, b=1, c=1)
+    fill(tmp_path / "val", c=2)
+    data = open_data(tmp_path)
+    np.testing.assert_array_equal(data.val.labels, [2, 2])
+    assert data.notes == ["no held-out picture of a, b"]
+
+
+def test_without_val_a_seeded_share_of_each_class_is_drawn_and_noted(tmp_path):
+    fill(tmp_path / "train", a=20, b=10)
+    first, again, other = (open_data(tmp_path, seed=seed, val_share=0.2) for seed in (5, 5, 6))
+    np.testing.assert_array_equal(np.bincount(first.val.labels), [4, 2])
+    assert first.split() == again.split()
+    assert first.split() != other.split()
+    names = first.split()
+    assert len(set(names["train"] + names["val"])) == 30
+    assert first.drawn
+    assert first.notes == [
+        f"{tmp_path} has no val/: 6 pictures of train/ were drawn to be held out, 2 to 4 of each class, with seed 5"
+    ]
+
+
+def test_grey_is_said_of_folders_with_grey_pictures_alone(tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / "train" / name).mkdir(parents=True)
+        for i in range(2):
+            noise(mode="L").save(tmp_path / "train" / name / f"{i}.jpg")
+    assert open_data(tmp_path).grey
+    noise().save(tmp_path / "train" / "a" / "colour.jpg")
+    assert not open_data(tmp_path).grey
+
+
+def test_an_empty_class_is_refused_by_name(tmp_path):
+    fill(tmp_path / "train", a=1, b=0)
+    with pytest.raises(ValueError, match=r"no usable picture in \S+train/b: every class needs one; add pictures"):
+        open_data(tmp_path)
+
+
+def test_a_class_of_broken_files_is_refused_with_what_is_wrong_with_them(tmp_path):
+    fill(tmp_path / "train", a=1, b=0)
+    (tmp_path / "train" / "b" / "x.jpg").write_bytes(b"")
+    with pytest.raises(
+        ValueError, match=r"no usable picture in \S+train/b.*Not usable: \S+x\.jpg is not an image file"
+    ):
+        open_data(tmp_path)
+
+
+def test_a_class_in_val_that_train_lacks_is_refused_by_name(tmp_path):
+    fill(tmp_path / "train", a=1, b=1)
+    fill(tmp_path / "val", a=1, bird=1)
+    with pytest.raises(ValueError, match=r"val has classes that the training pictures lack: bird; .*others than a, b"):
+        open_data(tmp_path)
+
+
+@pytest.mark.parametrize("counts", [{}, {"a": 2}])
+def test_fewer_than_two_classes_are_refused(tmp_path, counts):
+    (tmp_path / "train").mkdir()
+    fill(tmp_path / "train", **counts)
+    with pytest.raises(ValueError, match="must have a folder for each of at least two classes, got"):
+        open_data(tmp_path)
+
+
+def test_pictures_of_which_none_can_be_held_out_are_refused(tmp_path):
+    fill(tmp_path / "train", a=1, b=1)
+    with pytest.raises(ValueError, match="no class in train/ has two pictures"):
+        open_data(tmp_path)
+
+
+def test_a_val_without_classes_is_refused(tmp_path):
+    fill(tmp_path / "train", a=1, b=1)
+    (tmp_path / "val").mkdir()
+    with pytest.raises(ValueError, match="val holds no folder of a class"):
+        open_data(tmp_path)
+
+
+def test_a_folder_without_train_is_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"has no folder train/; it must hold train/<class>/\*\.jpg"):
+        open_data(tmp_path)
+
+
+def test_a_folder_that_cannot_be_read_is_refused_by_name(tmp_path, monkeypatch):
+    fill(tmp_path / "train", a=1, b=1)
+
+    def refuse(path):
+        raise PermissionError(13, "Permission denied", path)
+
+    monkeypatch.setattr(os, "listdir", refuse)
+    with pytest.raises(ValueError, match=r"the folder \S+train can't be read: Permission denied"):
+        open_data(tmp_path)
