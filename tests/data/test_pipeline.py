@@ -1,0 +1,141 @@
+import json
+
+import numpy as np
+import pytest
+from PIL import Image, ImageOps
+
+from npalexnet.data import (
+    CentreCrop,
+    MiddleSquare,
+    Mirror,
+    Normalize,
+    Pipeline,
+    RandomCrop,
+    Statistics,
+    evaluation_pipeline,
+    training_pipeline,
+)
+from npalexnet.data.images import Preprocessing
+
+MEAN, STD = (0.4, 0.5, 0.6), (0.2, 0.25, 0.3)
+STATISTICS = Statistics(MEAN, STD, (0.15, 0.01, 0.002))
+MEAN_IMAGE = np.random.default_rng(1).random((256, 256, 3), dtype=np.float32)
+WITH_IMAGE = Statistics(MEAN, STD, mean_image=MEAN_IMAGE)
+COLOUR = np.random.default_rng(0).integers(0, 256, (40, 50, 3), dtype=np.uint8)
+RNG = np.random.default_rng
+
+
+def reference(size):
+    """The middle square as float64, (size, size, 3), from 0 to 1."""
+    square = ImageOps.fit(Image.fromarray(COLOUR), (size, size), Image.Resampling.BILINEAR)
+    return np.asarray(square).astype(np.float64) / 255
+
+
+@pytest.mark.parametrize(
+    "picture", [COLOUR, COLOUR[..., 0], Image.fromarray(COLOUR), COLOUR[:, ::2].transpose(1, 0, 2)]
+)
+def test_the_simple_recipe_is_preprocessing_to_the_bit(picture):
+    expected = Preprocessing(MEAN, STD)([picture])[0]
+    for pipeline in (training_pipeline(STATISTICS), evaluation_pipeline(STATISTICS)):
+        y = pipeline(picture, RNG(0))
+        np.testing.assert_array_equal(y, expected)
+        assert y.dtype == np.float32
+        assert y.transpose(1, 2, 0).flags.c_contiguous
+
+
+def test_the_papers_training_picture_is_a_part_mirrored_or_not_and_shifted_in_colour():
+    square, pipeline, seen = reference(256), training_pipeline(STATISTICS, "paper"), set()
+    for seed in range(8):
+        y = pipeline(COLOUR, RNG(seed)).transpose(1, 2, 0).astype(np.float64)
+        assert y.shape == (227, 227, 3)
+        colours = y * STD + MEAN
+        matches = [
+            mirrored
+            for mirrored, candidate in ((False, colours), (True, colours[:, ::-1]))
+            for top in range(30)
+            for left in range(30)
+            if np.ptp(candidate[::75, ::75] - square[top : top + 227 : 75, left : left + 227 : 75], axis=(0, 1)).max()
+            < 1e-5
+        ]
+        assert len(matches) == 1
+        seen.add(matches[0])
+    assert seen == {True, False}
+
+
+def test_the_papers_evaluation_picture_is_the_middle_and_the_same_each_time():
+    expected = (reference(256)[14:241, 14:241] - MEAN) / STD
+    pipeline = evaluation_pipeline(STATISTICS, "paper")
+    for seed in (0, 1):
+        np.testing.assert_allclose(pipeline(COLOUR, RNG(seed)).transpose(1, 2, 0), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("recipe", ["simple", "paper"])
+def test_ten_crops_are_ten_inputs_of_which_the_fifth_is_the_middle(recipe):
+    ten = evaluation_pipeline(STATISTICS, recipe, ten_crop=True)(COLOUR, RNG(0))
+    assert ten.shape == (10, 3, 227, 227)
+    assert ten.transpose(0, 2, 3, 1).flags.c_contiguous
+    square = (reference(256) - MEAN) / STD
+    np.testing.assert_allclose(ten[4].transpose(1, 2, 0), square[14:241, 14:241], atol=1e-5)
+    np.testing.assert_allclose(ten[3].transpose(1, 2, 0), square[29:, 29:], atol=1e-5)
+    np.testing.assert_array_equal(ten[8], ten[3][:, :, ::-1])
+
+
+def test_a_mean_image_is_taken_off_before_the_crop():
+    y = evaluation_pipeline(WITH_IMAGE, "paper")(COLOUR, RNG(0))
+    expected = (reference(256) - MEAN_IMAGE)[14:241, 14:241] / STD
+    np.testing.assert_allclose(y.transpose(1, 2, 0), expected, atol=1e-5)
+    assert "SubtractMeanImage" in {step["name"] for step in training_pipeline(WITH_IMAGE, "paper").to_json()}
+
+
+@pytest.mark.parametrize(
+    "pipeline",
+    [
+        training_pipeline(STATISTICS),
+        training_pipeline(WITH_IMAGE, "paper"),
+        evaluation_pipeline(STATISTICS, "paper", ten_crop=True),
+    ],
+)
+def test_a_pipeline_read_from_its_json_does_the_same_to_the_bit(pipeline):
+    copy = Pipeline.from_json(json.loads(json.dumps(pipeline.to_json())))
+    np.testing.assert_array_equal(pipeline(COLOUR, RNG(5)), copy(COLOUR, RNG(5)))
+    assert copy.to_json() == pipeline.to_json()
+
+
+def test_the_shape_is_known_before_any_picture_is_seen():
+    assert training_pipeline(STATISTICS, "paper").output_shape == (3, 227, 227)
+    assert evaluation_pipeline(STATISTICS, ten_crop=True).output_shape == (10, 3, 227, 227)
+
+
+@pytest.mark.parametrize(
+    ("steps", "message"),
+    [
+        (None, "must be a list of dicts, got None"),
+        (["Mirror"], "must be a list of dicts"),
+        ([{"name": "Blur"}], r"steps are MiddleSquare, .*, got 'Blur'"),
+        ([{"size": 3}], "got None"),
+        ([{"name": "Mirror", "q": 1}], "the step Mirror can't be made of .* unexpected keyword argument 'q'"),
+        ([{"name": "Mirror", "p": 7}], "the step Mirror can't be made of .* p must be from 0 to 1"),
+        ([{"name": "SubtractMeanImage", "shape": [1, 1, 3]}], "the step SubtractMeanImage can't be made"),
+        ([{"name": "SubtractMeanImage", "shape": [1, 1, 3], "float32": "AAAA"}], "the step SubtractMeanImage can't"),
+        ([{"name": "Mirror"}, {"name": "MiddleSquare"}], "on pictures must come before those on arrays"),
+    ],
+)
+def test_a_description_that_is_none_is_refused(steps, message):
+    with pytest.raises(ValueError, match=message):
+        Pipeline.from_json(steps)
+
+
+def test_steps_in_the_wrong_order_are_refused_by_name():
+    with pytest.raises(ValueError, match="got CentreCrop, MiddleSquare"):
+        Pipeline([CentreCrop(3), MiddleSquare(4)])
+
+
+@pytest.mark.parametrize("make", [training_pipeline, evaluation_pipeline])
+def test_an_unknown_recipe_is_refused(make):
+    with pytest.raises(ValueError, match="recipe must be one of simple, paper, got 'modern'"):
+        make(STATISTICS, "modern")
+
+
+def test_pipelines_of_ones_own_are_put_together_from_the_steps():
+    y = Pipeline([MiddleSquare(20), RandomCrop(8), Mirror(1.0), Normalize((0, 0, 0))])(COLOUR, RNG(0))
+    assert y.shape == (3, 8, 8)
