@@ -71,7 +71,7 @@ def open_picture(path: str | Path, *, at_least: int = 512) -> Image:
     path : path
     at_least : int
         A JPEG picture that is larger is decoded at a half, a quarter or an eighth of its size, as long as its shorter
-        side keeps so many pixels. Of a photograph of 12 million pixels that takes a third of the time; and 512 are
+        side keeps so many pixels. Of a photograph of 12 million pixels that takes a quarter of the time; and 512 are
         twice what the network's recipes scale pictures down to.
 
     Raises
