@@ -87,6 +87,16 @@ def test_a_photograph_taken_sideways_is_turned_upright(tmp_path):
     assert open_picture(tmp_path / "photo.jpg").size == (4, 8)
 
 
+@pytest.mark.parametrize(("at_least", "size"), [(512, (580, 600)), (130, (145, 150)), (1161, (1160, 1200))])
+def test_large_jpegs_are_decoded_smaller_but_never_below_the_size_asked_for(tmp_path, at_least, size):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.linear_gradient("L").resize((1200, 1160)).save(tmp_path / "photo.jpg", exif=exif)
+    opened = open_picture(tmp_path / "photo.jpg", at_least=at_least)
+    assert opened.size == size
+    assert opened.getpixel((0, 0))[0] > 240 > 20 > opened.getpixel((size[0] - 1, 0))[0]  # turned, and all of it
+
+
 def test_files_that_are_no_picture_are_refused_by_name(tmp_path):
     text, cut = tmp_path / "text.png", tmp_path / "cut.png"
     text.write_text("hello")

@@ -44,13 +44,13 @@ def test_the_simple_recipe_is_preprocessing_to_the_bit(picture):
 
 
 def test_the_papers_training_picture_is_a_part_mirrored_or_not_and_shifted_in_colour():
-    square, pipeline, seen = reference(256), training_pipeline(STATISTICS, "paper"), set()
+    square, pipeline, seen, shifts = reference(256), training_pipeline(STATISTICS, "paper"), set(), []
     for seed in range(8):
         y = pipeline(COLOUR, RNG(seed)).transpose(1, 2, 0).astype(np.float64)
         assert y.shape == (227, 227, 3)
         colours = y * STD + MEAN
         matches = [
-            mirrored
+            (mirrored, candidate[0, 0] - square[top, left])
             for mirrored, candidate in ((False, colours), (True, colours[:, ::-1]))
             for top in range(30)
             for left in range(30)
@@ -58,8 +58,10 @@ def test_the_papers_training_picture_is_a_part_mirrored_or_not_and_shifted_in_co
             < 1e-5
         ]
         assert len(matches) == 1
-        seen.add(matches[0])
+        seen.add(matches[0][0])
+        shifts.append(matches[0][1])
     assert seen == {True, False}
+    assert np.abs(shifts).max(axis=0).min() > 1e-3
 
 
 def test_the_papers_evaluation_picture_is_the_middle_and_the_same_each_time():
