@@ -3,7 +3,17 @@
 import numpy as np
 from PIL import Image
 
-BROKEN = ("cut.jpg", "cut.png", "cut.webp", "empty.jpg", "text.jpg", "damaged.png", "folder.jpg", "float.tiff")
+BROKEN = (
+    "cut.bmp",
+    "cut.jpg",
+    "cut.png",
+    "cut.webp",
+    "empty.jpg",
+    "text.jpg",
+    "damaged.png",
+    "folder.jpg",
+    "float.tiff",
+)
 
 
 def noise(size=(40, 30), mode="RGB", seed=0):
@@ -36,7 +46,7 @@ def write_good(folder):
 def write_broken(folder):
     """Write the files that `BROKEN` names."""
     folder.mkdir(parents=True, exist_ok=True)
-    for kind in ("jpg", "png", "webp"):
+    for kind in ("bmp", "jpg", "png", "webp"):
         noise().save(folder / f"cut.{kind}")
         content = (folder / f"cut.{kind}").read_bytes()
         (folder / f"cut.{kind}").write_bytes(content[: len(content) * 2 // 3])
