@@ -88,7 +88,7 @@ def read_folder(
     faults = [finding.fault for finding in findings if finding.fault is not None]
     if faults and strict:
         raise ValueError(
-            f"{folder} holds {len(faults)} files that are no usable pictures: {'; '.join(faults[:LISTED])}"
+            f"{folder} holds files that are no usable pictures: {'; '.join(faults[:LISTED])}"
             f"{f'; and {len(faults) - LISTED} more' * (len(faults) > LISTED)}"
         )
     good = [i for i, finding in enumerate(findings) if finding.fault is None]

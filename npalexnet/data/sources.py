@@ -147,11 +147,12 @@ def _notes(folder: Path, val: Dataset, seed: int, faults: list[str], drawn: bool
     if faults:
         notes.append(f"{len(faults)} file{'s' * (len(faults) > 1)} skipped, no usable pictures:")
         notes += [f"  {fault}" for fault in faults]
-    counts = np.bincount(val.labels, minlength=len(val.classes))
+    counts = np.bincount(val.labels, minlength=len(val.classes)).tolist()
     if drawn:
+        each = " to ".join(str(count) for count in sorted({min(counts), max(counts)}))
         notes.append(
-            f"{folder} has no val/: {len(val):,} pictures of train/ were drawn to be held out, {counts.min()} to "
-            f"{counts.max()} of each class, with seed {seed}"
+            f"{folder} has no val/: {len(val):,} pictures of train/ were drawn to be held out, {each} of each class, "
+            f"with seed {seed}"
         )
     missing = [name for name, count in zip(val.classes, counts, strict=True) if not count]
     if missing:

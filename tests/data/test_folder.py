@@ -51,7 +51,7 @@ def test_broken_files_are_listed_by_name_and_skipped_and_all_others_open_as_rgb(
 def test_strict_refuses_broken_files_by_name(tmp_path):
     fill(tmp_path / "train", a=2, b=2)
     (tmp_path / "train" / "b" / "notes.txt").write_text("hello")
-    with pytest.raises(ValueError, match=r"holds 1 files that are no usable pictures: .*notes\.txt is not an image"):
+    with pytest.raises(ValueError, match=r"holds files that are no usable pictures: .*notes\.txt is not an image"):
         open_data(tmp_path, strict=True)
 
 
@@ -74,6 +74,7 @@ def test_labels_of_val_are_those_of_train_and_a_missing_class_is_noted(tmp_path)
 
 def test_without_val_a_seeded_share_of_each_class_is_drawn_and_noted(tmp_path):
     fill(tmp_path / "train", a=20, b=10)
+    fill(tmp_path / "even" / "train", a=30, b=30)
     first, again, other = (open_data(tmp_path, seed=seed, val_share=0.2) for seed in (5, 5, 6))
     np.testing.assert_array_equal(np.bincount(first.val.labels), [4, 2])
     assert first.split() == again.split()
@@ -84,6 +85,7 @@ def test_without_val_a_seeded_share_of_each_class_is_drawn_and_noted(tmp_path):
     assert first.notes == [
         f"{tmp_path} has no val/: 6 pictures of train/ were drawn to be held out, 2 to 4 of each class, with seed 5"
     ]
+    assert ", 3 of each class," in open_data(tmp_path / "even").notes[0]
 
 
 def test_grey_is_said_of_folders_with_grey_pictures_alone(tmp_path):
