@@ -1,4 +1,4 @@
-"""The command line: ``npalexnet train``, ``predict``, ``summary``, ``gradcheck`` and ``info``."""
+"""The command line: ``npalexnet train``, ``predict``, ``evaluate``, ``look``, ``summary``, ``gradcheck``, ``info``."""
 
 from __future__ import annotations
 
@@ -60,7 +60,26 @@ def _train(options: argparse.Namespace) -> int:
 def _predict(options: argparse.Namespace) -> int:
     from npalexnet.predict import predict
 
-    return predict(options.weights, options.images, top=options.top, device=options.device)
+    return predict(
+        options.weights,
+        options.images,
+        top=options.top,
+        ten_crop=options.ten_crop,
+        as_json=options.json,
+        device=options.device,
+    )
+
+
+def _evaluate(options: argparse.Namespace) -> int:
+    from npalexnet.evaluate import run
+
+    return run(options)
+
+
+def _look(options: argparse.Namespace) -> int:
+    from npalexnet.look import run
+
+    return run(options)
 
 
 def _summary(options: argparse.Namespace) -> int:
@@ -164,6 +183,78 @@ def _number(kind: type, minimum: float, *, above: bool = False, maximum: float |
     return read
 
 
+def _unit(text: str) -> tuple[str, int]:
+    layer, _, channel = text.rpartition(":")
+    if not (layer and channel.isdecimal()):
+        raise argparse.ArgumentTypeError(f"must be LAYER:CHANNEL, like layers.4:17, got {text!r}")
+    return layer, int(channel)
+
+
+def _add_predict(command: argparse.ArgumentParser) -> None:
+    _add_weights(command)
+    command.add_argument(
+        "images", nargs="+", metavar="IMAGE",
+        help="image file, folder (all image files in it and below), or - for paths on standard input, one a line",
+    )  # fmt: skip
+    command.add_argument(
+        "--top", type=_number(int, 1), default=3, metavar="K", help="print the K most probable classes"
+    )
+    _add_ten_crop(command)
+    command.add_argument("--json", action="store_true", help="print a JSON object a line")
+
+
+def _add_evaluate(command: argparse.ArgumentParser) -> None:
+    _add_weights(command)
+    _add_held_out(command)
+    _add_ten_crop(command)
+    _add_out(command, "evaluation")
+
+
+def _add_look(command: argparse.ArgumentParser) -> None:
+    _add_weights(command)
+    command.add_argument(
+        "image", nargs="?", default=argparse.SUPPRESS, metavar="IMAGE",
+        help="image file to follow through the network (default: the first held-out one)",
+    )  # fmt: skip
+    _add_held_out(command)
+    command.add_argument(
+        "--images", type=_number(int, 1), default=1000, metavar="N", help="look at no more than N held-out images"
+    )
+    command.add_argument(
+        "--unit", type=_unit, action="append", default=argparse.SUPPRESS, metavar="LAYER:CHANNEL",
+        help="show what excites this channel, like layers.4:17; may be given again (default: one of each convolution)",
+    )  # fmt: skip
+    command.add_argument(
+        "--class", dest="class_name", default=argparse.SUPPRESS, metavar="NAME",
+        help="what in the image speaks for this class (default: for the most probable one)",
+    )  # fmt: skip
+    _add_out(command, "look")
+
+
+def _add_weights(command: argparse.ArgumentParser) -> None:
+    command.add_argument("weights", type=Path, metavar="RUN", help="folder that train wrote, or a weights file in one")
+
+
+def _add_held_out(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--data", default=argparse.SUPPRESS, metavar="SPEC",
+        help="data with held-out images, named as for train (default: those of the run)",
+    )  # fmt: skip
+
+
+def _add_ten_crop(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--ten-crop", action="store_true", help="look at each image's corners, middle and their mirror images"
+    )
+
+
+def _add_out(command: argparse.ArgumentParser, folder: str) -> None:
+    command.add_argument(
+        "--out", type=Path, default=argparse.SUPPRESS, metavar="FOLDER",
+        help=f"where to write (default: {folder}/ in the run's folder)",
+    )  # fmt: skip
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="npalexnet",
@@ -189,7 +280,8 @@ def _parser() -> argparse.ArgumentParser:
             help="threads that compute on the CPU (default: NPALEXNET_NUM_THREADS, else the cores)",
         )  # fmt: skip
 
-    parser.set_defaults(threads=None, out=None)  # not shown as a default in --help
+    # Not shown as defaults in --help.
+    parser.set_defaults(threads=None, out=None, data=None, image=None, unit=None, class_name=None)
 
     train = add(
         "train", _train, "Train AlexNet on the built-in sample of Fashion-MNIST",
@@ -224,10 +316,23 @@ def _parser() -> argparse.ArgumentParser:
     add_machine_options(train)
 
     predict = add("predict", _predict, "Name what is on images", "The middle square of each image is looked at.")
-    predict.add_argument("weights", type=Path, metavar="RUN", help="folder that train wrote, or a weights file in one")
-    predict.add_argument("images", type=Path, nargs="+", metavar="IMAGE", help="image file")
-    predict.add_argument("--top", type=positive, default=3, metavar="K", help="print the K most probable classes")
+    _add_predict(predict)
     add_machine_options(predict)
+
+    evaluate = add(
+        "evaluate", _evaluate, "Count how many held-out images a network names rightly",
+        "Prints a table of the classes, and writes confusion.png and confusion.csv.",
+    )  # fmt: skip
+    _add_evaluate(evaluate)
+    add_machine_options(evaluate)
+
+    look = add(
+        "look", _look, "Look inside a network",
+        "Writes pictures of its filters, of what becomes of an image layer by layer, of what its answer depends on, of "
+        "the images that excite its units, and of its mistakes; and index.html, one file that shows them together.",
+    )  # fmt: skip
+    _add_look(look)
+    add_machine_options(look)
 
     summary = add("summary", _summary, "Print each layer with its shape, parameters, work and memory")
     summary.add_argument("--batch-size", type=positive, default=1, metavar="N", help="images in the batch")

@@ -2,94 +2,141 @@
 
 from __future__ import annotations
 
+import json
+import os
 import sys
-from collections.abc import Sequence
-from math import isfinite
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from npalexnet import backend
-from npalexnet.alexnet import AlexNet
-from npalexnet.data.images import Preprocessing, open_picture
-from npalexnet.losses import log_softmax
-from npalexnet.weights import FILE_NAME, load_weights
+from npalexnet.classifier import BATCH_SIZE, Classifier
+from npalexnet.data.images import open_picture
 
-BATCH_SIZE = 16
+STANDARD_INPUT = "-"
 
 
-def load_classifier(path: Path, device: str = "cpu") -> tuple[AlexNet, Preprocessing, list[str]]:
-    """Return the network of a run in eval mode, its preprocessing, and the names of its classes.
+def predict(
+    weights: Path,
+    images: Sequence[str],
+    *,
+    top: int = 3,
+    ten_crop: bool = False,
+    as_json: bool = False,
+    device: str = "cpu",
+) -> int:
+    """Print the most probable classes of each image file; returns 1 if one couldn't be read, else 0.
 
     Parameters
     ----------
-    path : Path
-        The run's folder, or its weights file.
+    weights : Path
+        A run's folder, or its weights file.
+    images : sequence of str
+        Files, folders (all image files in them and below, in the order of their names), and "-" for paths on standard
+        input, one a line. Those are answered as they come.
+    top : int
+        How many classes are printed.
+    ten_crop : bool
+        Whether each picture's shares are the mean over ten crops.
+    as_json : bool
+        Whether to print a JSON object a line: ``{"path": ..., "predictions": [{"class", "index", "probability"}]}``.
+    device : str
+        What computes.
 
     Raises
     ------
     OSError, ValueError
-        If there is none, or it is damaged.
+        If the weights can't be used.
     """
-    if path.is_dir():
-        if not (path / FILE_NAME).exists():
-            raise ValueError(f"{path} is not the folder of a run: it holds no {FILE_NAME}")
-        path = path / FILE_NAME
-    state, about = load_weights(path)
-    about = about if isinstance(about, dict) else {}
-    classes, mean, std = about.get("classes"), about.get("mean", []), about.get("std", [])
-    if not (isinstance(classes, list) and classes and all(isinstance(name, str) for name in classes)):
-        raise ValueError(f"{path} does not name the classes that it tells apart, got {classes!r}")
-    if not (_is_colour(mean) and _is_colour(std) and min(std) > 0):
-        raise ValueError(f"{path} must give mean and std of three colours each, got {mean!r} and {std!r}")
-    model = AlexNet(len(classes))
-    try:
-        model.load_state_dict(state)
-    except (ValueError, TypeError) as error:
-        raise ValueError(f"{path}: {error}") from None
-    return model.to(device).eval(), Preprocessing(tuple(mean), tuple(std)), classes
-
-
-def _is_colour(values: Any) -> bool:
-    return (
-        isinstance(values, list)
-        and len(values) == 3
-        and all(isinstance(value, int | float) and isfinite(value) for value in values)
-    )
-
-
-def probabilities(model: AlexNet, batch: np.ndarray) -> np.ndarray:
-    """(N, 3, 227, 227) -> (N, num_classes): softmax of the logits, from NumPy to NumPy."""
-    device = backend.get_device(model.device or "cpu")
-    return np.exp(device.to_host(log_softmax(model(device.from_host(batch)))))
-
-
-def predict(weights: Path, images: Sequence[Path], *, top: int = 3, device: str = "cpu") -> int:
-    """Print the most probable classes of each image file; returns 1 if one couldn't be read, else 0.
-
-    Raises
-    ------
-    ValueError
-        If the weights give no probabilities: they hold infinities or NaN.
-    """
-    model, preprocessing, classes = load_classifier(weights, device)
+    classifier = Classifier.load(weights, device)
     failed = 0
-    for start in range(0, len(images), BATCH_SIZE):
-        pictures: list[tuple[Path, Any]] = []
-        for path in images[start : start + BATCH_SIZE]:
+    for group in _groups(images):
+        pictures: list[tuple[str, Any]] = []
+        for path in group:
             try:
-                pictures.append((path, open_picture(path)))
+                pictures.append((_shown(path), open_picture(_file(path))))
             except OSError as error:
-                print(f"npalexnet predict: error: {error}", file=sys.stderr)
+                print(f"npalexnet predict: error: {_shown(str(error))}", file=sys.stderr)
                 failed = 1
         if not pictures:
             continue
-        shares_of_all = probabilities(model, preprocessing([picture for _, picture in pictures]))
-        if not np.isfinite(shares_of_all).all():
-            raise ValueError(f"the weights in {weights} are not finite: they come from training that diverged")
+        inputs = classifier.inputs([picture for _, picture in pictures], ten_crop=ten_crop)
+        shares_of_all = np.exp(classifier.log_probabilities(inputs, ten_crop=ten_crop))
         for (path, _), shares in zip(pictures, shares_of_all, strict=True):
-            print(path)
-            for k in np.argsort(-shares, kind="stable")[:top]:
-                print(f"  {100 * shares[k]:5.1f} %  {classes[k]}")
+            best = np.argsort(-shares, kind="stable")[:top].tolist()
+            print(_as_json(path, best, shares, classifier.classes) if as_json else path)
+            if not as_json:
+                for k in best:
+                    print(f"  {100 * shares[k]:5.1f} %  {classifier.classes[k]}")
+        sys.stdout.flush()  # who writes paths into our standard input may be waiting for these answers
     return failed
+
+
+def _as_json(path: str, best: Sequence[int], shares: np.ndarray, classes: Sequence[str]) -> str:
+    found = [{"class": classes[k], "index": k, "probability": round(float(shares[k]), 6)} for k in best]
+    return json.dumps({"path": path, "predictions": found}, ensure_ascii=False)
+
+
+def _groups(images: Sequence[str]) -> Iterator[list[str]]:
+    """Yield the files' paths, at most `BATCH_SIZE` at a time; those on standard input as soon as they are there."""
+    waiting: list[str] = []
+    for image in images:
+        if image == STANDARD_INPUT:
+            if waiting:
+                yield waiting
+            waiting = []
+            for lines in _arriving_lines():
+                yield from (lines[start : start + BATCH_SIZE] for start in range(0, len(lines), BATCH_SIZE))
+            continue
+        for path in _image_files(Path(image)) if os.path.isdir(image) else [image]:
+            waiting.append(path)
+            if len(waiting) == BATCH_SIZE:
+                yield waiting
+                waiting = []
+    if waiting:
+        yield waiting
+
+
+def _arriving_lines() -> Iterator[list[str]]:
+    """Yield the lines of standard input that have come since the last time, without empty ones."""
+    stream: Any = sys.stdin.buffer
+    unfinished = b""
+    while chunk := stream.read1(1 << 16):
+        *lines, unfinished = (unfinished + chunk).split(b"\n")
+        yield _decoded(lines)
+    yield _decoded([unfinished])
+
+
+def _decoded(lines: Iterable[bytes]) -> list[str]:
+    return [os.fsdecode(line) for line in (line.removesuffix(b"\r") for line in lines) if line]
+
+
+def _image_files(folder: Path) -> list[str]:
+    """Return the files in a folder and below whose names end as image files' do; one without any is named as missing.
+
+    What is hidden, by a dot, is left out.
+    """
+    from PIL import Image
+
+    readable = {suffix for suffix, kind in Image.registered_extensions().items() if kind in Image.OPEN}
+    found = [
+        path
+        for path in folder.rglob("*")
+        if path.suffix.lower() in readable
+        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+        and path.is_file()
+    ]
+    return [str(path) for path in sorted(found)] or [str(folder)]
+
+
+def _file(path: str) -> str:
+    """Return the path of something that can be a file."""
+    if os.path.isdir(path):
+        raise OSError(f"{_shown(path)} is a folder without image files")
+    return path
+
+
+def _shown(path: str) -> str:
+    """Return a path so that it can be printed, whatever bytes its name consists of."""
+    return os.fsencode(path).decode("utf-8", "replace")

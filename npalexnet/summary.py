@@ -55,7 +55,7 @@ def summarize(model: Layer, input_shape: Shape, item_bytes: int) -> Iterator[Lay
         If the model can't take the shape.
     """
     model.output_shape(input_shape)
-    for name, layer in _leaves("", model):
+    for name, layer in leaves(model):
         output_shape = layer.output_shape(input_shape)
         yield LayerSummary(
             name,
@@ -68,9 +68,10 @@ def summarize(model: Layer, input_shape: Shape, item_bytes: int) -> Iterator[Lay
         input_shape = output_shape
 
 
-def _leaves(prefix: str, layer: Layer) -> Iterator[tuple[str, Layer]]:
+def leaves(layer: Layer, prefix: str = "") -> Iterator[tuple[str, Layer]]:
+    """Yield the layers that hold no others, in the order of the forward pass, with their full names."""
     children = list(layer.named_children())
     if not children and not isinstance(layer, Sequential):
         yield prefix.rstrip("."), layer
     for name, child in children:
-        yield from _leaves(f"{prefix}{name}.", child)
+        yield from leaves(child, f"{prefix}{name}.")

@@ -11,10 +11,10 @@ import pytest
 from PIL import Image
 
 import npalexnet as na
+from npalexnet.classifier import Classifier
 from npalexnet.cli import main
 from npalexnet.data.images import Preprocessing, open_picture
 from npalexnet.data.sample import load_sample
-from npalexnet.predict import load_classifier, probabilities
 from npalexnet.training.run import Run
 from npalexnet.weights import load_weights, save_weights
 
@@ -97,15 +97,16 @@ def test_predict_names_the_class_that_the_weights_say(tmp_path, capsys):
 
 def test_predict_prepares_images_as_training_did_and_drops_nothing(run):
     picture = open_picture(ROOT / "docs" / "ankle-boot.png")
-    model, preprocess, _ = load_classifier(run)
-    assert not model.training
+    classifier = Classifier.load(run)
+    assert not classifier.model.training
     images = load_sample("train")[0][:8]
     unchanged = Preprocessing((0.0,) * 3, (1.0,) * 3)([picture])
     expected = (unchanged - images.mean() / 255) / (images.std() / 255)
-    np.testing.assert_allclose(preprocess([picture]), expected, atol=1e-5)
-    batch = preprocess([picture] * 2)
-    np.testing.assert_array_equal(probabilities(model, batch), probabilities(model, batch))
-    np.testing.assert_allclose(probabilities(model, batch).sum(axis=1), 1, rtol=1e-6)
+    np.testing.assert_allclose(classifier.inputs([picture]), expected, atol=1e-5)
+    batch = classifier.inputs([picture] * 2)
+    shares = np.exp(classifier.log_probabilities(batch))
+    np.testing.assert_array_equal(np.exp(classifier.log_probabilities(batch)), shares)
+    np.testing.assert_allclose(shares.sum(axis=1), 1, rtol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -210,7 +211,7 @@ def test_a_wrong_command_line_is_explained_with_status_2(capsys, arguments, mess
     assert message in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("command", ["train", "predict", "summary", "gradcheck", "info"])
+@pytest.mark.parametrize("command", ["train", "predict", "evaluate", "look", "summary", "gradcheck", "info"])
 def test_help_explains_each_command(capsys, command):
     with pytest.raises(SystemExit) as stopped:
         main([command, "--help"])

@@ -1,0 +1,214 @@
+"""A look inside a trained network: pictures, and a page that shows them together. ``npalexnet look``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from npalexnet import visualize
+from npalexnet.classifier import Classifier
+from npalexnet.data.images import open_picture
+from npalexnet.evaluate import Evaluation, evaluate, write_figure
+from npalexnet.files import written_whole
+from npalexnet.held_out import HeldOut
+from npalexnet.inside import activations, check_layer, liveliest, responses
+from npalexnet.page import Section, page
+from npalexnet.progress import progress
+from npalexnet.weights import FILE_NAME
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+MAPS = [f"layers.{i}" for i in (1, 2, 4, 5, 7, 9, 11, 12)]  # behind each ReLU and each pool
+UNITS = [f"classifier.{i}" for i in (2, 5)]
+LOGITS = "classifier.6"
+EXCITED = ["layers.1", "layers.4", "layers.7", "layers.9", "layers.11"]  # the ReLU behind each convolution
+CELLS = 15
+
+Unit = tuple[str, int]
+
+
+class Look:
+    """Writes pictures of a network to a folder, and a page of them.
+
+    Parameters
+    ----------
+    classifier : Classifier
+        The network.
+    held_out : HeldOut
+        Labelled pictures to look at it with.
+    out : Path
+        The folder; it is made.
+    """
+
+    def __init__(self, classifier: Classifier, held_out: HeldOut, out: Path) -> None:
+        self.classifier, self.held_out, self.out = classifier, held_out, out
+        out.mkdir(parents=True, exist_ok=True)
+        self.sections: list[Section] = []
+        self.drawn: list[Path] = []
+
+    def run(self) -> None:
+        """Draw the filters and, where the run's folder has its metrics, the curves of training."""
+        weight = self.classifier.model.state_dict()["layers.0.weight"]
+        filters = self._draw("filters.png", visualize.filters(weight, grey=self.held_out.grey))
+        records = _records(self.classifier.path.parent)
+        if records:
+            curves = self._draw("curves.png", visualize.curves(records))
+            self._add("Training", "Loss and accuracy, batch by batch and on held-out images.", [(curves, "")])
+        self._add("Filters", "What the first convolution looks for in each place of an image.", [(filters, "")])
+
+    def evaluation(self) -> Evaluation:
+        """Classify the held-out pictures; draw the confusion matrix and the mistakes."""
+        with progress("classifying", len(self.held_out)) as watch:
+            found = evaluate(self.classifier, self.held_out, watch=watch)
+        classes, shares = self.classifier.classes, np.exp(found.log_probabilities)
+        confusion = self._draw("confusion.png", visualize.confusion(found.confusion(), classes))
+        mistakes = visualize.mistakes(self.held_out.picture, found.labels, shares, classes)
+        text = "Each row is a true class; the numbers are images, and what is off the diagonal is mistaken."
+        self._add("Confusion matrix", text, [(confusion, "")])
+        text = "Held-out pictures that were named wrongly, with the share of the class that they were taken for."
+        self._add("Mistakes", text, [(self._draw("mistakes.png", mistakes), "")])
+        return found
+
+    def exciting(self, units: Sequence[Unit], image: np.ndarray | None) -> None:
+        """Draw what excites units most; without any, one of each convolution.
+
+        That is the one which is excited most by `image` or, without it, which differs most between the pictures.
+        """
+        layers = list(dict.fromkeys(layer for layer, _ in units)) or EXCITED
+        with progress("exciting", len(self.held_out)) as watch:
+            found = responses(self.classifier.model, self.held_out, layers, watch)
+        if units:
+            why = "The units that were asked for."
+        elif image is not None:
+            why = "Of each convolution the channel that the image excites most."
+            in_image = responses(self.classifier.model, image[None], layers)
+            units = [(layer, int(in_image[layer].values[0].argmax())) for layer in layers]
+        else:
+            why = "Of each convolution the channel whose excitement differs most between the images."
+            units = list(liveliest(found).items())
+        names = [self.classifier.classes[k] for k in self.held_out.labels]
+        pictures = []
+        for layer, channel in units:
+            figure = visualize.exciting(
+                self.classifier.model, self.held_out, (layer, channel), names=names, found=found[layer]
+            )
+            pictures.append((self._draw(f"exciting-{layer}-{channel}.png", figure), ""))
+        self._add("What excites a unit", f"{why} The frame is the part of the image that the unit sees.", pictures)
+
+    def image(self, image: np.ndarray, name: str, label: int | None) -> int:
+        """Draw what becomes of an image, layer by layer, and what its class depends on; returns the class.
+
+        `label` is the class that is asked about; None: the most probable one.
+        """
+        model, classes = self.classifier.model, self.classifier.classes
+        shares = np.exp(self.classifier.log_probabilities(image[None])[0])
+        label = int(shares.argmax()) if label is None else label
+        with progress("occlusion", CELLS**2, "square") as watch:
+            figure = visualize.occlusion(model, image, label, name=classes[label], cells=CELLS, watch=watch)
+        best = ", ".join(f"{classes[k]} {100 * shares[k]:.1f} %" for k in np.argsort(-shares, kind="stable")[:3])
+        occlusion = self._draw("occlusion.png", figure)
+        self._add("What the answer depends on", f"The image is {name}. The network says: {best}.", [(occlusion, "")])
+        pictures = []
+        for layer in [*MAPS, *UNITS, LOGITS]:
+            names = classes if layer == LOGITS else None
+            figure = visualize.feature_maps(model, image, layer, names=names)
+            pictures.append((self._draw(f"features-{layer}.png", figure), ""))
+        self._add("Layer by layer", f"What becomes of {name} on its way through the network.", pictures)
+        return label
+
+    def page(self, facts: Sequence[tuple[str, str]]) -> Path:
+        """Write the page, and return its path."""
+        path = self.out / "index.html"
+        weights = self.classifier.path
+        name = weights.parent if weights.name == FILE_NAME else weights
+        with written_whole(path) as temporary:
+            temporary.write_text(page(f"A look inside the network of {name}", facts, self.sections), encoding="utf-8")
+        return path
+
+    def _add(self, title: str, text: str, pictures: Sequence[tuple[Path, str]]) -> None:
+        self.sections.append(Section(title, text, pictures))
+
+    def _draw(self, name: str, figure: Figure) -> Path:
+        self.drawn.append(self.out / name)
+        write_figure(self.drawn[-1], figure)
+        return self.drawn[-1]
+
+
+def run(options: argparse.Namespace) -> int:
+    """Look inside as the command line's options say."""
+    classifier = Classifier.load(options.weights, options.device)
+    units = [_unit(classifier, layer, channel) for layer, channel in options.unit or []]
+    label = None if options.class_name is None else _class(classifier, options.class_name)
+    picture = None if options.image is None else open_picture(options.image)
+    held_out = HeldOut.open(options.data, classifier)
+    total = len(held_out)
+    held_out = held_out.sample(options.images)
+    for note in held_out.notes:
+        print(note)
+    look = Look(classifier, held_out, options.out or classifier.path.parent / "look")
+    name = options.image
+    if picture is None:
+        where, is_a = held_out.dataset.name(int(held_out.numbers[0])), classifier.classes[held_out.labels[0]]
+        name = f"the first held-out image ({where}, of class {is_a})"
+        picture = held_out.picture(0)
+    image = classifier.inputs([picture])[0]
+    look.run()
+    found = look.evaluation()
+    look.image(image, name, label)
+    look.exciting(units, None if options.image is None else image)
+    path = look.page([*_facts(classifier), *_results(held_out, total, found)])
+    print(f"{held_out.name}: {100 * found.top(1):.1f} % of {len(held_out):,} held-out images named rightly")
+    print(f"Wrote {len(look.drawn)} pictures to {look.out}/; {path} shows them together")
+    return 0
+
+
+def _unit(classifier: Classifier, layer: str, channel: int) -> Unit:
+    """Return a unit that exists."""
+    check_layer(classifier.model, layer)
+    shape = activations(classifier.model, np.zeros((1, 3, 227, 227), np.float32), [layer])[layer].shape
+    if channel >= shape[1]:
+        raise ValueError(f"unit {layer}:{channel} doesn't exist; {layer} has the channels 0 to {shape[1] - 1}")
+    return layer, channel
+
+
+def _class(classifier: Classifier, name: str) -> int:
+    if name not in classifier.classes:
+        raise ValueError(f"class must be one of {', '.join(map(repr, classifier.classes))}, got {name!r}")
+    return classifier.classes.index(name)
+
+
+def _records(folder: Path) -> list[dict[str, Any]]:
+    """Return the lines of a run's metrics; none, where there are none or they are not to be read."""
+    try:
+        lines = (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+        return [record for record in map(json.loads, lines) if isinstance(record, dict)]
+    except (OSError, ValueError):
+        return []
+
+
+def _facts(classifier: Classifier) -> list[tuple[str, str]]:
+    """Return what the weights file says of its training."""
+    options = classifier.about.get("options")
+    options = options if isinstance(options, dict) else {}
+    wanted = ("epochs", "batch_size", "lr", "momentum", "weight_decay", "dropout", "init", "precision", "seed")
+    facts = [("weights", str(classifier.path)), ("classes", f"{len(classifier.classes)}")]
+    if "steps" in classifier.about:
+        facts.append(("training steps", f"{classifier.about['steps']}"))
+    settings = [f"{name.replace('_', ' ')} {options[name]}" for name in wanted if name in options]
+    return facts + ([("settings", ", ".join(settings))] if settings else [])
+
+
+def _results(held_out: HeldOut, total: int, found: Evaluation) -> list[tuple[str, str]]:
+    drawn = f", {len(held_out):,} of them drawn for this page" if len(held_out) < total else ""
+    return [
+        ("held-out data", f"{held_out.name}: {total:,} images{drawn}"),
+        ("loss", f"{found.loss:.3f}"),
+        ("right at once (top-1)", f"{100 * found.top(1):.1f} %"),
+        ("among the first five (top-5)", f"{100 * found.top(5):.1f} %"),
+    ]

@@ -1,0 +1,11 @@
+"""Pictures of training and of what was learnt, as matplotlib figures. Needs matplotlib.
+
+A figure is written with ``figure.savefig("filters.png")``.
+"""
+
+from npalexnet.visualize.augmenting import augmentations
+from npalexnet.visualize.images import exciting, mistakes, occlusion
+from npalexnet.visualize.network import feature_maps, filters
+from npalexnet.visualize.results import confusion, curves
+
+__all__ = ["augmentations", "confusion", "curves", "exciting", "feature_maps", "filters", "mistakes", "occlusion"]

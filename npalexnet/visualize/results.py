@@ -1,0 +1,103 @@
+"""How training went, and how well a network classifies."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from npalexnet.visualize.sheets import shortened
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+SMOOTHING_STEPS = 25
+MOST_COUNTED = 100  # classes up to which a confusion matrix has its numbers and names
+
+
+def curves(records: Sequence[dict[str, Any]]) -> Figure:
+    """Plot loss and accuracy against the images seen.
+
+    Parameters
+    ----------
+    records : sequence of dict
+        The lines of a run's ``metrics.jsonl``: those with "loss" and "accuracy" are training steps, those with
+        "test_loss" and "test_accuracy" evaluations.
+    """
+    from matplotlib.figure import Figure
+
+    steps = [record for record in records if "loss" in record]
+    tests = [record for record in records if "test_loss" in record]
+    figure = Figure(figsize=(10, 4), dpi=120, layout="constrained")
+    for axes, name, label in zip(
+        figure.subplots(1, 2), ("loss", "accuracy"), ("cross-entropy loss", "images right (%)"), strict=True
+    ):
+        scale = 100 if name == "accuracy" else 1
+        values = np.array([scale * record[name] for record in steps])
+        seen = [record["images"] for record in steps]
+        axes.plot(seen, values, color="tab:blue", alpha=0.25, linewidth=0.8, label="training, each batch")
+        axes.plot(seen, _moving_average(values), color="tab:blue", label=f"training, mean of {SMOOTHING_STEPS} batches")
+        held_out = [scale * record[f"test_{name}"] for record in tests]
+        axes.plot([record["images"] for record in tests], held_out, "o-", color="tab:orange", label="held-out images")
+        axes.set_xlabel("training images seen")
+        axes.set_ylabel(label)
+        axes.set_ylim(0, 100 if name == "accuracy" else 1.05 * max([*values, *held_out, 1e-9]))
+        axes.grid(alpha=0.3)
+        axes.legend(loc="lower right" if name == "accuracy" else "upper right")
+    return figure
+
+
+def confusion(matrix: np.ndarray, classes: Sequence[str], *, title: str = "") -> Figure:
+    """Show a confusion matrix as a heat map with its counts.
+
+    Parameters
+    ----------
+    matrix : ndarray of int, (K, K)
+        ``matrix[i, j]`` images of class i were taken for class j. The colour is the share of a row.
+    classes : sequence of str
+        The K names.
+    title : str
+        Written above; by default how many images were named rightly.
+    """
+    from matplotlib.figure import Figure
+
+    K = len(classes)
+    if matrix.shape != (K, K) or K == 0:
+        raise ValueError(f"matrix must have a row and a column for each of {K} classes, got shape {matrix.shape}")
+    images = matrix.sum(axis=1)
+    shares = matrix / np.maximum(images, 1)[:, None]
+    numbered = K <= MOST_COUNTED
+    cell = max(0.6 - 0.01 * (K - 2), 0.22) if numbered else 20 / K  # inches
+    side, names = cell * K, [shortened(name) for name in classes]
+    font = min(9.0, 30 * cell)  # points, 72 an inch
+    margin = 0.009 * font * max(map(len, names)) if numbered else 0.5
+    size = max(side + margin + 1.6, 5.2), max(1.03 * side + margin + 1.0, 3.6)
+    figure = Figure(figsize=size, dpi=120, layout="constrained")
+    axes = figure.add_subplot()
+    shown = axes.imshow(100 * shares, cmap="Blues", vmin=0, vmax=100, interpolation="nearest")
+    bar = figure.colorbar(shown, ax=axes, shrink=min(1, 4 / side), pad=0.02)
+    bar.set_label("% of the true class's images")
+    if numbered:
+        axes.set_xticks(range(K), names, rotation=90 if K > 2 or max(map(len, names)) > 8 else 0, fontsize=font)
+        axes.set_yticks(range(K), names, fontsize=font)
+        for i, j in zip(*np.nonzero(matrix), strict=True):
+            colour = "white" if shares[i, j] > 0.55 else "black"
+            number = f"{matrix[i, j]}"
+            fitting = min(font, 95 * cell / len(number))
+            axes.text(j, i, number, ha="center", va="center", color=colour, fontsize=fitting)
+    axes.set_xlabel("taken for" + ("" if numbered else " (the class's number)"))
+    axes.set_ylabel("true class" + ("" if numbered else " (its number)"))
+    right, total = int(np.trace(matrix)), int(matrix.sum())
+    axes.set_title(
+        title or f"{right:,} of {total:,} images named rightly ({100 * right / max(total, 1):.1f} %)", size=10
+    )
+    return figure
+
+
+def _moving_average(values: np.ndarray) -> np.ndarray:
+    """Mean of each value and those before it, at most `SMOOTHING_STEPS` together."""
+    total = np.concatenate([[0.0], np.cumsum(values)])
+    end = np.arange(1, len(values) + 1)
+    start = np.maximum(0, end - SMOOTHING_STEPS)
+    return (total[end] - total[start]) / (end - start)

@@ -1,0 +1,73 @@
+import numpy as np
+import pytest
+
+from npalexnet import visualize
+
+
+def test_curves_show_every_record():
+    records = [{"step": i, "images": 16 * i, "loss": 3 - 0.1 * i, "accuracy": i / 20} for i in range(1, 11)]
+    records.append({"step": 10, "images": 160, "test_loss": 2.5, "test_accuracy": 0.4})
+    loss, accuracy = visualize.curves(records).axes
+    np.testing.assert_allclose(loss.lines[0].get_ydata(), [3 - 0.1 * i for i in range(1, 11)])
+    np.testing.assert_allclose(loss.lines[1].get_ydata()[-1], 3 - 0.55)
+    np.testing.assert_allclose(accuracy.lines[2].get_ydata(), [40])
+    assert loss.get_ylim()[1] > 2.9
+    assert accuracy.get_ylabel() == "images right (%)"
+
+
+def test_curves_of_a_run_that_was_stopped_before_its_first_evaluation():
+    figure = visualize.curves([{"step": 1, "images": 16, "loss": 2.3, "accuracy": 0.1}])
+    assert len(figure.axes) == 2
+
+
+def test_curves_of_a_run_whose_steps_are_not_recorded_show_its_evaluations():
+    loss, _ = visualize.curves([{"step": 9, "images": 144, "test_loss": 1.5, "test_accuracy": 0.4}]).axes
+    np.testing.assert_allclose(loss.lines[2].get_ydata(), [1.5])
+
+
+def confusion(matrix, classes, **options):
+    axes, bar = visualize.confusion(np.array(matrix), classes, **options).axes
+    counts = {text.get_position(): text.get_text() for text in axes.texts}
+    return axes, counts, bar
+
+
+def test_confusion_is_counted_with_true_classes_as_rows_and_coloured_by_their_shares():
+    axes, counts, bar = confusion([[3, 1, 0], [0, 0, 0], [0, 2, 6]], ["cat", "dog", "$cow$"])
+    assert counts == {(0, 0): "3", (1, 0): "1", (1, 2): "2", (2, 2): "6"}  # (column, row)
+    np.testing.assert_allclose(axes.images[0].get_array(), [[75, 25, 0], [0, 0, 0], [0, 25, 75]])
+    assert axes.images[0].get_clim() == (0, 100)
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("taken for", "true class")
+    assert axes.figure.get_suptitle() == "9 of 12 images named rightly (75.0 %)"
+    assert [tick.get_text() for tick in axes.get_yticklabels()] == ["cat", "dog", r"\$cow\$"]
+    assert bar.get_ylabel() == "% of the true class's images"
+
+
+@pytest.mark.parametrize("K", [1, 2, 10, 40, 100])
+def test_confusion_has_room_for_every_name_and_number(K):
+    names = [f"a class with a long name {k}" for k in range(K)]
+    figure = visualize.confusion(np.full((K, K), 1234), names)
+    axes = figure.axes[0]
+    figure.draw_without_rendering()
+    cell = axes.get_window_extent().width / K  # pixels
+    heights = [tick.get_window_extent().height for tick in axes.get_yticklabels()]
+    assert max(heights) < cell
+    assert max(text.get_window_extent().width for text in axes.texts) < cell
+    everything = figure.get_tightbbox()
+    assert everything.x0 >= 0
+    assert everything.y0 >= 0
+    assert everything.x1 <= figure.get_figwidth()
+    assert everything.y1 <= figure.get_figheight()
+    assert min(text.get_fontsize() for text in axes.texts) > 4
+
+
+def test_confusion_of_a_thousand_classes_fits_a_picture_without_numbers():
+    figure = visualize.confusion(np.eye(1000, dtype=int), [f"{k}" for k in range(1000)], title="mine")
+    assert len(figure.axes[0].texts) == 0
+    assert max(figure.get_size_inches()) < 25
+    assert figure.axes[0].get_xlabel() == "taken for (the class's number)"
+    assert figure.get_suptitle() == "mine"
+
+
+def test_confusion_refuses_names_that_do_not_fit():
+    with pytest.raises(ValueError, match=r"for each of 2 classes, got shape \(3, 3\)"):
+        visualize.confusion(np.eye(3, dtype=int), ["a", "b"])
