@@ -6,22 +6,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from npalexnet import backend
 from npalexnet.alexnet import IMAGE_SIZE, AlexNet
-from npalexnet.data.images import Preprocessing
+from npalexnet.data.pipeline import Pipeline
+from npalexnet.data.transforms import CentreCrop, MiddleSquare, Normalize, TenCrop, Transform
 from npalexnet.losses import log_softmax
 from npalexnet.weights import FILE_NAME, load_weights
 
-if TYPE_CHECKING:
-    from PIL.Image import Image
-
 BATCH_SIZE = 16
-CROPS = 10
-_UNCROPPED_SIZE = 256  # what the crops of IMAGE_SIZE are taken from
 
 
 @dataclass(frozen=True)
@@ -36,8 +32,8 @@ class Classifier:
         It has a logit for each class.
     classes : list of str
         Their names.
-    preprocessing : Preprocessing
-        What training did to its pictures.
+    pipeline : Pipeline
+        What is done to pictures that it is to name.
     about : dict
         All that the weights file says of itself.
     """
@@ -45,7 +41,7 @@ class Classifier:
     path: Path
     model: AlexNet
     classes: list[str]
-    preprocessing: Preprocessing
+    pipeline: Pipeline
     about: dict[str, Any]
 
     @classmethod
@@ -71,17 +67,16 @@ class Classifier:
             path = path / FILE_NAME
         state, about = load_weights(path)
         about = about if isinstance(about, dict) else {}
-        classes, mean, std = about.get("classes"), about.get("mean", []), about.get("std", [])
+        classes = about.get("classes")
         if not (isinstance(classes, list) and classes and all(isinstance(name, str) for name in classes)):
             raise ValueError(f"{path} does not name the classes that it tells apart, got {classes!r}")
-        if not (_is_colour(mean) and _is_colour(std) and min(std) > 0):
-            raise ValueError(f"{path} must give mean and std of three colours each, got {mean!r} and {std!r}")
+        pipeline = _pipeline(path, about)
         model = AlexNet(len(classes))
         try:
             model.load_state_dict(state)
         except (ValueError, TypeError) as error:
             raise ValueError(f"{path}: {error}") from None
-        return cls(path, model.to(device).eval(), classes, Preprocessing(tuple(mean), tuple(std)), about)
+        return cls(path, model.to(device).eval(), classes, pipeline, about)
 
     def inputs(self, pictures: Sequence[Any], *, ten_crop: bool = False) -> np.ndarray:
         """Return pictures as the network's input.
@@ -95,20 +90,19 @@ class Classifier:
 
         Returns
         -------
-        ndarray of float32
-            (N, 3, 227, 227), or for ten-crop (10 * N, 3, 227, 227), a picture's crops one after the other.
+        ndarray of float32, (N, 3, 227, 227), or for ten-crop (N, 10, 3, 227, 227)
         """
-        if ten_crop:
-            pictures = [crop for picture in pictures for crop in ten_crops(picture)]
-        return self.preprocessing(pictures)
+        pipeline = ten_cropped(self.pipeline) if ten_crop else self.pipeline
+        rng = np.random.default_rng(0)  # nothing is left to chance in a pipeline for evaluation
+        return np.stack([pipeline(picture, rng) for picture in pictures])
 
-    def log_probabilities(self, inputs: np.ndarray, *, ten_crop: bool = False) -> np.ndarray:
+    def log_probabilities(self, inputs: np.ndarray) -> np.ndarray:
         """Return the logarithm of each picture's share of each class.
 
         Parameters
         ----------
         inputs : ndarray of float32
-            What `inputs` returned, with the same `ten_crop`: then a picture's shares are the mean over its crops.
+            What `inputs` returned. Of ten crops, the mean of the shares is taken.
 
         Returns
         -------
@@ -120,36 +114,52 @@ class Classifier:
             If they are not finite.
         """
         device = backend.get_device(self.model.device or "cpu")
-        parts = [inputs[start : start + BATCH_SIZE] for start in range(0, len(inputs), BATCH_SIZE)]
+        flat = inputs.reshape(-1, *inputs.shape[-3:])
+        parts = [flat[start : start + BATCH_SIZE] for start in range(0, len(flat), BATCH_SIZE)]
         logs = [device.to_host(log_softmax(self.model(device.from_host(part)))) for part in parts]
         found = np.concatenate(logs).astype(np.float64)
         if not np.isfinite(found).all():
             raise ValueError(f"the weights in {self.path} are not finite: they come from training that diverged")
-        if not ten_crop:
+        if inputs.ndim == 4:
             return found
-        found = found.reshape(-1, CROPS, len(self.classes))
+        found = found.reshape(*inputs.shape[:2], -1)  # (N, 10, K)
         highest = found.max(axis=1, keepdims=True)
         return np.log(np.exp(found - highest).mean(axis=1)) + highest[:, 0]
 
 
-def ten_crops(picture: Any) -> list[Image]:
-    """Return the four corners and the middle of a picture, and their mirror images, each of 227 x 227.
+def ten_cropped(pipeline: Pipeline) -> Pipeline:
+    """Return the pipeline that takes ten crops where the given one takes the middle of a picture.
 
-    They are cut from the middle square of the picture, a PIL image or an array of uint8, scaled to 256 x 256.
+    One that takes no crop scales the picture's middle square to 256 x 256 for this, instead of to the network's size.
 
     References
     ----------
     A. Krizhevsky, I. Sutskever and G. Hinton, "ImageNet Classification with Deep Convolutional Neural Networks", 2012,
     section 4.1.
     """
-    from PIL import Image, ImageOps
+    steps: list[Transform] = []
+    if any(isinstance(step, CentreCrop) for step in pipeline.transforms):
+        steps = [TenCrop(step.size) if isinstance(step, CentreCrop) else step for step in pipeline.transforms]
+    else:
+        for step in pipeline.transforms:
+            steps += [MiddleSquare(256), TenCrop(step.size)] if isinstance(step, MiddleSquare) else [step]
+    if not any(isinstance(step, TenCrop) for step in steps):
+        names = ", ".join(type(step).__name__ for step in pipeline.transforms)
+        raise ValueError(f"ten crops need a pipeline with a MiddleSquare or a CentreCrop, got {names or 'none'}")
+    return Pipeline(steps)
 
-    image = Image.fromarray(picture) if isinstance(picture, np.ndarray) else picture
-    square = ImageOps.fit(image, (_UNCROPPED_SIZE, _UNCROPPED_SIZE), Image.Resampling.BILINEAR)
-    far = _UNCROPPED_SIZE - IMAGE_SIZE
-    places = [(0, 0), (far, 0), (0, far), (far, far), (far // 2, far // 2)]
-    crops = [square.crop((left, top, left + IMAGE_SIZE, top + IMAGE_SIZE)) for left, top in places]
-    return crops + [ImageOps.mirror(crop) for crop in crops]
+
+def _pipeline(path: Path, about: dict[str, Any]) -> Pipeline:
+    """Return what a weights file says that is done to pictures."""
+    if "pipeline" in about:
+        try:
+            return Pipeline.from_json(about["pipeline"])
+        except ValueError as error:
+            raise ValueError(f"{path} does not say how pictures are prepared: {error}") from None
+    mean, std = about.get("mean", []), about.get("std", [])
+    if not (_is_colour(mean) and _is_colour(std) and min(std) > 0):
+        raise ValueError(f"{path} must give mean and std of three colours each, got {mean!r} and {std!r}")
+    return Pipeline([MiddleSquare(IMAGE_SIZE), Normalize(tuple(mean), tuple(std))])
 
 
 def _is_colour(values: Any) -> bool:

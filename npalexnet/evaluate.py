@@ -78,7 +78,7 @@ def evaluate(
         raise ValueError(f"the data {held_out.name} holds no held-out images")
     found = []
     for inputs in held_out.batches(ten_crop=ten_crop):
-        found.append(classifier.log_probabilities(inputs, ten_crop=ten_crop))
+        found.append(classifier.log_probabilities(inputs))
         watch(len(found[-1]))
     return Evaluation(np.concatenate(found), held_out.labels)
 

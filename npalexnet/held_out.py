@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from npalexnet.classifier import BATCH_SIZE, Classifier
-from npalexnet.data.sample import CLASSES, load_sample
+from npalexnet.backend import get_num_threads
+from npalexnet.classifier import BATCH_SIZE, Classifier, ten_cropped
+from npalexnet.data.datasets import Dataset, Subset
+from npalexnet.data.loader import DataLoader
+from npalexnet.data.sources import Data, open_data
+
+if TYPE_CHECKING:
+    from npalexnet.data.datasets import Picture
 
 
 @dataclass(frozen=True)
@@ -20,10 +26,8 @@ class HeldOut:
     ----------
     name : str
         Of the data.
-    dataset : Any
-        Of pictures and labels: ``dataset[i]`` is a pair, ``dataset.name(i)`` says where picture i came from.
-    numbers : ndarray of int64, (N,)
-        Which pictures of it, by their index there.
+    dataset : Dataset
+        N pictures.
     labels : ndarray of int64, (N,)
         Their classes, as the network counts them.
     classifier : Classifier
@@ -35,8 +39,7 @@ class HeldOut:
     """
 
     name: str
-    dataset: Any
-    numbers: np.ndarray
+    dataset: Dataset
     labels: np.ndarray
     classifier: Classifier
     notes: Sequence[str] = ()
@@ -51,9 +54,7 @@ class HeldOut:
         OSError, ValueError
             If it can't be read, or has a class that the network doesn't know.
         """
-        options = classifier.about.get("options")
-        options = options if isinstance(options, dict) else {}
-        data = _open_data(options.get("data") if spec is None else spec, int(options.get("seed", 0)))
+        data = _data(spec, classifier.about)
         places = {name: k for k, name in enumerate(classifier.classes)}
         unknown = [name for name in data.classes if name not in places]
         if unknown:
@@ -62,67 +63,48 @@ class HeldOut:
                 f"{_listed(unknown)}; it tells apart {_listed(classifier.classes)}"
             )
         labels = np.array([places[name] for name in data.classes])[data.val.labels]
-        return cls(data.name, data.val, np.arange(len(labels)), labels, classifier, data.notes, data.grey)
+        return cls(data.name, data.val, labels, classifier, data.notes, data.grey)
 
     def sample(self, count: int) -> HeldOut:
         """Return at most so many of the pictures, drawn with a fixed seed and left in their order."""
         if count >= len(self):
             return self
         rows = np.sort(np.random.default_rng(0).choice(len(self), count, replace=False))
-        chosen = self.numbers[rows], self.labels[rows]
-        return HeldOut(self.name, self.dataset, *chosen, self.classifier, self.notes, self.grey)
+        return replace(self, dataset=Subset(self.dataset, rows), labels=self.labels[rows])
 
-    def picture(self, i: int) -> Any:
+    def picture(self, i: int) -> Picture:
         """Return picture i as it is in the data."""
-        return self.dataset[int(self.numbers[i])][0]
+        return self.dataset[i][0]
 
     def batches(self, *, ten_crop: bool = False) -> Iterator[np.ndarray]:
-        """Yield the network's inputs, those of `BATCH_SIZE` pictures at a time."""
-        for start in range(0, len(self), BATCH_SIZE):
-            pictures = [self.picture(i) for i in range(start, min(len(self), start + BATCH_SIZE))]
-            yield self.classifier.inputs(pictures, ten_crop=ten_crop)
+        """Yield the network's inputs, those of `BATCH_SIZE` pictures at a time.
+
+        Raises
+        ------
+        RuntimeError
+            If a picture can't be loaded; the message names it.
+        """
+        pipeline = ten_cropped(self.classifier.pipeline) if ten_crop else self.classifier.pipeline
+        loader = DataLoader(self.dataset, pipeline, BATCH_SIZE, shuffle=False, workers=get_num_threads())
+        for inputs, _ in loader.epoch(0):
+            yield inputs
 
     def __len__(self) -> int:
-        return len(self.numbers)
+        return len(self.labels)
 
     def __getitem__(self, i: int) -> np.ndarray:
-        if not 0 <= i < len(self):
-            raise IndexError(i)
         return self.classifier.inputs([self.picture(i)])[0]
+
+
+def _data(spec: str | None, about: dict[str, Any]) -> Data:
+    """Open data; without a name those of a run, with the seed that its held-out part may have been drawn with."""
+    options = about.get("options")
+    options = options if isinstance(options, dict) else {}
+    if spec is None:
+        spec = options.get("data")
+    seed, share = options.get("seed", 0), options.get("val_share", 0.1)
+    return open_data(spec, seed=seed, val_share=share)
 
 
 def _listed(names: Sequence[str], most: int = 10) -> str:
     return ", ".join(map(repr, names[:most])) + (f", ... ({len(names)} in all)" if len(names) > most else "")
-
-
-@dataclass(frozen=True)
-class _Sample:
-    """The built-in sample's held-out part."""
-
-    images: np.ndarray
-    labels: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-    def __getitem__(self, i: int) -> tuple[np.ndarray, int]:
-        return self.images[i], int(self.labels[i])
-
-    def name(self, i: int) -> str:
-        return f"image {i}"
-
-
-@dataclass(frozen=True)
-class _SampleData:
-    val: _Sample
-    name: str = "the built-in sample of Fashion-MNIST"
-    classes: tuple[str, ...] = CLASSES
-    notes: tuple[str, ...] = ()
-    grey: bool = True
-
-
-def _open_data(spec: str | None, seed: int) -> Any:
-    if spec is not None:
-        raise ValueError(f"data must be the built-in sample (none named), got {spec!r}")
-    images, labels = load_sample("test")
-    return _SampleData(_Sample(images, labels.astype(np.int64)))

@@ -24,6 +24,8 @@ from npalexnet.weights import FILE_NAME
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from npalexnet.data.datasets import Picture
+
 MAPS = [f"layers.{i}" for i in (1, 2, 4, 5, 7, 9, 11, 12)]  # behind each ReLU and each pool
 UNITS = [f"classifier.{i}" for i in (2, 5)]
 LOGITS = "classifier.6"
@@ -145,7 +147,7 @@ def run(options: argparse.Namespace) -> int:
     classifier = Classifier.load(options.weights, options.device)
     units = [_unit(classifier, layer, channel) for layer, channel in options.unit or []]
     label = None if options.class_name is None else _class(classifier, options.class_name)
-    picture = None if options.image is None else open_picture(options.image)
+    picture: Picture | None = None if options.image is None else open_picture(options.image)
     held_out = HeldOut.open(options.data, classifier)
     total = len(held_out)
     held_out = held_out.sample(options.images)
@@ -154,7 +156,7 @@ def run(options: argparse.Namespace) -> int:
     look = Look(classifier, held_out, options.out or classifier.path.parent / "look")
     name = options.image
     if picture is None:
-        where, is_a = held_out.dataset.name(int(held_out.numbers[0])), classifier.classes[held_out.labels[0]]
+        where, is_a = held_out.dataset.name(0), classifier.classes[held_out.labels[0]]
         name = f"the first held-out image ({where}, of class {is_a})"
         picture = held_out.picture(0)
     image = classifier.inputs([picture])[0]

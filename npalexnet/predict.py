@@ -55,14 +55,14 @@ def predict(
         pictures: list[tuple[str, Any]] = []
         for path in group:
             try:
-                pictures.append((_shown(path), open_picture(_file(path))))
+                pictures.append((_shown(path), open_picture(_no_folder(path))))
             except OSError as error:
                 print(f"npalexnet predict: error: {_shown(str(error))}", file=sys.stderr)
                 failed = 1
         if not pictures:
             continue
         inputs = classifier.inputs([picture for _, picture in pictures], ten_crop=ten_crop)
-        shares_of_all = np.exp(classifier.log_probabilities(inputs, ten_crop=ten_crop))
+        shares_of_all = np.exp(classifier.log_probabilities(inputs))
         for (path, _), shares in zip(pictures, shares_of_all, strict=True):
             best = np.argsort(-shares, kind="stable")[:top].tolist()
             print(_as_json(path, best, shares, classifier.classes) if as_json else path)
@@ -130,8 +130,8 @@ def _image_files(folder: Path) -> list[str]:
     return [str(path) for path in sorted(found)] or [str(folder)]
 
 
-def _file(path: str) -> str:
-    """Return the path of something that can be a file."""
+def _no_folder(path: str) -> str:
+    """Return the path; an OSError says so if it is a folder's, which `_image_files` found nothing in."""
     if os.path.isdir(path):
         raise OSError(f"{_shown(path)} is a folder without image files")
     return path

@@ -17,6 +17,7 @@ from npalexnet.data.images import Preprocessing, open_picture
 from npalexnet.data.sample import load_sample
 from npalexnet.training.run import Run
 from npalexnet.weights import load_weights, save_weights
+from tests.networks import save_bright_network
 
 ROOT = Path(__file__).parent.parent
 TINY = ["--epochs", "1", "--batch-size", "4", "--train-images", "8", "--test-images", "4"]
@@ -75,16 +76,7 @@ def test_predict_answers_as_often_as_it_is_asked(run, capsys):
 
 
 def test_predict_names_the_class_that_the_weights_say(tmp_path, capsys):
-    """Weights made by hand: a bright middle makes class "bright", whatever the colours."""
-    model = na.AlexNet(2)
-    state = {name: np.zeros_like(values) for name, values in model.state_dict().items()}
-    for name in ("layers.0", "layers.3", "layers.6", "layers.8", "layers.10"):
-        state[f"{name}.weight"][0, 0] = 1
-    state["classifier.1.weight"][0, 14] = state["classifier.4.weight"][0, 0] = 1  # channel 0, about the middle
-    state["classifier.6.weight"][1, 0], state["classifier.6.bias"][0] = 1, 1
-    save_weights(
-        tmp_path / "weights.safetensors", state, {"classes": ["dark", "bright"], "mean": [0] * 3, "std": [1] * 3}
-    )
+    save_bright_network(tmp_path)
     for name, colour in (("white.png", "white"), ("black.png", "black")):
         Image.new("RGB", (40, 30), colour).save(tmp_path / name)
     paths = [str(tmp_path / name) for name in ("white.png", "black.png")]
@@ -173,6 +165,12 @@ def test_predict_goes_on_after_a_file_that_it_cannot_read(run, tmp_path, capsys)
     ("arguments", "message"),
     [
         (["predict", "{tmp}/nowhere", "x.png"], "No such file or directory"),
+        (["evaluate", "{tmp}/nowhere"], "No such file or directory"),
+        (["evaluate", "{run}", "--data", "{tmp}/nowhere"], "does not exist"),
+        (["look", "{run}", "{tmp}/nothing.png"], "No such file or directory"),
+        (["look", "{run}", "--unit", "layers.99:0"], "layer must be one of layers.0, layers.1"),
+        (["look", "{run}", "--unit", "layers.0:96"], "layers.0 has the channels 0 to 95"),
+        (["look", "{run}", "--class", "Boot"], "class must be one of 'T-shirt/top'"),
         (["train", "--out", "{run}"], "holds something already; name a new folder"),
         (["train", "--device", "cuda:99", "--out", "{tmp}/new"], "device 'cuda"),
         (
@@ -202,6 +200,8 @@ def test_a_users_mistake_ends_in_one_clear_line_and_status_1(run, tmp_path, caps
         (["train", "--epochs", "two"], "argument --epochs: invalid int value: 'two'"),
         (["train", "--init", "magic"], "argument --init: invalid choice: 'magic'"),
         (["predict", "run"], "arguments are required: IMAGE"),
+        (["look", "run", "--unit", "layers.4"], "argument --unit: must be LAYER:CHANNEL, like layers.4:17"),
+        (["look", "run", "--images", "0"], "argument --images: must be at least 1, got 0"),
     ],
 )
 def test_a_wrong_command_line_is_explained_with_status_2(capsys, arguments, message):

@@ -23,7 +23,7 @@ def curves(records: Sequence[dict[str, Any]]) -> Figure:
     ----------
     records : sequence of dict
         The lines of a run's ``metrics.jsonl``: those with "loss" and "accuracy" are training steps, those with
-        "test_loss" and "test_accuracy" evaluations.
+        "test_loss" and "test_accuracy" evaluations. A number that was not finite is None there, and left out here.
     """
     from matplotlib.figure import Figure
 
@@ -34,15 +34,16 @@ def curves(records: Sequence[dict[str, Any]]) -> Figure:
         figure.subplots(1, 2), ("loss", "accuracy"), ("cross-entropy loss", "images right (%)"), strict=True
     ):
         scale = 100 if name == "accuracy" else 1
-        values = np.array([scale * record[name] for record in steps])
+        values = scale * np.array([record[name] for record in steps], np.float64)  # NaN for None
         seen = [record["images"] for record in steps]
         axes.plot(seen, values, color="tab:blue", alpha=0.25, linewidth=0.8, label="training, each batch")
         axes.plot(seen, _moving_average(values), color="tab:blue", label=f"training, mean of {SMOOTHING_STEPS} batches")
-        held_out = [scale * record[f"test_{name}"] for record in tests]
+        held_out = scale * np.array([record[f"test_{name}"] for record in tests], np.float64)
         axes.plot([record["images"] for record in tests], held_out, "o-", color="tab:orange", label="held-out images")
         axes.set_xlabel("training images seen")
         axes.set_ylabel(label)
-        axes.set_ylim(0, 100 if name == "accuracy" else 1.05 * max([*values, *held_out, 1e-9]))
+        highest = np.nanmax([*values, *held_out, 1e-9])
+        axes.set_ylim(0, 100 if name == "accuracy" else 1.05 * highest)
         axes.grid(alpha=0.3)
         axes.legend(loc="lower right" if name == "accuracy" else "upper right")
     return figure
@@ -77,7 +78,7 @@ def confusion(matrix: np.ndarray, classes: Sequence[str], *, title: str = "") ->
     axes = figure.add_subplot()
     shown = axes.imshow(100 * shares, cmap="Blues", vmin=0, vmax=100, interpolation="nearest")
     bar = figure.colorbar(shown, ax=axes, shrink=min(1, 4 / side), pad=0.02)
-    bar.set_label("% of the true class's images")
+    bar.set_label("% of the row")
     if numbered:
         axes.set_xticks(range(K), names, rotation=90 if K > 2 or max(map(len, names)) > 8 else 0, fontsize=font)
         axes.set_yticks(range(K), names, fontsize=font)
@@ -89,15 +90,20 @@ def confusion(matrix: np.ndarray, classes: Sequence[str], *, title: str = "") ->
     axes.set_xlabel("taken for" + ("" if numbered else " (the class's number)"))
     axes.set_ylabel("true class" + ("" if numbered else " (its number)"))
     right, total = int(np.trace(matrix)), int(matrix.sum())
-    axes.set_title(
+    figure.suptitle(
         title or f"{right:,} of {total:,} images named rightly ({100 * right / max(total, 1):.1f} %)", size=10
     )
     return figure
 
 
 def _moving_average(values: np.ndarray) -> np.ndarray:
-    """Mean of each value and those before it, at most `SMOOTHING_STEPS` together."""
-    total = np.concatenate([[0.0], np.cumsum(values)])
+    """Mean of each value and those before it, at most `SMOOTHING_STEPS` together, without NaN; NaN, where all are."""
     end = np.arange(1, len(values) + 1)
     start = np.maximum(0, end - SMOOTHING_STEPS)
-    return (total[end] - total[start]) / (end - start)
+
+    def windows(numbers: np.ndarray) -> np.ndarray:
+        total = np.concatenate([[0.0], np.cumsum(numbers)])
+        return total[end] - total[start]
+
+    counts = windows(~np.isnan(values))
+    return np.where(counts > 0, windows(np.nan_to_num(values)) / np.maximum(counts, 1), np.nan)

@@ -25,6 +25,16 @@ def test_curves_of_a_run_whose_steps_are_not_recorded_show_its_evaluations():
     np.testing.assert_allclose(loss.lines[2].get_ydata(), [1.5])
 
 
+def test_curves_leave_out_what_was_not_finite():
+    records = [{"step": i, "images": i, "loss": loss, "accuracy": 0.5} for i, loss in enumerate([4, None, 2, 3])]
+    records.append({"step": 4, "images": 4, "test_loss": None, "test_accuracy": 0.25})
+    loss, accuracy = visualize.curves(records).axes
+    np.testing.assert_allclose(loss.lines[0].get_ydata(), [4, np.nan, 2, 3])
+    np.testing.assert_allclose(loss.lines[1].get_ydata(), [4, 4, 3, 3])
+    np.testing.assert_allclose(loss.get_ylim(), [0, 1.05 * 4])
+    np.testing.assert_allclose(accuracy.lines[2].get_ydata(), [25])
+
+
 def confusion(matrix, classes, **options):
     axes, bar = visualize.confusion(np.array(matrix), classes, **options).axes
     counts = {text.get_position(): text.get_text() for text in axes.texts}
@@ -39,7 +49,7 @@ def test_confusion_is_counted_with_true_classes_as_rows_and_coloured_by_their_sh
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("taken for", "true class")
     assert axes.figure.get_suptitle() == "9 of 12 images named rightly (75.0 %)"
     assert [tick.get_text() for tick in axes.get_yticklabels()] == ["cat", "dog", r"\$cow\$"]
-    assert bar.get_ylabel() == "% of the true class's images"
+    assert bar.get_ylabel() == "% of the row"
 
 
 @pytest.mark.parametrize("K", [1, 2, 10, 40, 100])

@@ -1,0 +1,65 @@
+import numpy as np
+import pytest
+
+import npalexnet as na
+from npalexnet.classifier import Classifier, ten_cropped
+from npalexnet.data.pipeline import Pipeline
+from npalexnet.data.transforms import CentreCrop, MiddleSquare, Mirror, Normalize
+from npalexnet.weights import save_weights
+
+AS_IT_IS = Normalize((0.0,) * 3, (1.0,) * 3)
+
+
+@pytest.fixture(scope="module")
+def state():
+    return na.AlexNet(2, seed=3).state_dict()
+
+
+def classifier(state, path, **about):
+    save_weights(path / "weights.safetensors", state, {"classes": ["a", "b"], **about})
+    return Classifier.load(path)
+
+
+def test_the_pipeline_that_the_weights_describe_is_used(state, tmp_path):
+    """On a picture of 256 x 256 the middle 227 begin at (14, 14)."""
+    picture = np.random.default_rng(0).integers(0, 256, (256, 256, 3), dtype=np.uint8)
+    steps = Pipeline([MiddleSquare(256), CentreCrop(227), Normalize((0.5,) * 3, (0.25,) * 3)]).to_json()
+    inputs = classifier(state, tmp_path, pipeline=steps).inputs([picture])
+    assert inputs.shape == (1, 3, 227, 227)
+    middle = picture[14:241, 14:241].transpose(2, 0, 1)
+    np.testing.assert_allclose(inputs[0], (middle / 255 - 0.5) / 0.25, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("steps", [None, [{"name": "Magic"}], "MiddleSquare"])
+def test_a_pipeline_that_is_none_is_refused_with_the_files_name(state, tmp_path, steps):
+    with pytest.raises(ValueError, match=r"weights.safetensors does not say how pictures are prepared"):
+        classifier(state, tmp_path, pipeline=steps)
+
+
+@pytest.mark.parametrize("steps", [[MiddleSquare(227), AS_IT_IS], [MiddleSquare(256), CentreCrop(227), AS_IT_IS]])
+def test_ten_crops_are_the_corners_and_the_middle_and_their_mirror_images(state, tmp_path, steps):
+    picture = np.random.default_rng(0).integers(0, 256, (256, 256, 3), dtype=np.uint8)
+    inputs = classifier(state, tmp_path, pipeline=Pipeline(steps).to_json()).inputs([picture], ten_crop=True)
+    assert inputs.shape == (1, 10, 3, 227, 227)
+    pixels = picture.transpose(2, 0, 1) / 255
+    for i, (top, left) in enumerate([(0, 0), (0, 29), (29, 0), (29, 29), (14, 14)]):
+        crop = pixels[:, top : top + 227, left : left + 227]
+        np.testing.assert_allclose(inputs[0, i], crop, atol=1e-6)
+        np.testing.assert_allclose(inputs[0, 5 + i], crop[:, :, ::-1], atol=1e-6)
+
+
+def test_ten_crops_of_a_pipeline_that_takes_no_square_are_refused():
+    with pytest.raises(ValueError, match="need a pipeline with a MiddleSquare or a CentreCrop, got Mirror"):
+        ten_cropped(Pipeline([Mirror()]))
+
+
+def test_the_shares_of_ten_crops_are_the_mean_of_their_shares(state, tmp_path):
+    wide = {name: 20 * values if name == "classifier.6.weight" else values for name, values in state.items()}
+    network = classifier(wide, tmp_path, mean=[0.5] * 3, std=[0.1] * 3)
+    inputs = np.random.default_rng(0).standard_normal((2, 10, 3, 227, 227), dtype=np.float32)
+    inputs *= np.arange(0, 100, 5, dtype=np.float32).reshape(2, 10, 1, 1, 1)  # so that the crops differ
+    logits = network.model(inputs.reshape(20, 3, 227, 227)).astype(np.float64)
+    shares = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    expected = shares.reshape(2, 10, 2).mean(axis=1)
+    np.testing.assert_allclose(np.exp(network.log_probabilities(inputs)), expected, rtol=1e-4)
+    assert abs(expected - np.exp(np.log(shares).reshape(2, 10, 2).mean(axis=1))).max() > 1e-3  # of shares, not logs
