@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -186,12 +187,16 @@ def _class(classifier: Classifier, name: str) -> int:
 
 
 def _records(folder: Path) -> list[dict[str, Any]]:
-    """Return the lines of a run's metrics; none, where there are none or they are not to be read."""
+    """Return the lines of a run's metrics that can be read; the last one may be just being written."""
     try:
-        lines = (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
-        return [record for record in map(json.loads, lines) if isinstance(record, dict)]
-    except (OSError, ValueError):
+        lines = (folder / "metrics.jsonl").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
         return []
+    records = []
+    for line in lines:
+        with suppress(ValueError):
+            records.append(json.loads(line))
+    return [record for record in records if isinstance(record, dict)]
 
 
 def _facts(classifier: Classifier) -> list[tuple[str, str]]:

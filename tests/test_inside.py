@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 import npalexnet as na
-from npalexnet.inside import activations, liveliest, receptive_field, responses
+from npalexnet.inside import activations, liveliest, occlusion_map, receptive_field, responses
 
 
 def positive(network):
@@ -83,3 +83,24 @@ def test_the_liveliest_channel_is_neither_a_dead_nor_a_constant_one():
     )
     images = np.arange(6, dtype=np.float32).reshape(6, 1, 1, 1)
     assert liveliest(responses(network, images, ["1"])) == {"1": 1}
+
+
+def test_responses_and_occlusion_are_the_same_on_every_device(device):
+    network = na.Sequential(
+        na.Conv2d(3, 4, 3, seed=0), na.ReLU(), na.MaxPool2d(2), na.Flatten(), na.Dropout(0.5, seed=0),
+        na.Linear(4 * 9, 3, seed=1),
+    )  # fmt: skip
+    images = np.random.default_rng(0).standard_normal((5, 3, 8, 8), dtype=np.float32)
+    maps = np.maximum(network[0](images), 0)
+    logits = network.eval()(images[:1])
+    found = responses(network.to(device).train(), images, ["1", "5"])
+    np.testing.assert_allclose(found["1"].values, maps.max(axis=(2, 3)), rtol=1e-5, atol=1e-6)
+    rows, columns = found["1"].places[..., 0], found["1"].places[..., 1]
+    picked = maps[np.arange(5)[:, None], np.arange(4), rows, columns]
+    np.testing.assert_allclose(picked, found["1"].values, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(found["5"].values[:1], logits, rtol=1e-4, atol=1e-6)
+    probability, falls = occlusion_map(network, images[0], 2, cells=2, size=100)
+    assert probability == pytest.approx(np.exp(logits[0, 2]) / np.exp(logits[0]).sum(), rel=1e-4)
+    assert falls.shape == (2, 2)
+    assert np.ptp(falls) < 1e-6  # each square covers all
+    assert abs(falls).max() > 1e-3
