@@ -13,7 +13,7 @@ import numpy as np
 from npalexnet import backend
 from npalexnet.alexnet import IMAGE_SIZE, AlexNet
 from npalexnet.data.pipeline import Pipeline
-from npalexnet.data.transforms import CentreCrop, MiddleSquare, Normalize, TenCrop, Transform
+from npalexnet.data.transforms import CentreCrop, MiddleSquare, Normalize, SubtractMeanImage, TenCrop, Transform
 from npalexnet.losses import log_softmax
 from npalexnet.weights import FILE_NAME, load_weights
 
@@ -95,6 +95,12 @@ class Classifier:
         pipeline = ten_cropped(self.pipeline) if ten_crop else self.pipeline
         rng = np.random.default_rng(0)  # nothing is left to chance in a pipeline for evaluation
         return np.stack([pipeline(picture, rng) for picture in pictures])
+
+    def seen(self, picture: Any) -> np.ndarray:
+        """Return the part of a picture that the network sees, in the picture's colours: uint8 (227, 227, 3)."""
+        steps = [step for step in self.pipeline.transforms if not isinstance(step, Normalize | SubtractMeanImage)]
+        x = Pipeline(steps)(picture, np.random.default_rng(0))  # (3, 227, 227), from 0 to 1
+        return (255 * x.transpose(1, 2, 0)).round().astype(np.uint8)
 
     def log_probabilities(self, inputs: np.ndarray) -> np.ndarray:
         """Return the logarithm of each picture's share of each class.

@@ -76,6 +76,10 @@ class HeldOut:
         """Return picture i as it is in the data."""
         return self.dataset[i][0]
 
+    def seen(self, i: int) -> np.ndarray:
+        """Return the part of picture i that the network sees, in the picture's colours: uint8 (227, 227, 3)."""
+        return self.classifier.seen(self.picture(i))
+
     def batches(self, *, ten_crop: bool = False) -> Iterator[np.ndarray]:
         """Yield the network's inputs, those of `BATCH_SIZE` pictures at a time.
 

@@ -99,31 +99,34 @@ class Look:
         pictures = []
         for layer, channel in units:
             figure = visualize.exciting(
-                self.classifier.model, self.held_out, (layer, channel), names=names, found=found[layer]
-            )
+                self.classifier.model, self.held_out, (layer, channel), names=names, pictures=self.held_out.seen,
+                found=found[layer],
+            )  # fmt: skip
             pictures.append((self._draw(f"exciting-{layer}-{channel}.png", figure), ""))
         self._add("What excites a unit", f"{why} The frame is the part of the image that the unit sees.", pictures)
 
-    def image(self, image: np.ndarray, name: str, label: int | None) -> int:
-        """Draw what becomes of an image, layer by layer, and what its class depends on; returns the class.
+    def image(self, picture: Picture, name: str, label: int | None) -> None:
+        """Draw what becomes of a picture, layer by layer, and what its class depends on.
 
         `label` is the class that is asked about; None: the most probable one.
         """
+        image, seen = self.classifier.inputs([picture])[0], self.classifier.seen(picture)
         model, classes = self.classifier.model, self.classifier.classes
         shares = np.exp(self.classifier.log_probabilities(image[None])[0])
         label = int(shares.argmax()) if label is None else label
         with progress("occlusion", CELLS**2, "square") as watch:
-            figure = visualize.occlusion(model, image, label, name=classes[label], cells=CELLS, watch=watch)
+            figure = visualize.occlusion(
+                model, image, label, name=classes[label], picture=seen, cells=CELLS, watch=watch
+            )
         best = ", ".join(f"{classes[k]} {100 * shares[k]:.1f} %" for k in np.argsort(-shares, kind="stable")[:3])
         occlusion = self._draw("occlusion.png", figure)
         self._add("What the answer depends on", f"The image is {name}. The network says: {best}.", [(occlusion, "")])
         pictures = []
         for layer in [*MAPS, *UNITS, LOGITS]:
             names = classes if layer == LOGITS else None
-            figure = visualize.feature_maps(model, image, layer, names=names)
+            figure = visualize.feature_maps(model, image, layer, picture=seen, names=names)
             pictures.append((self._draw(f"features-{layer}.png", figure), ""))
         self._add("Layer by layer", f"What becomes of {name} on its way through the network.", pictures)
-        return label
 
     def page(self, facts: Sequence[tuple[str, str]]) -> Path:
         """Write the page, and return its path."""
@@ -160,11 +163,10 @@ def run(options: argparse.Namespace) -> int:
         where, is_a = held_out.dataset.name(0), classifier.classes[held_out.labels[0]]
         name = f"the first held-out image ({where}, of class {is_a})"
         picture = held_out.picture(0)
-    image = classifier.inputs([picture])[0]
     look.run()
     found = look.evaluation()
-    look.image(image, name, label)
-    look.exciting(units, None if options.image is None else image)
+    look.image(picture, name, label)
+    look.exciting(units, None if options.image is None else classifier.inputs([picture])[0])
     path = look.page([*_facts(classifier), *_results(held_out, total, found)])
     print(f"{held_out.name}: {100 * found.top(1):.1f} % of {len(held_out):,} held-out images named rightly")
     print(f"Wrote {len(look.drawn)} pictures to {look.out}/; {path} shows them together")

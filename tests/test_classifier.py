@@ -4,7 +4,7 @@ import pytest
 import npalexnet as na
 from npalexnet.classifier import Classifier, ten_cropped
 from npalexnet.data.pipeline import Pipeline
-from npalexnet.data.transforms import CentreCrop, MiddleSquare, Mirror, Normalize
+from npalexnet.data.transforms import CentreCrop, MiddleSquare, Mirror, Normalize, SubtractMeanImage
 from npalexnet.weights import save_weights
 
 AS_IT_IS = Normalize((0.0,) * 3, (1.0,) * 3)
@@ -24,10 +24,20 @@ def test_the_pipeline_that_the_weights_describe_is_used(state, tmp_path):
     """On a picture of 256 x 256 the middle 227 begin at (14, 14)."""
     picture = np.random.default_rng(0).integers(0, 256, (256, 256, 3), dtype=np.uint8)
     steps = Pipeline([MiddleSquare(256), CentreCrop(227), Normalize((0.5,) * 3, (0.25,) * 3)]).to_json()
-    inputs = classifier(state, tmp_path, pipeline=steps).inputs([picture])
+    network = classifier(state, tmp_path, pipeline=steps)
+    inputs = network.inputs([picture])
     assert inputs.shape == (1, 3, 227, 227)
     middle = picture[14:241, 14:241].transpose(2, 0, 1)
+    np.testing.assert_array_equal(network.seen(picture), picture[14:241, 14:241])
     np.testing.assert_allclose(inputs[0], (middle / 255 - 0.5) / 0.25, rtol=1e-5, atol=1e-5)
+
+
+def test_a_picture_is_seen_in_its_own_colours_where_a_mean_image_is_taken_off_it(state, tmp_path):
+    picture = np.random.default_rng(0).integers(0, 256, (256, 256, 3), dtype=np.uint8)
+    mean = SubtractMeanImage(np.full((256, 256, 3), 0.25, np.float32))
+    steps = Pipeline([MiddleSquare(256), mean, CentreCrop(227), AS_IT_IS]).to_json()
+    seen = classifier(state, tmp_path, pipeline=steps).seen(picture)
+    np.testing.assert_array_equal(seen, picture[14:241, 14:241])
 
 
 @pytest.mark.parametrize("steps", [None, [{"name": "Magic"}], "MiddleSquare"])

@@ -9,7 +9,7 @@ import numpy as np
 
 from npalexnet.inside import Images, Responses, check_layer, occlusion_map, receptive_field, responses
 from npalexnet.layers.layer import Layer
-from npalexnet.visualize.sheets import as_shown, blank_sheet, shortened
+from npalexnet.visualize.sheets import as_shown, blank_sheet, shortened, taken
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -21,6 +21,7 @@ def occlusion(
     label: int,
     *,
     name: str | None = None,
+    picture: Any = None,
     cells: int = 15,
     size: int = 45,
     watch: Callable[[int], object] = lambda done: None,
@@ -37,6 +38,8 @@ def occlusion(
         The class, below K.
     name : str, optional
         What the class is called.
+    picture : optional
+        What is shown as the image: a PIL image or uint8 (H, W, 3). By default `image`, stretched to all colours.
     cells, size, watch
         See `npalexnet.inside.occlusion_map`.
     """
@@ -49,9 +52,10 @@ def occlusion(
     left, right = figure.subplots(1, 2)
     height, width = image.shape[1:]
     extent = (-0.5, width - 0.5, height - 0.5, -0.5)
-    left.imshow(as_shown(image), extent=extent)
+    shown_image = as_shown(image if picture is None else picture)
+    left.imshow(shown_image, extent=extent)
     left.set_title(f"the image: {100 * probability:.1f} % {name}", size=9)
-    right.imshow(as_shown(image).mean(axis=2), cmap="gray", extent=extent)
+    right.imshow(shown_image.mean(axis=2), cmap="gray", extent=extent)
     largest = 100 * max(float(np.abs(falls).max()), 1e-4)
     opacity = 0.85 * np.minimum(1, 2 * 100 * np.abs(falls) / largest)  # where nothing changes, the image is seen
     shown = right.imshow(
@@ -74,6 +78,7 @@ def exciting(
     *,
     count: int = 12,
     names: Sequence[str] | None = None,
+    pictures: Callable[[int], Any] | Sequence[Any] | None = None,
     found: Responses | None = None,
 ) -> Figure:
     """Show the images that excite a unit most, and the part of each that does so.
@@ -90,6 +95,8 @@ def exciting(
         How many images are shown.
     names : sequence of str, optional
         What is written above each image: its class, say.
+    pictures : sequence, or callable that returns picture i, optional
+        What is shown as the images: PIL images or uint8 (H, W, 3). By default `images`, each stretched to all colours.
     found : Responses, optional
         The layer's, from `npalexnet.inside.responses`, where they are known already.
     """
@@ -105,7 +112,7 @@ def exciting(
     figure, places = blank_sheet(len(best), 6, cell=(1.4, 1.65))
     for axes, i in zip(places, best, strict=True):
         image = images[i]
-        axes.imshow(as_shown(image))
+        axes.imshow(as_shown(image if pictures is None else taken(pictures, i)))
         row, column = found.places[i, channel].tolist()
         rows, columns = receptive_field(model, layer, (row, column), image.shape[1:])
         corner = columns.start - 0.5, rows.start - 0.5
@@ -158,10 +165,9 @@ def mistakes(
         return _nothing_wrong(len(labels))
     figure, places = blank_sheet(len(worst), 6, cell=(1.55, 1.85))
     for axes, i in zip(places, worst.tolist(), strict=True):
-        picture = pictures(i) if callable(pictures) else pictures[i]
-        axes.imshow(as_shown(picture))
-        is_, taken = shortened(classes[labels[i]], 20), shortened(classes[predicted[i]], 14)
-        axes.set_title(f"{is_}\ntaken for {taken}\n{100 * shares[i]:.0f} % sure", size=7)
+        axes.imshow(as_shown(taken(pictures, i)))
+        true, mistaken = shortened(classes[labels[i]], 20), shortened(classes[predicted[i]], 14)
+        axes.set_title(f"{true}\ntaken for {mistaken}\n{100 * shares[i]:.0f} % sure", size=7)
     which = f"{len(worst)} of the {len(wrong):,}" if len(worst) < len(wrong) else f"All {len(wrong)}"
     figure.suptitle(f"{which} mistakes among {len(labels):,} images, the most certain first", size=10)
     return figure

@@ -62,6 +62,7 @@ def feature_maps(
     *,
     count: int = 23,
     columns: int = 8,
+    picture: Any = None,
     names: Sequence[str] | None = None,
 ) -> Figure:
     """Show what a layer makes of an image.
@@ -74,11 +75,13 @@ def feature_maps(
     model : Layer
         A network whose layers follow one another, as `AlexNet`.
     image : ndarray
-        (3, H, W): an input of the network. It is shown with its colours stretched to the full range.
+        (3, H, W): an input of the network.
     layer : str
         Its name, as ``npalexnet summary`` prints it: ``"layers.1"``.
     count, columns : int
         How many channels are shown, and how many in a row.
+    picture : optional
+        What is shown as the image: a PIL image or uint8 (H, W, 3). By default `image`, stretched to all colours.
     names : sequence of str, optional
         Of a linear layer's numbers.
     """
@@ -87,7 +90,7 @@ def feature_maps(
     values = backend.device_of(found).to_host(found)[0].astype(np.float32, copy=False)
     what = _described(model, layer)
     if values.ndim == 3:
-        return _maps(values, image, what, count, columns)
+        return _maps(values, as_shown(image if picture is None else picture), what, count, columns)
     if names is not None:
         return _bars(values, names, what)
     return _pixels(values, what)
@@ -108,7 +111,7 @@ def _described(model: Layer, layer: str) -> str:
 def _maps(values: np.ndarray, image: np.ndarray, what: str, count: int, columns: int) -> Figure:
     strongest = np.argsort(-values.max(axis=(1, 2)), kind="stable")[:count]
     figure, places = blank_sheet(len(strongest) + 1, columns, cell=(1.15, 1.3))
-    places[0].imshow(as_shown(image))
+    places[0].imshow(image)
     places[0].set_title("the image", size=7)
     colours = _scale(values[strongest])
     for axes, channel in zip(places[1:], strongest, strict=True):

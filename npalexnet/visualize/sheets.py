@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import ceil
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +34,11 @@ def as_shown(picture: Any) -> np.ndarray:
         return (picture.transpose(1, 2, 0) - low) / max(high - low, 1e-30)
     pixels = np.asarray(picture if isinstance(picture, np.ndarray) else picture.convert("RGB"))
     return np.repeat(pixels[:, :, None], 3, axis=2) if pixels.ndim == 2 else pixels
+
+
+def taken(pictures: Callable[[int], Any] | Sequence[Any] | np.ndarray, i: int) -> Any:
+    """Return picture i of a sequence, or of a function that returns it."""
+    return pictures(i) if callable(pictures) else pictures[i]
 
 
 def blank_sheet(count: int, columns: int, cell: tuple[float, float]) -> tuple[Figure, Sequence[Axes]]:

@@ -32,6 +32,23 @@ def test_occlusion_shows_what_the_class_depends_on():
     assert image[0, 4, 4] == 1.5
 
 
+def test_pictures_are_shown_in_the_place_of_the_networks_inputs():
+    picture = np.random.default_rng(0).integers(0, 256, (8, 8, 3), dtype=np.uint8)
+    image = np.zeros((3, 9, 9), np.float32)
+    left, right, _ = visualize.occlusion(spot_classifier(), image, 1, picture=picture).axes
+    np.testing.assert_array_equal(left.images[0].get_array(), picture)
+    assert right.images[0].get_array().shape == (8, 8)
+    images = np.zeros((2, 3, 8, 8), np.float32)
+    images[1, 0, 4, 4] = 1
+    pictures = [picture, picture[::-1]]
+    for given in (pictures, pictures.__getitem__):
+        first, second = visualize.exciting(edge_network(), images, ("1", 1), pictures=given).axes
+        np.testing.assert_array_equal(first.images[0].get_array(), picture[::-1])
+        np.testing.assert_array_equal(second.images[0].get_array(), picture)
+    maps = visualize.feature_maps(edge_network(), images[1], "1", picture=picture)
+    np.testing.assert_array_equal(maps.axes[0].images[0].get_array(), picture)
+
+
 def test_occlusion_is_seen_by_every_square_that_reaches_the_place():
     image = np.zeros((3, 9, 9), np.float32)
     image[0, 4, 4] = 1.5
