@@ -7,6 +7,7 @@ from npalexnet.backend import (
     set_float32_matmul_precision,
     set_num_threads,
 )
+from npalexnet.clipping import clip_grad_norm_
 from npalexnet.grad_scaler import GradScaler
 from npalexnet.gradcheck import GradcheckError, gradcheck
 from npalexnet.layers.activation import Flatten, ReLU
@@ -39,6 +40,7 @@ __all__ = [
     "Parameter",
     "ReLU",
     "Sequential",
+    "clip_grad_norm_",
     "get_float32_matmul_precision",
     "get_num_threads",
     "gradcheck",

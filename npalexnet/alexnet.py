@@ -116,7 +116,8 @@ class AlexNet(Layer):
         self, grad_y: Array, saved: Any, input_gradient: bool
     ) -> tuple[Array, list[tuple[Parameter, Array]]]:
         layers_saved, classifier_saved = saved
-        grad_features, classifier_gradients = sharding.backward(self.classifier, grad_y, classifier_saved)
+        deeper = input_gradient or self.layers.trainable
+        grad_features, classifier_gradients = sharding.backward(self.classifier, grad_y, classifier_saved, deeper)
         grad_images, layers_gradients = sharding.backward(self.layers, grad_features, layers_saved, input_gradient)
         return grad_images, layers_gradients + classifier_gradients
 

@@ -4,25 +4,64 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from itertools import count
 from pathlib import Path
+
+_numbers = count()  # of the temporary files of this process: two threads never get the same one
 
 
 @contextmanager
-def written_whole(path: str | Path) -> Iterator[Path]:
+def written_whole(path: str | Path, *, previous: str | Path | None = None) -> Iterator[Path]:
     """Context with a temporary path beside `path`; on leaving it becomes `path`, on an error it is removed.
 
-    What stood at `path` before stays there until the new file is complete and on the disk.
+    What stood at `path` before stays there until the new file is complete and on the disk. Several threads and
+    processes may write the same `path`: the last one to finish wins. A process that is killed leaves its temporary
+    file, see `remove_leftovers`.
+
+    Parameters
+    ----------
+    path : str or Path
+        What is to be written.
+    previous : str or Path, optional
+        Where, in the same folder, to keep what stood at `path` before. Killed between the two renamings, a process
+        leaves the old file there, and none at `path`.
     """
     path = Path(path)
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}-{next(_numbers)}.tmp{path.suffix}")
     try:
-        temporary.touch()
+        temporary.touch(exist_ok=False)
         mode = temporary.stat().st_mode  # the umask's; safetensors would make a file that only its owner can read
         yield temporary
         temporary.chmod(mode)
-        with open(temporary, "rb") as file:
+        with open(temporary, "rb+") as file:
             os.fsync(file.fileno())
+        if previous is not None:
+            with suppress(FileNotFoundError):
+                os.replace(path, previous)
         os.replace(temporary, path)
+        sync_folder(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def sync_folder(folder: Path) -> None:
+    """Wait until the names in a folder are on the disk: a renaming is safe from a power cut only then."""
+    if os.name == "nt":  # can't open a folder, and needs no such call
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def remove_leftovers(folder: Path) -> list[Path]:
+    """Remove the temporary files that killed processes left in a folder; returns their paths.
+
+    Only where no other process is writing there.
+    """
+    leftovers = sorted(folder.glob(".*.tmp*"))
+    for path in leftovers:
+        path.unlink(missing_ok=True)
+    return leftovers

@@ -56,11 +56,27 @@ class GradScaler:
         self._scale, self._growth_tracker = float(init_scale), 0
         self._growth_factor, self._backoff_factor = float(growth_factor), float(backoff_factor)
         self._growth_interval, self._enabled = int(growth_interval), bool(enabled)
+        self._finite: bool | None = None  # whether the gradients were, that were divided since the last update
         self._taken: bool | None = None  # whether the step since the last update was
 
     def get_scale(self) -> float:
         """Return what the loss's gradient has to be multiplied by: the argument of ``criterion.backward()``."""
         return self._scale if self._enabled else 1.0
+
+    def unscale_(self, optimizer: SGD) -> None:
+        """Divide all gradients by the scale: before they are clipped. Without it, `step` does it.
+
+        Raises
+        ------
+        RuntimeError
+            If there was one, or a step, since the last `update`: the gradients have been divided already.
+        """
+        if not self._enabled:
+            return
+        if self._finite is not None:
+            raise RuntimeError("GradScaler.unscale_() was called after a step() or an unscale_(): call update() first")
+        parameters = [p for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+        self._finite = _unscale(parameters, 1 / self._scale)
 
     def step(self, optimizer: SGD) -> bool:
         """Divide all gradients by the scale and take the optimizer's step, unless one of them is not finite.
@@ -80,11 +96,12 @@ class GradScaler:
             return True
         if self._taken is not None:
             raise RuntimeError("GradScaler.step() was called twice: call update() after each step")
-        parameters = [p for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
-        self._taken = _unscale(parameters, 1 / self._scale)
+        if self._finite is None:
+            self.unscale_(optimizer)
+        self._taken = self._finite
         if self._taken:
             optimizer.step()
-        return self._taken
+        return bool(self._taken)
 
     def update(self) -> None:
         """Choose the next scale.
@@ -106,7 +123,7 @@ class GradScaler:
             if self._growth_tracker == self._growth_interval:
                 self._scale *= self._growth_factor
                 self._growth_tracker = 0
-        self._taken = None
+        self._taken = self._finite = None
 
     def state_dict(self) -> dict[str, Any]:
         """Return what `load_state_dict` needs to go on from here, under torch's names; empty if it is not enabled."""

@@ -193,7 +193,8 @@ def _compare_all(
     """Return a report for the input and for each parameter, and all derivatives that do not exist."""
     names: dict[Parameter | None, str] = {None: "input"}
     for name, parameter in layer.named_parameters():
-        names.setdefault(parameter, name)  # a parameter that is used twice has two names
+        if parameter.requires_grad:
+            names.setdefault(parameter, name)  # a parameter that is used twice has two names
     comparison = Comparison(layer, x, tolerance, rng)
     if directions and x.size + sum(parameter.size for parameter in layer.parameters()) > ELEMENTWISE_NUMBERS:
         max_elements = 0

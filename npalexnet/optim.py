@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from math import isfinite
 from typing import Any
 
@@ -65,7 +65,7 @@ class SGD:
         defaults = {"lr": lr, "momentum": momentum, "weight_decay": weight_decay, "nesterov": nesterov}
         groups = given if all(isinstance(group, dict) for group in given) else [{"params": given}]
         self.param_groups = [_checked_group(group, defaults) for group in groups]
-        everything = [parameter for group in self.param_groups for parameter in group["params"]]
+        everything = self._all_parameters()
         if len(set(everything)) != len(everything):
             raise ValueError("parameters must not hold a parameter twice")
         self._velocity: dict[Parameter, Array] = {}
@@ -95,6 +95,62 @@ class SGD:
         for group in self.param_groups:
             for parameter in group["params"]:
                 parameter.grad = None
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return settings and velocities, in torch's form.
+
+        Returns
+        -------
+        dict
+            ``"param_groups"``: the groups, with numbers in the place of their parameters, counted through all groups;
+            ``"state"``: maps such a number to ``{"momentum_buffer": ndarray}``, a copy on the CPU of that parameter's
+            velocity, in the shape of the parameter; one that was never stepped with momentum has none.
+        """
+        numbers = {parameter: number for number, parameter in enumerate(self._all_parameters())}
+        groups = [{**group, "params": [numbers[p] for p in group["params"]]} for group in self.param_groups]
+        velocities = {
+            numbers[parameter]: {"momentum_buffer": np.array(backend.device_of(array).to_host(array), order="C")}
+            for parameter, array in self._velocity.items()
+        }
+        return {"state": dict(sorted(velocities.items())), "param_groups": groups}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from what `state_dict` returned, for the same parameters in the same order; here or in torch.
+
+        Raises
+        ------
+        ValueError
+            If groups, parameters or shapes don't fit; nothing is changed.
+        """
+        if missing := {"state", "param_groups"} - set(state):
+            raise ValueError(f"the state of an SGD needs 'state' and 'param_groups', got no {sorted(missing)}")
+        sizes = [len(group["params"]) for group in self.param_groups]
+        given = [len(group["params"]) for group in state["param_groups"]]
+        if given != sizes:
+            raise ValueError(f"the state must have groups of {sizes} parameters, got {given}")
+        settings = [_settings_in(group) for group in state["param_groups"]]
+        order = [number for group in state["param_groups"] for number in group["params"]]
+        velocities: dict[Parameter, Any] = {}
+        for parameter, number in zip(self._all_parameters(), order, strict=True):
+            velocity = state["state"].get(number, {}).get("momentum_buffer")
+            if velocity is None:
+                continue
+            if tuple(velocity.shape) != parameter.shape:
+                raise ValueError(
+                    f"the velocity of parameter {number} must be of shape {parameter.shape}, got {velocity.shape}"
+                )
+            velocities[parameter] = velocity
+        for group, values in zip(self.param_groups, settings, strict=True):
+            group.update(values)
+        self._velocity = {}
+        for parameter, velocity in velocities.items():
+            device = backend.device_of(parameter.data)
+            with device.active():
+                host = np.asarray(velocity).astype(parameter.dtype, copy=False)
+                self._velocity_of(parameter)[...] = device.from_host(host)
+
+    def _all_parameters(self) -> list[Parameter]:
+        return [parameter for group in self.param_groups for parameter in group["params"]]
 
     def _update(self, device: backend.Device, parameters: list[Parameter], group: dict[str, Any]) -> None:
         xp = device.xp
@@ -151,6 +207,15 @@ def _checked_group(group: dict[str, Any], defaults: dict[str, Any]) -> dict[str,
     group = {**defaults, **group, "params": parameters}
     _check_settings(group)
     return group
+
+
+def _settings_in(group: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a saved group says of the settings; torch's has more of them."""
+    values = {name: group[name] for name in ("lr", "momentum", "weight_decay", "nesterov") if name in group}
+    if group.get("dampening") or group.get("maximize"):
+        raise ValueError("the state uses torch's dampening or maximize, which this SGD does not have")
+    _check_settings({"lr": 0.0, "momentum": 0.0, "weight_decay": 0.0, "nesterov": False, **values})
+    return values
 
 
 def _check_settings(group: dict[str, Any]) -> None:

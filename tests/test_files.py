@@ -1,9 +1,16 @@
 import os
 import stat
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
-from npalexnet.files import written_whole
+from npalexnet.files import remove_leftovers, written_whole
+
+ROOT = Path(__file__).parent.parent
 
 
 def test_an_error_leaves_the_old_file_and_nothing_else(tmp_path):
@@ -26,3 +33,60 @@ def test_the_new_file_replaces_the_old_one_with_ordinary_permissions(tmp_path):
     ordinary.touch()
     assert path.read_text() == "new"
     assert stat.S_IMODE(path.stat().st_mode) == stat.S_IMODE(ordinary.stat().st_mode)
+
+
+def test_what_stood_there_before_is_kept_under_another_name_once_the_new_file_is_complete(tmp_path):
+    path, previous = tmp_path / "file.txt", tmp_path / "old.txt"
+    for text in ("one", "two", "three"):
+        with written_whole(path, previous=previous) as temporary:
+            temporary.write_text(text)
+    assert (path.read_text(), previous.read_text()) == ("three", "two")
+    with pytest.raises(RuntimeError), written_whole(path, previous=previous) as temporary:
+        raise RuntimeError
+    assert (path.read_text(), previous.read_text()) == ("three", "two")
+    assert sorted(tmp_path.iterdir()) == [path, previous]
+
+
+def test_two_threads_that_write_one_file_do_not_meet(tmp_path):
+    path, both_inside = tmp_path / "file.txt", threading.Barrier(2, timeout=10)
+
+    def write(text):
+        with written_whole(path) as temporary:
+            temporary.write_text(text[: len(text) // 2])
+            both_inside.wait()
+            with open(temporary, "a") as file:
+                file.write(text[len(text) // 2 :])
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(write, ["a" * 1000, "b" * 1000]))
+    assert path.read_text() in ("a" * 1000, "b" * 1000)
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_file_and_folder_are_on_the_disk_before_and_after_the_renaming(tmp_path, monkeypatch):
+    events = []
+    fsync, replace = os.fsync, os.replace
+
+    def watched_fsync(descriptor):
+        events.append("folder" if stat.S_ISDIR(os.fstat(descriptor).st_mode) else "file")
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", watched_fsync)
+    monkeypatch.setattr(os, "replace", lambda a, b: (events.append("replace"), replace(a, b)))
+    with written_whole(tmp_path / "file.txt") as temporary:
+        temporary.write_text("new")
+    assert events == ["file", "replace", "folder"]
+
+
+def test_leftovers_of_a_killed_process_are_removed_and_nothing_else(tmp_path):
+    (tmp_path / "file.txt").write_text("mine")
+    (tmp_path / ".hidden").write_text("mine")
+    code = (
+        "import os, signal, sys; from npalexnet.files import written_whole\n"
+        "with written_whole(sys.argv[1]) as temporary:\n"
+        "    temporary.write_text('half'); os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    subprocess.run([sys.executable, "-c", code, str(tmp_path / "file.txt")], cwd=ROOT, check=False)
+    assert len(list(tmp_path.iterdir())) == 3
+    assert len(remove_leftovers(tmp_path)) == 1
+    assert {path.name for path in tmp_path.iterdir()} == {"file.txt", ".hidden"}

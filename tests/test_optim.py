@@ -239,3 +239,73 @@ def test_a_model_that_was_moved_after_a_step_is_refused():
         optimizer.step()
     for name, value in layer.state_dict().items():
         np.testing.assert_array_equal(value, before[name])
+
+
+# --- states -----------------------------------------------------------------------------------------------------------
+
+
+def stepped(device="cpu", dtype="float64"):
+    pair = Pair(dtype=dtype, device=device)
+    groups = [{"params": pair.parameters[:2]}, {"params": pair.parameters[2:], "lr": 0.2}]
+    optimizer = SGD(groups, **SETTINGS["all"])
+    twin = torch.optim.SGD([{"params": pair.twins[:2]}, {"params": pair.twins[2:], "lr": 0.2}], **SETTINGS["all"])
+    for seed in range(2):
+        pair.set_gradients(seed, skip=[3])
+        optimizer.step()
+        twin.step()
+    return pair, optimizer, twin
+
+
+def test_a_state_is_torchs(device):
+    _, optimizer, twin = stepped(device)
+    ours, theirs = optimizer.state_dict(), twin.state_dict()
+    assert set(ours["state"]) == set(theirs["state"]) == {0, 1, 2, 4, 5, 6}
+    for number, state in theirs["state"].items():
+        assert isinstance(ours["state"][number]["momentum_buffer"], np.ndarray)
+        assert_close(ours["state"][number]["momentum_buffer"], state["momentum_buffer"])
+    for group, other in zip(ours["param_groups"], theirs["param_groups"], strict=True):
+        assert group == {name: other[name] for name in group}
+
+
+def test_an_optimizer_goes_on_to_the_same_bits_from_a_state_and_from_torchs(device):
+    pair, optimizer, twin = stepped(device)
+    for state in (optimizer.state_dict(), twin.state_dict()):
+        other = Pair(device=device)
+        for ours, theirs, data in zip(other.parameters, other.twins, pair.parameters, strict=True):
+            ours.data = put(get(data.data).copy(), device)
+            theirs.data = tensor(get(data.data))
+        again = SGD([{"params": other.parameters[:2]}, {"params": other.parameters[2:]}], lr=0.7)
+        again.load_state_dict(state)
+        reference = torch.optim.SGD([{"params": other.twins[:2]}, {"params": other.twins[2:]}], lr=0.7)
+        reference.load_state_dict(twin.state_dict())
+        for seed in range(2, 4):
+            other.set_gradients(seed)
+            again.step()
+            reference.step()
+        other.assert_equal()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda state: state.pop("state"), r"needs 'state' and 'param_groups', got no \['state'\]"),
+        (lambda state: state["param_groups"].pop(), r"must have groups of \[2, 5\] parameters, got \[2\]"),
+        (lambda state: state["param_groups"][1].update(lr=-1), "lr must be finite and not negative, got -1"),
+        (lambda state: state["param_groups"][0].update(dampening=0.5), "dampening or maximize"),
+        (
+            lambda state: state["state"][1].update(momentum_buffer=np.zeros(4)),
+            r"velocity of parameter 1 must be of shape \(5,\), got \(4,\)",
+        ),
+    ],
+)
+def test_a_state_that_does_not_fit_is_refused_and_nothing_is_changed(spoil, message):
+    _, optimizer, _ = stepped()
+    before = optimizer.state_dict()
+    state = optimizer.state_dict()
+    spoil(state)
+    with pytest.raises(ValueError, match=message):
+        optimizer.load_state_dict(state)
+    after = optimizer.state_dict()
+    assert after["param_groups"] == before["param_groups"]
+    for number, velocity in before["state"].items():
+        np.testing.assert_array_equal(after["state"][number]["momentum_buffer"], velocity["momentum_buffer"])

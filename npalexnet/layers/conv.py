@@ -118,9 +118,11 @@ class Conv2d(Layer):
         """Those of weight and bias: a kernel's bias takes part in each window of each image."""
         x, weight = saved
         grad_y = channels_last(grad_y)  # (N, oH, oW, O)
-        grad_weight = self.algorithm.weight_gradient(grad_y, channels_last(x), weight, self.geometry)
-        pairs = [(self.weight, grad_weight.transpose(3, 2, 0, 1))]  # (O, C/G, kH, kW)
-        if self.bias is not None:
+        pairs = []
+        if self.weight.requires_grad:
+            grad_weight = self.algorithm.weight_gradient(grad_y, channels_last(x), weight, self.geometry)
+            pairs.append((self.weight, grad_weight.transpose(3, 2, 0, 1)))  # (O, C/G, kH, kW)
+        if self.bias is not None and self.bias.requires_grad:
             pairs.append((self.bias, sum_rows(grad_y)))
         return pairs
 

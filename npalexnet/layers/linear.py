@@ -68,10 +68,12 @@ class Linear(Layer):
         """Those of weight and bias, without that of the input."""
         x, _ = saved
         grad_rows = grad_y.reshape(-1, self.out_features)  # (N, out)
-        grad_weight = device_of(x).recycled(self.weight.shape, self.weight.dtype)  # (out, in)
-        device_of(x).matmul(grad_rows.T, x.reshape(-1, self.in_features), out=grad_weight)
-        pairs = [(self.weight, grad_weight)]
-        if self.bias is not None:
+        pairs = []
+        if self.weight.requires_grad:
+            grad_weight = device_of(x).recycled(self.weight.shape, self.weight.dtype)  # (out, in)
+            device_of(x).matmul(grad_rows.T, x.reshape(-1, self.in_features), out=grad_weight)
+            pairs.append((self.weight, grad_weight))
+        if self.bias is not None and self.bias.requires_grad:
             pairs.append((self.bias, sum_rows(grad_rows)))
         return pairs
 

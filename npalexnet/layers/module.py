@@ -59,6 +59,60 @@ class Module:
         for parameter in self.parameters():
             parameter.grad = None
 
+    @property
+    def trainable(self) -> bool:
+        """Whether any parameter, here or in the layers inside, is learnt."""
+        return any(parameter.requires_grad for parameter in self.parameters())
+
+    def requires_grad_(self, requires_grad: bool = True) -> Self:
+        """Say whether all parameters here are learnt, as ``torch.nn.Module.requires_grad_``; returns the layer."""
+        for parameter in self.parameters():
+            parameter.requires_grad = bool(requires_grad)
+        return self
+
+    def freeze(self, *names: str) -> Self:
+        """Keep parts as they are: their parameters are not learnt from here on; returns the layer.
+
+        A backward pass does not compute their gradients, and with ``input_gradient=False`` it ends at the lowest layer
+        that is learnt. Their gradients so far are forgotten, so that an optimizer leaves them alone, weight decay
+        included. Dropout in them still drops in training. ``requires_grad_()`` makes all of it learnt again.
+
+        Parameters
+        ----------
+        *names : str
+            Of layers or parameters, as `named_parameters` gives them: ``"layers"``, ``"classifier.1"``,
+            ``"layers.0.bias"``. Without any, everything is frozen.
+
+        Raises
+        ------
+        ValueError
+            If a name is none of a part with parameters; nothing is changed.
+        """
+        chosen: list[Parameter] = []
+        everything = list(self._all_names(""))
+        for name in names or ("",):
+            found = [p for full, p in everything if not name or full == name or full.startswith(f"{name}.")]
+            if not found:
+                known = ", ".join(dict.fromkeys(full.rpartition(".")[0] or full for full, _ in everything))
+                parts = [child for child, layer in self.named_children() if next(layer.parameters(), None) is not None]
+                raise ValueError(
+                    f"freeze expects names of parts with parameters of {self._name()}: {', '.join(parts)}; or of their "
+                    f"layers: {known}; got {name!r}"
+                )
+            chosen += found
+        for parameter in chosen:
+            parameter.requires_grad, parameter.grad = False, None
+        return self
+
+    def named_generators(self) -> Iterator[tuple[str, np.random.Generator]]:
+        """Yield the generators of random numbers here and in the layers inside: `Dropout` has one."""
+        for name, value in vars(self).items():
+            if isinstance(value, np.random.Generator):
+                yield name, value
+        for name, child in self.named_children():
+            for inner, value in child.named_generators():
+                yield f"{name}.{inner}", value
+
     def train(self, mode: bool = True) -> Self:
         """Switch training mode on (or off), here and in all layers inside; returns the layer."""
         self.training = bool(mode)

@@ -22,10 +22,13 @@ class Parameter:
         The values.
     grad : array or None
         The sum of the gradients since the last `zero_grad`, in the shape of `data`.
+    requires_grad : bool
+        Whether it is learnt. False: no backward pass computes its gradient or adds to `.grad`, as in torch.
     """
 
-    def __init__(self, data: Array) -> None:
+    def __init__(self, data: Array, requires_grad: bool = True) -> None:
         self.data = data
+        self.requires_grad = requires_grad
         self.grad: Array | None = None
 
     @property
@@ -44,7 +47,12 @@ class Parameter:
         return self.data.size
 
     def accumulate(self, grad: Array) -> None:
-        """Add to `.grad`, in the values' dtype; the first array itself may become it, so it is never written to."""
+        """Add to `.grad`, in the values' dtype; the first array itself may become it, so it is never written to.
+
+        Without `requires_grad`, nothing is done: a layer of one's own need not ask.
+        """
+        if not self.requires_grad:
+            return
         grad = grad.astype(self.dtype, copy=False)
         if self.grad is None:
             self.grad = grad

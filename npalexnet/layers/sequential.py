@@ -39,8 +39,7 @@ class Sequential(Layer):
         self._stages = _with_relu(_pooled_before_relu(layers))
         self.per_image = all(layer.per_image for layer in layers)
         if not self.per_image:
-            runs = [(per_image, list(run)) for per_image, run in groupby(self._stages, lambda layer: layer.per_image)]
-            self._stages = [stage for per_image, run in runs for stage in ([Sequential(*run)] if per_image else run)]
+            self._stages = _runs_together(self._stages)
 
     def compute(self, x: Array, noise: Any = None) -> tuple[Array, list[Any]]:
         """Forward through all layers; backward needs what each of them needs."""
@@ -56,15 +55,17 @@ class Sequential(Layer):
         return self._gradients(grad_y, saved, input_gradient=True)
 
     def parameter_gradients(self, grad_y: Array, saved: list[Any]) -> list[tuple[Parameter, Array]]:
-        """Backward through all layers, but not to the input of the first one."""
+        """Backward down to the lowest layer in which something is learnt, but not to its input."""
         return self._gradients(grad_y, saved, input_gradient=False)[1]
 
     def _gradients(
         self, grad_y: Array, saved: list[Any], input_gradient: bool
     ) -> tuple[Array, list[tuple[Parameter, Array]]]:
         gradients: list[tuple[Parameter, Array]] = []
-        for number in reversed(range(len(self._stages))):
-            stage, kept, needed = self._stages[number], saved[number], input_gradient or number > 0
+        learnt = [number for number, stage in enumerate(self._stages) if stage.trainable]
+        lowest = 0 if input_gradient else min(learnt, default=len(self._stages))
+        for number in reversed(range(lowest, len(self._stages))):
+            stage, kept, needed = self._stages[number], saved[number], input_gradient or number > lowest
             if not self.per_image:
                 grad_y, pairs = sharding.backward(stage, grad_y, kept, needed)
             elif needed:
@@ -113,6 +114,38 @@ class Sequential(Layer):
         """Return a layer, or those of a slice as a Sequential of the same layers."""
         return Sequential(*self._layers[index]) if isinstance(index, slice) else self._layers[index]
 
+    def __setitem__(self, index: int, layer: Layer) -> None:
+        """Put another layer in a layer's place: ``model.classifier[6] = Linear(4096, 2)``.
+
+        An optimizer knows the parameters that it was made with: make it afterwards. What `backward` needs of an
+        earlier forward call is forgotten.
+
+        Raises
+        ------
+        TypeError, IndexError
+            If `layer` is no layer, or there is none at `index`, which must be one number.
+        ValueError
+            If all layers are computed image by image, and `layer` is not, or the other way round: what this Sequential
+            is part of was arranged for that. Make a new one of the layers.
+        """
+        if not isinstance(layer, Layer):
+            raise TypeError(f"Sequential expects layers, got {layer!r}")
+        if not isinstance(index, int):
+            raise TypeError(f"Sequential takes one layer at a number's place, got the index {index!r}")
+        layers = list(self._layers)
+        try:
+            layers[index] = layer
+        except IndexError:
+            raise IndexError(f"Sequential has layers 0 to {len(layers) - 1}, got the index {index}") from None
+        arranged = Sequential(*layers)
+        if arranged.per_image != self.per_image:
+            raise ValueError(
+                f"Sequential is computed {'image by image' if self.per_image else 'on whole batches'}, and with {layer!r} "
+                f"as number {index} it would not be: make a new Sequential of the layers instead"
+            )
+        self._layers, self._stages = arranged._layers, arranged._stages
+        self._forget_last_call()
+
     def __repr__(self) -> str:
         lines = [f"  ({i}): {layer!r}".replace("\n", "\n  ") for i, layer in enumerate(self._layers)]
         return "\n".join(["Sequential(", *lines, ")"]) if lines else "Sequential()"
@@ -140,3 +173,9 @@ def _with_relu(layers: Sequence[Layer]) -> list[Layer]:
         else:
             stages.append(layer)
     return stages
+
+
+def _runs_together(stages: Sequence[Layer]) -> list[Layer]:
+    """Return the layers, neighbours that are computed image by image as one."""
+    runs = [(per_image, list(run)) for per_image, run in groupby(stages, lambda layer: layer.per_image)]
+    return [stage for per_image, run in runs for stage in ([Sequential(*run)] if per_image else run)]

@@ -60,7 +60,12 @@ def infer(layer: Layer, x: Array, noise: Any) -> Array:
 def backward(
     layer: Layer, grad_y: Array, saved: list[tuple[slice, Any]], input_gradient: bool = True
 ) -> tuple[Array | None, list[tuple[Parameter, Array]]]:
-    """Compute a layer's gradients from what `forward` returned; None for the input's without `input_gradient`."""
+    """Compute a layer's gradients from what `forward` returned; None for the input's without `input_gradient`.
+
+    Without it, a layer in which nothing is learnt is not gone through.
+    """
+    if not input_gradient and not layer.trainable:
+        return None, []
 
     def gradients_of(grad_y: Array, kept: Any) -> tuple[Array | None, list[tuple[Parameter, Array]]]:
         if input_gradient:
