@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from npalexnet import __version__, backend
-from npalexnet.init import SCHEMES
+from npalexnet.training.options import add_options as add_training_options
 
-PRECISIONS = ("float32", "tf32", "bfloat16", "float16")
 INTERRUPTED = 130  # the exit status of a program that Ctrl-C ended, by the shells' convention
 
 
@@ -54,7 +53,7 @@ def _train(options: argparse.Namespace) -> int:
         import_module(needed)  # a missing one is to be known before training, not when its result is to be written
     from npalexnet.training.session import train
 
-    return 0 if train(options) else INTERRUPTED
+    return 0 if train(vars(options)) else INTERRUPTED
 
 
 def _predict(options: argparse.Namespace) -> int:
@@ -275,6 +274,9 @@ def _parser() -> argparse.ArgumentParser:
 
     def add_machine_options(command: argparse.ArgumentParser) -> None:
         command.add_argument("--device", default="cpu", help="cpu, cuda, cuda:N, or auto: a GPU where one is usable")
+        add_threads_option(command)
+
+    def add_threads_option(command: argparse.ArgumentParser) -> None:
         command.add_argument(
             "--threads", type=positive, default=argparse.SUPPRESS, metavar="N",
             help="threads that compute on the CPU (default: NPALEXNET_NUM_THREADS, else the cores)",
@@ -284,36 +286,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.set_defaults(threads=None, out=None, data=None, image=None, unit=None, class_name=None)
 
     train = add(
-        "train", _train, "Train AlexNet on the built-in sample of Fashion-MNIST",
-        "The sample: 2,000 training and 500 held-out images of ten classes of clothing. Ctrl-C stops after the step "
-        "under way and keeps what was learnt. Writes weights.safetensors, metrics.jsonl, curves.png and filters.png.",
+        "train", _train, "Train AlexNet on pictures",
+        "Without --data, on the built-in sample of Fashion-MNIST: 2,000 training and 500 held-out images of ten "
+        "classes of clothing. Ctrl-C stops after the step under way and keeps what was learnt; --resume goes on.",
     )  # fmt: skip
-    train.add_argument(
-        "--out", type=Path, default=argparse.SUPPRESS, metavar="RUN",
-        help="folder of the run, new or empty (default: the first free one of runs/1, runs/2, ...)",
-    )  # fmt: skip
-    train.add_argument("--epochs", type=positive, default=1, metavar="N", help="passes over the training images")
-    train.add_argument("--batch-size", type=positive, default=16, metavar="N", help="images in a step")
-    train.add_argument(
-        "--lr", type=_number(float, 0, above=True), default=0.001, metavar="X",
-        help="highest learning rate, reached after 20 steps; from there it falls linearly to 0",
-    )  # fmt: skip
-    train.add_argument("--momentum", type=_number(float, 0), default=0.9, metavar="X", help="of the optimizer")
-    train.add_argument("--weight-decay", type=_number(float, 0), default=5e-4, metavar="X", help="of the optimizer")
-    train.add_argument(
-        "--dropout", type=_number(float, 0, maximum=1), default=0.5, metavar="P",
-        help="probability that an input of the first two linear layers is dropped",
-    )  # fmt: skip
-    train.add_argument("--init", choices=SCHEMES, default="he", help="how the parameters are drawn")
-    train.add_argument("--seed", type=whole, default=0, metavar="N", help="of weights, dropout and the images' order")
-    train.add_argument("--train-images", type=positive, default=2000, metavar="N", help="use the first N of the 2,000")
-    train.add_argument("--test-images", type=positive, default=500, metavar="N", help="use the first N of the 500")
-    train.add_argument(
-        "--precision", choices=PRECISIONS, default="float32",
-        help="what to compute in, for a GPU's tensor cores: tf32 is float32 with faster matrix products; with bfloat16 "
-        "and float16 the parameters stay float32. A CPU gains nothing",
-    )  # fmt: skip
-    add_machine_options(train)
+    add_training_options(train, _number)
+    add_threads_option(train)
 
     predict = add("predict", _predict, "Name what is on images", "The middle square of each image is looked at.")
     _add_predict(predict)

@@ -12,7 +12,7 @@ import numpy as np
 from npalexnet.files import written_whole
 
 FILE_NAME = "weights.safetensors"  # in the folder of a run
-_KEY = "npalexnet"  # in the file's metadata, which maps strings to strings
+KEY = "npalexnet"  # in the file's metadata, which maps strings to strings
 
 
 def save_weights(path: str | Path, state: Mapping[str, np.ndarray], about: Mapping[str, Any]) -> None:
@@ -37,7 +37,7 @@ def save_weights(path: str | Path, state: Mapping[str, np.ndarray], about: Mappi
 
     with written_whole(path) as temporary:
         try:
-            save_file(dict(state), temporary, metadata={_KEY: json.dumps(about)})
+            save_file(dict(state), temporary, metadata={KEY: json.dumps(about)})
         except SafetensorError as error:  # a full disk, among others
             raise OSError(f"can't write {path}: {error}") from None
 
@@ -52,6 +52,22 @@ def load_weights(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, Any
     ValueError
         If it is damaged, or not a file of `save_weights`.
     """
+    state, about = read_tensors(path)
+    if about is None:
+        raise ValueError(f"{path} holds tensors, but was not written by npalexnet: it doesn't say what they are for")
+    return state, about
+
+
+def read_tensors(path: str | Path) -> tuple[dict[str, np.ndarray], Any]:
+    """Return the tensors of any safetensors file, and the description that `save_weights` wrote, or None without one.
+
+    Raises
+    ------
+    OSError
+        If the file can't be read.
+    ValueError
+        If it is damaged.
+    """
     from safetensors import SafetensorError, safe_open
 
     open(path, "rb").close()  # a missing file: Python's own message, which names it
@@ -61,9 +77,7 @@ def load_weights(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, Any
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it is no dict)
     except SafetensorError as error:
         raise ValueError(f"{path} is damaged, or no safetensors file: {error}") from None
-    if _KEY not in metadata:
-        raise ValueError(f"{path} holds tensors, but was not written by npalexnet: it doesn't say what they are for")
     try:
-        return state, json.loads(metadata[_KEY])
+        return state, json.loads(metadata[KEY]) if KEY in metadata else None
     except json.JSONDecodeError as error:
         raise ValueError(f"{path} is damaged: its description is no JSON: {error}") from None

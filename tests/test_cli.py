@@ -1,3 +1,4 @@
+import json
 import os
 import signal
 import subprocess
@@ -15,7 +16,8 @@ from npalexnet.classifier import Classifier
 from npalexnet.cli import main
 from npalexnet.data.images import Preprocessing, open_picture
 from npalexnet.data.sample import load_sample
-from npalexnet.training.run import Run
+from npalexnet.training import Progress, session
+from npalexnet.training.checkpoint import load_checkpoint
 from npalexnet.weights import load_weights, save_weights
 from tests.networks import save_bright_network
 
@@ -45,8 +47,9 @@ def npalexnet(*arguments, **options):
 
 
 def test_train_writes_a_run_that_predict_can_use(run, capsys):
-    assert {path.name for path in run.iterdir()} == {
-        "weights.safetensors", "metrics.jsonl", "curves.png", "filters.png",
+    assert {path.name for path in run.iterdir() if not path.name.startswith("events")} == {
+        "config.json", "confusion.csv", "curves.png", "filters.png", "last.safetensors", "metrics.jsonl",
+        "weights.safetensors",
     }  # fmt: skip
     assert main(["predict", str(run), str(ROOT / "docs" / "ankle-boot.png"), "--top", "10"]) == 0
     first, *lines = capsys.readouterr().out.splitlines()
@@ -134,20 +137,20 @@ def test_weights_that_are_not_finite_give_no_prediction(run, tmp_path, capsys):
 def test_too_little_space_is_said_before_training(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("shutil.disk_usage", lambda folder: SimpleNamespace(free=1_000_000))
     assert main(["train", *TINY, "--out", str(tmp_path / "run")]) == 1
-    assert "needs 500 MB of free space, but has 1 MB" in capsys.readouterr().err
+    assert "needs 1866 MB of free space, but has 1 MB" in capsys.readouterr().err
 
 
-def test_a_failed_write_ends_training_but_what_was_learnt_is_saved(tmp_path, capsys, monkeypatch):
-    record = Run.record
-
-    def fail_at_the_second(self, **values):
-        if values["step"] == 2:
-            raise OSError("No space left on device")
-        record(self, **values)
-
-    monkeypatch.setattr(Run, "record", fail_at_the_second)
-    assert main(["train", *TINY, "--out", str(tmp_path / "run")]) == 1
-    assert "error: No space left on device" in capsys.readouterr().err
+@pytest.mark.skipif(os.name == "nt", reason="there is no RLIMIT_FSIZE")
+def test_without_room_for_a_checkpoint_training_says_so_and_fails_at_its_end_but_keeps_the_weights(tmp_path):
+    limit = "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (300_000_000,) * 2)\n"
+    code = limit + "from npalexnet.cli import main; sys.exit(main(sys.argv[1:]))"
+    done = subprocess.run(
+        [sys.executable, "-c", code, "train", *TINY, "--out", str(tmp_path / "run")],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "can't write a checkpoint: " in done.stdout
+    assert done.stderr.startswith("npalexnet train: error: can't write ")
     assert load_weights(tmp_path / "run" / "weights.safetensors")[1]["steps"] == 2
 
 
@@ -252,6 +255,102 @@ def test_ctrl_c_stops_after_the_step_and_keeps_what_was_learnt(tmp_path):
     assert about["steps"] == steps
     assert not np.array_equal(state["layers.0.weight"], na.AlexNet(10).state_dict()["layers.0.weight"])
     assert (tmp_path / "run" / "curves.png").exists()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Ctrl-C is sent as a POSIX signal")
+def test_ctrl_c_before_the_first_step_leaves_no_folder(tmp_path, capsys, monkeypatch):
+    model = session._model
+
+    def interrupted(*arguments):
+        os.kill(os.getpid(), signal.SIGINT)
+        return model(*arguments)
+
+    monkeypatch.setattr(session, "_model", interrupted)
+    assert main(["train", *TINY, "--out", str(tmp_path / "runs" / "1")]) == 130
+    assert list(tmp_path.iterdir()) == []
+    assert "Nothing was learnt" in capsys.readouterr().out
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Ctrl-C is sent as a POSIX signal")
+def test_a_second_ctrl_c_interrupts(tmp_path, capsys, monkeypatch):
+    def interrupted(*arguments):
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)
+        raise AssertionError("it went on")
+
+    monkeypatch.setattr(session, "_model", interrupted)
+    assert main(["train", *TINY, "--out", str(tmp_path / "runs" / "1")]) == 130
+    assert "npalexnet train: interrupted" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def finished(folder):
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    for line in lines:
+        line.pop("seconds", None)
+    return lines, load_checkpoint(folder / "last.safetensors"), load_weights(folder / "weights.safetensors")[0]
+
+
+def test_a_resumed_run_ends_with_the_bits_of_one_that_never_stopped(run, tmp_path, monkeypatch):
+    folder = tmp_path / "run"
+    stepped = Progress.stepped
+
+    def interrupt(self, step):
+        stepped(self, step)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(Progress, "stepped", interrupt)
+    assert main(["train", *TINY, "--out", str(folder)]) == 130
+    monkeypatch.undo()
+    assert main(["train", "--resume", str(folder), "--workers", "2", "--threads", "1"]) == 0
+    (lines, (tensors, about), weights), (found_lines, (found, found_about), found_weights) = map(
+        finished, (run, folder)
+    )
+    assert found_lines == lines
+    assert found_about == about
+    for expected, values in ((tensors, found), (weights, found_weights)):
+        assert expected.keys() == values.keys()
+        for name in expected:
+            np.testing.assert_array_equal(values[name], expected[name])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--resume", "{run}", "--lr", "0.1", "--batch-size", "8"], "--batch-size, --lr can't be changed"),
+        (["--resume", "{tmp}"], "is not the folder of a run, it holds no config.json"),
+        (["--resume", "{run}/weights.safetensors"], "it holds weights alone; start from them with --weights"),
+        (["--epochs", "1", "--steps", "2"], "--epochs and --steps don't go together"),
+        (["--data", "{tmp}/nothing"], "does not exist"),
+        (["--num-classes", "9"], "--num-classes must be at least 10"),
+        (["--freeze", "conv1", "--out", "{tmp}/new"], "freeze expects names of parts"),
+        (["--weights", "{tmp}/none", "--out", "{tmp}/new"], "No such file"),
+    ],
+)
+def test_training_options_that_do_not_fit_are_refused_and_leave_nothing(run, tmp_path, capsys, arguments, message):
+    before = {path: path.stat().st_mtime_ns for path in run.iterdir()}
+    assert main(["train", *(argument.format(run=run, tmp=tmp_path) for argument in arguments)]) == 1
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+    assert {path: path.stat().st_mtime_ns for path in run.iterdir()} == before
+
+
+def test_fine_tuning_loads_what_fits_freezes_parts_and_says_what_is_new(run, tmp_path, capsys):
+    folder = tmp_path / "tuned"
+    tuned = ["--weights", str(run), "--freeze", "layers", "classifier.1", "--num-classes", "12", "--out", str(folder)]
+    assert main(["train", *TINY, *tuned]) == 0
+    assert "the last layer is new, for other classes" in capsys.readouterr().out
+    before, _ = load_weights(run / "weights.safetensors")
+    after, about = load_weights(folder / "weights.safetensors")
+    same = {name for name in before if before[name].shape == after[name].shape and (before[name] == after[name]).all()}
+    assert same == {name for name in before if name.startswith(("layers.", "classifier.1."))}
+    assert after["classifier.6.bias"].shape == (12,)
+    assert about["classes"][9:] == ["Ankle boot", "unused 10", "unused 11"]
+    assert "optimizer.4.momentum_buffer" not in load_checkpoint(folder / "last.safetensors")[0]  # four are learnt
+    assert main(["predict", str(folder), str(ROOT / "docs" / "ankle-boot.png")]) == 0
 
 
 def test_summary_prints_every_layer_and_the_totals(capsys):

@@ -11,9 +11,9 @@ import pytest
 
 import npalexnet as na
 from npalexnet import backend
-from npalexnet.data.images import Preprocessing
+from npalexnet.data import ArrayDataset, DataLoader, Statistics, evaluation_pipeline
 from npalexnet.init import SCHEMES, initialize
-from npalexnet.training.trainer import Trainer
+from npalexnet.training import Trainer, state
 from tests.standin import Array, StandInDevice
 from tests.support import normal
 
@@ -94,12 +94,12 @@ def test_the_optimizer_computes_there(second, model):
 
 
 def test_a_trainer_computes_there(second):
-    pictures, labels = np.arange(6 * 4 * 4, dtype=np.uint8).reshape(6, 4, 4), np.arange(6)
+    dataset = ArrayDataset(np.arange(6 * 4 * 4, dtype=np.uint8).reshape(6, 4, 4), np.arange(6), tuple("abcdef"))
+    loader = DataLoader(dataset, evaluation_pipeline(Statistics((0.5,) * 3, (0.5,) * 3)), 4)
     model = na.Sequential(na.Conv2d(3, 4, 227, device="second", seed=0), na.Flatten(), na.Linear(4, 6, device="second"))
-    settings = {"epochs": 1, "batch_size": 4, "lr": 0.1, "momentum": 0.9, "weight_decay": 0.1, "seed": 0}
-    trainer = Trainer(model, Preprocessing.fit(pictures), pictures, labels, **settings)
-    assert len(list(trainer.epoch())) == 2
-    trainer.evaluate(pictures, labels)
+    trainer = Trainer(model, loader, loader, epochs=1, clip_norm=0.1)
+    assert trainer.fit()
+    state.restore(trainer, *state.capture(trainer))
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)

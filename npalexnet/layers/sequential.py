@@ -140,7 +140,7 @@ class Sequential(Layer):
         arranged = Sequential(*layers)
         if arranged.per_image != self.per_image:
             raise ValueError(
-                f"Sequential is computed {'image by image' if self.per_image else 'on whole batches'}, and with {layer!r} "
+                f"Sequential is computed {'image by image' if self.per_image else 'on whole batches'}; with {layer!r} "
                 f"as number {index} it would not be: make a new Sequential of the layers instead"
             )
         self._layers, self._stages = arranged._layers, arranged._stages

@@ -1,22 +1,30 @@
-"""The folder of a training run: weights, metrics and pictures."""
+"""The folder of a training run: weights, checkpoints, metrics and pictures."""
 
 from __future__ import annotations
 
 import json
+import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from itertools import count
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from npalexnet import visualize
-from npalexnet.files import written_whole
+from npalexnet.files import remove_leftovers, written_whole
+from npalexnet.training.checkpoint import LAST, CheckpointError, load_checkpoint, load_newest, save_checkpoint
+from npalexnet.training.metrics import write_confusion
+from npalexnet.training.tensorboard import EventWriter
 from npalexnet.weights import FILE_NAME, save_weights
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+CONFIG, SPLIT, METRICS = "config.json", "split.json", "metrics.jsonl"
 
 
 def new_run_folder(parent: Path = Path("runs")) -> Path:
@@ -31,8 +39,12 @@ class Run:
 
     Parameters
     ----------
-    folder : Path
+    folder : Path or str
         It is made; one that holds anything already is refused, so that no run overwrites another.
+    about : mapping
+        What goes into ``weights.safetensors`` besides the weights: the classes, how images are prepared, ...
+    grey : bool
+        Whether the images are: see `npalexnet.visualize.filters`.
 
     Raises
     ------
@@ -42,12 +54,41 @@ class Run:
         If it can't be made.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path | str, about: Mapping[str, Any] | None = None, *, grey: bool = False) -> None:
+        folder = Path(folder)
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            raise ValueError(f"{folder} holds something already; name a new folder, or remove it first")
+            raise ValueError(
+                f"{folder} holds something already; name a new folder, remove it first, or go on with --resume {folder}"
+            )
+        self._made = [path for path in (folder, *folder.parents) if not path.exists()]
         folder.mkdir(parents=True, exist_ok=True)
-        self.folder = folder
+        self._begin(folder, about, grey)
+
+    @classmethod
+    def reopen(cls, folder: Path | str, about: Mapping[str, Any] | None = None, *, grey: bool = False) -> Run:
+        """Return the run of a folder that an earlier process wrote, to go on with it.
+
+        Temporary files that a killed process left there are removed.
+
+        Raises
+        ------
+        ValueError
+            If it is no run's folder.
+        """
+        folder = Path(folder)
+        if not folder.is_dir():
+            raise ValueError(f"{folder} is not the folder of a run")
+        remove_leftovers(folder)
+        run = cls.__new__(cls)
+        run._made = []
+        run._begin(folder, about, grey)
+        return run
+
+    def _begin(self, folder: Path, about: Mapping[str, Any] | None, grey: bool) -> None:
+        self.folder, self.about, self.grey = folder, dict(about or {}), grey
         self.records: list[dict[str, Any]] = []
+        self._unwritten: list[str] = []
+        self._events = EventWriter(folder)
 
     def check_space(self, needed: int) -> None:
         """Raise an OSError unless so many bytes can be written."""
@@ -55,21 +96,118 @@ class Run:
         if free < needed:
             raise OSError(f"{self.folder} needs {needed / 1e6:.0f} MB of free space, but has {free / 1e6:.0f} MB")
 
+    # --- metrics ---------------------------------------------------------------------------------------------------
+
     def record(self, **values: Any) -> None:
-        """Add a line to ``metrics.jsonl``."""
-        self.records.append(values)
-        with open(self.folder / "metrics.jsonl", "a", encoding="utf-8") as file:
-            file.write(json.dumps(values, allow_nan=False) + "\n")
+        """Add a line to ``metrics.jsonl``; numbers that are not finite become null.
 
-    def save(self, state: Mapping[str, np.ndarray], about: Mapping[str, Any], *, grey: bool) -> None:
-        """Write ``weights.safetensors``, ``filters.png`` and ``curves.png``, in the place of earlier ones.
-
-        `grey` says whether the images were: see `npalexnet.visualize.filters`.
+        Raises
+        ------
+        OSError
+            If it can't be written. It is kept, and written with the next one that can be.
         """
-        save_weights(self.folder / FILE_NAME, state, about)
-        self._draw("filters.png", visualize.filters(state["layers.0.weight"], grey=grey))
-        self._draw("curves.png", visualize.curves(self.records))
+        values = {k: None if isinstance(v, float) and not isfinite(v) else v for k, v in values.items()}
+        self.records.append(values)
+        self._unwritten.append(json.dumps(values, allow_nan=False) + "\n")
+        self._events.add(values)
+        self.flush()
 
-    def _draw(self, name: str, figure: Figure) -> None:
+    def flush(self, *, to_disk: bool = False) -> None:
+        """Write the lines that wait; with `to_disk`, wait until they are on the disk. A line is written whole."""
+        with open(self.folder / METRICS, "ab") as file:
+            size = os.fstat(file.fileno()).st_size
+            try:
+                file.write("".join(self._unwritten).encode())
+                file.flush()
+                if to_disk:
+                    os.fsync(file.fileno())
+            except OSError:
+                with suppress(OSError):
+                    os.truncate(file.fileno(), size)
+                    file.close()  # tries to write what its buffer still holds
+                os.truncate(self.folder / METRICS, size)
+                raise
+        self._unwritten = []
+
+    def rewind(self, lines: int) -> None:
+        """Forget all lines of the metrics behind the first ones: they are of steps that will be taken again."""
+        path = self.folder / METRICS
+        content = path.read_bytes() if path.exists() else b""
+        kept = content.splitlines(keepends=True)[:lines]
+        if len(kept) < lines or not all(line.endswith(b"\n") for line in kept):
+            raise CheckpointError(f"{path} is damaged: it has fewer lines than the {lines} of the checkpoint")
+        try:
+            self.records = [json.loads(line) for line in kept]
+        except json.JSONDecodeError as error:
+            raise CheckpointError(f"{path} is damaged: {error}") from None
+        if path.exists():
+            os.truncate(path, sum(map(len, kept)))
+
+    # --- what was learnt -------------------------------------------------------------------------------------------
+
+    def save_config(self, config: Mapping[str, Any], split: Mapping[str, Sequence[str]] | None = None) -> None:
+        """Write ``config.json``, what ``--resume`` needs to know of how the run began, and a drawn ``split.json``."""
+        for name, content in ((SPLIT, split), (CONFIG, config)):
+            if content is not None:
+                with written_whole(self.folder / name) as temporary:
+                    temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+    def save_weights(self, state: Mapping[str, np.ndarray], **about: Any) -> None:
+        """Write ``weights.safetensors`` and ``filters.png``, in the place of earlier ones."""
+        save_weights(self.folder / FILE_NAME, state, {**self.about, **about})
+        first = next((w for w in state.values() if w.ndim == 4 and w.shape[1] == 3), None)
+        if first is not None:
+            self._draw("filters.png", lambda: visualize.filters(first, grey=self.grey))
+
+    def save_curves(self) -> None:
+        """Write ``curves.png``."""
+        if any("loss" in record for record in self.records):
+            self._draw("curves.png", lambda: visualize.curves(self.records))
+
+    def save_confusion(self, confusion: np.ndarray, classes: Sequence[str]) -> None:
+        """Write ``confusion.csv``."""
+        write_confusion(self.folder / "confusion.csv", confusion, classes)
+
+    def save_checkpoint(self, tensors: Mapping[str, np.ndarray], about: Mapping[str, Any]) -> None:
+        """Write ``last.safetensors``; the one before is kept as ``previous.safetensors``.
+
+        Raises
+        ------
+        OSError
+            If it, or a line of the metrics, can't be written; the last good checkpoint is still there.
+        """
+        self.flush(to_disk=True)
+        save_checkpoint(self.folder / LAST, tensors, {**about, "lines": len(self.records)})
+
+    def load_checkpoint(self, path: Path | None = None) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        """Return what `save_checkpoint` wrote last, or that of `path`.
+
+        Raises
+        ------
+        CheckpointError, OSError
+            See `npalexnet.training.checkpoint.load_newest`.
+        """
+        if path is None:
+            _, tensors, about = load_newest(self.folder)
+        else:
+            tensors, about = load_checkpoint(path)
+        return tensors, about
+
+    def discard_if_empty(self) -> bool:
+        """Remove the folder, and those above it that were made for it, if nothing was learnt; says whether it did."""
+        if self.records or not self._made or any(p.name not in (CONFIG, SPLIT) for p in self.folder.iterdir()):
+            return False
+        for name in (CONFIG, SPLIT):
+            (self.folder / name).unlink(missing_ok=True)
+        with suppress(OSError):  # a folder that others use by now
+            for path in self._made:
+                path.rmdir()
+        return True
+
+    def _draw(self, name: str, figure: Any) -> None:
+        try:
+            drawn: Figure = figure()
+        except ModuleNotFoundError:  # no matplotlib, no pictures
+            return
         with written_whole(self.folder / name) as temporary:
-            figure.savefig(temporary)
+            drawn.savefig(temporary)

@@ -3,178 +3,200 @@
 from __future__ import annotations
 
 import argparse
-import signal
-import sys
+import json
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from npalexnet import backend
 from npalexnet.alexnet import AlexNet
-from npalexnet.data.images import Preprocessing
-from npalexnet.data.sample import CLASSES, load_sample
-from npalexnet.training.run import Run, new_run_folder
-from npalexnet.training.trainer import Step, Trainer
+from npalexnet.data import DataLoader, Pipeline, Statistics, Subset, evaluation_pipeline, open_data, training_pipeline
+from npalexnet.data.sources import Data
+from npalexnet.training.finetune import load_fitting, read_weights
+from npalexnet.training.interrupt import Stop, stop_on_ctrl_c
+from npalexnet.training.options import as_config, complete
+from npalexnet.training.progress import Progress
+from npalexnet.training.run import CONFIG, Run, new_run_folder
+from npalexnet.training.trainer import Trainer
 
-WEIGHTS_BYTES = 250_000_000  # AlexNet's 62 million parameters, in float32
+FILES = 8  # times the parameters' size is what a run writes: 3 checkpoints with velocities, 2 files of weights
+LAST_LAYER = "classifier.6"
 
 
-def train(options: argparse.Namespace) -> bool:
-    """Train as the command line's options say; returns whether it went to its end, not stopped by Ctrl-C.
+def train(given: dict[str, Any]) -> bool:
+    """Train as the command line says; returns whether it went to its end, not stopped by Ctrl-C.
+
+    Parameters
+    ----------
+    given : dict
+        The options that were given: see `npalexnet.training.options`.
 
     Raises
     ------
     ValueError, OSError
-        If the device, the precision or the folder can't be used.
+        If an option, the data or the folder can't be used, or at the end what was learnt can't be written.
     DivergedError
-        If the loss is no longer finite. The folder keeps what was saved after the last whole pass.
+        If the loss is no longer finite. The folder keeps the last good checkpoint.
     """
-    device = backend.get_device(options.device)
-    dtype = "float32" if options.precision == "tf32" else options.precision
-    backend.input_dtype(dtype)  # refused before anything is written
-    run = Run(options.out or new_run_folder())
-    run.check_space(2 * WEIGHTS_BYTES)  # the old file stays until the next one is complete
-    images, labels = (array[: options.train_images] for array in load_sample("train"))
-    test_images, test_labels = (array[: options.test_images] for array in load_sample("test"))
-    preprocess = Preprocessing.fit(images)
-    model = AlexNet(len(CLASSES), options.dropout, device=device.name, seed=options.seed, init=options.init)
-    trainer = Trainer(
-        model, preprocess, images, labels, epochs=options.epochs, batch_size=options.batch_size, lr=options.lr,
-        momentum=options.momentum, weight_decay=options.weight_decay, seed=options.seed,
-        dtype=dtype,
-    )  # fmt: skip
-    backend.set_float32_matmul_precision("high" if options.precision == "tf32" else "highest")
-    about = {
-        "classes": CLASSES,
-        "mean": preprocess.mean,
-        "std": preprocess.std,
-        "options": {name: value for name, value in vars(options).items() if isinstance(value, str | int | float)},
-    }
-    print(f"Fashion-MNIST: {len(images):,} training and {len(test_images):,} held-out images of {len(CLASSES)} classes")
-    where = f"on {_place(device)} in {options.precision}"
-    print(f"{trainer.steps} steps, {trainer.steps_per_epoch} a pass, {where}; the run is {run.folder}/")
-
-    started, seen = time.monotonic(), 0
-
-    def save(steps: int) -> None:
-        run.save(model.state_dict(), {**about, "steps": steps}, grey=images.ndim == 3)
-
-    with (
-        _stop_on_ctrl_c() as stop,
-        _Progress(options.epochs * len(images)) as progress,
-        _saving_on_a_failed_write(lambda: save(seen)),
-    ):
-        for epoch in range(1, options.epochs + 1):
-            for step in trainer.epoch():
-                seen = step.number
-                run.record(
-                    step=step.number, images=step.images, loss=step.loss, accuracy=step.accuracy, lr=step.lr,
-                    seconds=round(step.seconds, 4),
-                )  # fmt: skip
-                progress.show(step)
-                if stop.requested:
-                    break
-            progress.test()
-            tested = None if stop.requested else trainer.evaluate(test_images, test_labels, lambda: stop.requested)
-            if tested is not None:
-                loss, accuracy = tested
-                run.record(step=step.number, images=step.images, epoch=epoch, test_loss=loss, test_accuracy=accuracy)
-                progress.write(
-                    f"pass {epoch} of {options.epochs}: held-out loss {loss:.3f}, {100 * accuracy:.1f} % of "
-                    f"{len(test_images)} right, {time.monotonic() - started:.0f} s since the start"
-                )
-            save(step.number)
+    with stop_on_ctrl_c() as stop:
+        resumed = given.get("resume")
+        config = None if resumed is None else _config(resumed)
+        options = complete(given, config)
+        run = None
+        try:
+            backend.get_device(options.device), backend.input_dtype(_dtype(options))  # before anything is written
+            data = _open(options)
+            prepared = _prepare(options, data)
             if stop.requested:
-                break
-    if stop.requested:
-        print(f"Stopped after step {seen} of {trainer.steps}; what was learnt is kept.")
-    print(f"Wrote weights.safetensors, metrics.jsonl, curves.png and filters.png to {run.folder}/")
-    print(f"Use it: npalexnet predict {run.folder} IMAGE...")
-    return not stop.requested
+                return False
+            run = _run(options, prepared)
+            return _train(options, prepared, run, stop)
+        finally:
+            if run is not None and run.discard_if_empty():
+                print(f"Nothing was learnt, so {run.folder}/ was not kept.")
 
 
-@contextmanager
-def _saving_on_a_failed_write(save: Callable[[], None]) -> Iterator[None]:
-    """Context in which an error of the file system does not lose what was learnt, if that can still be written."""
+@dataclass(frozen=True)
+class _Prepared:
+    """The data, how it is prepared, and what `predict` has to know of it."""
+
+    data: Data
+    classes: list[str]
+    training: Pipeline
+    evaluation: Pipeline
+    about: dict[str, Any]
+
+
+def _train(options: argparse.Namespace, prepared: _Prepared, run: Run, stop: Stop) -> bool:
+    model = _model(options, prepared.classes)
+    trainer = _trainer(options, prepared, run, model)
+    if options.resume is None:
+        parameter_bytes = sum(parameter.data.nbytes for parameter in model.parameters())
+        run.check_space(FILES * parameter_bytes)
+        run.save_config(as_config(options), prepared.data.split() if prepared.data.drawn else None)
+    else:
+        trainer.resume(options.resume if options.resume.is_file() else None)
+    _announce(options, prepared.data, trainer, run)
+    started = time.monotonic()
+    with Progress() as progress:
+        complete = trainer.fit(progress, stop)
+    _conclude(trainer, run, complete, time.monotonic() - started)
+    return complete
+
+
+def _config(path: Path) -> dict[str, Any]:
+    """Return the options with which a run began."""
+    folder = path.parent if path.is_file() else path
+    if not (folder / CONFIG).is_file():
+        raise ValueError(f"{path} can't be resumed: {folder} is not the folder of a run, it holds no {CONFIG}")
     try:
-        yield
-    except OSError:
-        with suppress(OSError):
-            save()
-        raise
+        config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+        return {str(name): value for name, value in config.items()}
+    except (json.JSONDecodeError, UnicodeDecodeError, AttributeError) as error:
+        raise ValueError(f"{folder / CONFIG} is damaged: {error}") from None
 
 
-def _place(device: backend.Device) -> str:
-    return f"{backend.get_num_threads()} CPU threads" if device is backend.CPU else device.name
+def _dtype(options: argparse.Namespace) -> str:
+    return "float32" if options.precision == "tf32" else options.precision
 
 
-class _Stop:
-    requested = False
+def _open(options: argparse.Namespace) -> Data:
+    data = open_data(options.data, seed=options.seed, strict=options.strict)
+    train, val = (
+        dataset if count is None or count >= len(dataset) else Subset(dataset, range(count))
+        for dataset, count in ((data.train, options.train_images), (data.val, options.test_images))
+    )
+    return Data(data.name, train, val, data.grey, data.notes, data.drawn)
 
 
-@contextmanager
-def _stop_on_ctrl_c() -> Iterator[_Stop]:
-    """Context in which the first Ctrl-C asks for a stop at the next step's end, and the second one interrupts."""
-    stop = _Stop()
+def _prepare(options: argparse.Namespace, data: Data) -> _Prepared:
+    mean_image = 256 if options.recipe == "paper" else None
+    statistics = Statistics.fit(data.train, mean_image=mean_image, workers=max(2, options.workers))
+    classes, evaluation = _classes(options, data), evaluation_pipeline(statistics, options.recipe)
+    about = {
+        "classes": classes,
+        "mean": statistics.mean,
+        "std": statistics.std,
+        "recipe": options.recipe,
+        "pipeline": evaluation.to_json(),
+        "options": {name: value for name, value in as_config(options).items() if value is not None},
+    }
+    return _Prepared(data, classes, training_pipeline(statistics, options.recipe), evaluation, about)
 
-    def request(signal_number: int, frame: Any) -> None:
-        stop.requested = True
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+def _run(options: argparse.Namespace, prepared: _Prepared) -> Run:
+    if options.resume is None:
+        return Run(options.out or new_run_folder(), prepared.about, grey=prepared.data.grey)
+    folder = options.resume.parent if options.resume.is_file() else options.resume
+    return Run.reopen(folder, prepared.about, grey=prepared.data.grey)
+
+
+def _classes(options: argparse.Namespace, data: Data) -> list[str]:
+    """The names of what the last layer tells apart."""
+    known, width = list(data.classes), options.num_classes or len(data.classes)
+    if width < len(known):
+        raise ValueError(f"--num-classes must be at least {len(known)}, as many as the data has classes, got {width}")
+    return known + [f"unused {number}" for number in range(len(known), width)]
+
+
+def _model(options: argparse.Namespace, classes: list[str]) -> AlexNet:
+    model = AlexNet(len(classes), options.dropout, seed=options.seed, init=options.init)
+    if options.weights is not None and options.resume is None:
+        tensors, theirs = read_weights(options.weights)
+        own_last = [name for name, _ in model.named_parameters() if name.startswith(LAST_LAYER)]
+        replaced = own_last if theirs is not None and theirs != classes else []
+        lines = load_fitting(model, tensors, leave_out=replaced)
+        print(f"Started from {options.weights}" + ("; the last layer is new, for other classes" if replaced else ""))
+        for line in lines:
+            print(f"  {line}")
+    if options.freeze:
+        model.freeze(*options.freeze)
+    return model.to(backend.get_device(options.device).name)
+
+
+def _trainer(options: argparse.Namespace, prepared: _Prepared, run: Run, model: AlexNet) -> Trainer:
+    data = prepared.data
+    settings: dict[str, Any] = {"seed": options.seed, "workers": options.workers}
+    backend.set_float32_matmul_precision("high" if options.precision == "tf32" else "highest")
+    return Trainer(
+        model,
+        DataLoader(data.train, prepared.training, options.batch_size, **settings),
+        DataLoader(data.val, prepared.evaluation, options.batch_size, shuffle=False, **settings),
+        epochs=options.epochs, steps=options.steps, lr=options.lr, schedule=options.schedule, warmup=options.warmup,
+        momentum=options.momentum, weight_decay=options.weight_decay, accumulate=options.accumulate,
+        clip_norm=options.clip_norm, patience=options.patience, dtype=_dtype(options), run=run,
+        checkpoint_every=options.checkpoint_every,
+    )  # fmt: skip
+
+
+def _announce(options: argparse.Namespace, data: Data, trainer: Trainer, run: Run) -> None:
+    for note in data.notes:
+        print(note)
+    counts = f"{len(data.train):,} training and {len(data.val):,} held-out images"
+    print(f"{data.name}: {counts} of {len(data.classes)} classes")
+    device = backend.get_device(options.device)
+    place = f"{backend.get_num_threads()} CPU threads" if device is backend.CPU else device.name
+    print(
+        f"{trainer.steps} steps, {trainer.steps_per_epoch} a pass, on {place} in {options.precision}; "
+        f"the run is {run.folder}/"
+    )
+    if trainer.step:
         print(
-            "\nStopping after this step; Ctrl-C again stops at once and loses what was learnt since the last pass.",
-            file=sys.stderr,
+            f"It is complete: all of its {trainer.step} steps were taken."
+            if trainer.finished
+            else f"It goes on after step {trainer.step}."
         )
 
-    before = signal.signal(signal.SIGINT, request)
-    try:
-        yield stop
-    finally:
-        signal.signal(signal.SIGINT, before)
 
-
-class _Progress:
-    """A progress bar on a terminal; elsewhere a line every `QUIET_SECONDS`."""
-
-    QUIET_SECONDS = 20
-
-    def __init__(self, images: int) -> None:
-        from tqdm import tqdm
-
-        self.on_terminal = sys.stderr.isatty()
-        self.bar = tqdm(total=images, unit="image", disable=not self.on_terminal, dynamic_ncols=True, smoothing=0.1)
-        self.loss, self.accuracy = 0.0, 0.0
-        self.last_line = self.started = time.monotonic()
-
-    def __enter__(self) -> _Progress:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.bar.close()
-
-    def show(self, step: Step) -> None:
-        """Show a step: loss and accuracy are running means, so that a single batch's luck doesn't jump about."""
-        keep = min(0.9, 1 - 1 / step.number)
-        self.loss = keep * self.loss + (1 - keep) * step.loss
-        self.accuracy = keep * self.accuracy + (1 - keep) * step.accuracy
-        if self.on_terminal:
-            self.bar.set_postfix_str(f"loss {self.loss:.3f}, {100 * self.accuracy:.0f} % right", refresh=False)
-            self.bar.update(step.images - self.bar.n)
-            return
-        elapsed = time.monotonic() - self.started
-        if time.monotonic() - self.last_line >= self.QUIET_SECONDS:
-            self.last_line = time.monotonic()
-            rate = step.images / elapsed
-            left = elapsed / step.number * (step.steps - step.number)
-            self.write(
-                f"step {step.number} of {step.steps}: loss {self.loss:.3f}, {100 * self.accuracy:.0f} % right, "
-                f"{rate:.1f} images/s, {left:.0f} s left"
-            )
-
-    def test(self) -> None:
-        """Show that the held-out images are being classified."""
-        self.bar.set_postfix_str("testing")
-
-    def write(self, line: str) -> None:
-        """Print a line without tearing the bar."""
-        self.bar.write(line)
+def _conclude(trainer: Trainer, run: Run, complete: bool, seconds: float) -> None:
+    if not complete and trainer.step:
+        print(f"Stopped after step {trainer.step} of {trainer.steps}; what was learnt is kept.")
+        print(f"Go on: npalexnet train --resume {run.folder}")
+    if not trainer.step:
+        return
+    waited = trainer.train.waited
+    print(f"The steps waited {waited:.1f} s for images, {100 * waited / max(seconds, 1e-9):.1f} % of the time.")
+    written = ("weights.safetensors", "last.safetensors", "metrics.jsonl", "curves.png", "filters.png")
+    print(f"Wrote {', '.join(name for name in written if (run.folder / name).exists())} to {run.folder}/")
+    print(f"Use it: npalexnet predict {run.folder} IMAGE...")

@@ -180,7 +180,7 @@ def test_what_backward_needs_of_the_layers_before_is_forgotten():
         (0, nn.ReLU(), TypeError, "Sequential expects layers, got ReLU"),
         (slice(0, 1), ReLU(), TypeError, r"one layer at a number's place, got the index slice"),
         (6, ReLU(), IndexError, "layers 0 to 5, got the index 6"),
-        (1, Linear(3, 3), ValueError, r"computed image by image, and with Linear.* as number 1 it would not be"),
+        (1, Linear(3, 3), ValueError, r"computed image by image; with Linear.* as number 1 it would not be"),
     ],
 )
 def test_what_can_not_take_a_place_is_refused_and_nothing_is_changed(index, layer, error, message):

@@ -1,9 +1,12 @@
+import errno
 import json
+import os
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from npalexnet.training.checkpoint import CheckpointError
 from npalexnet.training.run import Run, new_run_folder
 from npalexnet.weights import load_weights
 
@@ -11,24 +14,31 @@ STATE = {"layers.0.weight": np.random.default_rng(0).standard_normal((4, 3, 5, 5
 
 
 def filled(folder):
-    run = Run(folder)
+    run = Run(folder, {"classes": ["a", "b"]}, grey=True)
     run.record(step=1, images=16, loss=2.3, accuracy=0.1, lr=0.1)
     run.record(step=1, images=16, epoch=1, test_loss=2.2, test_accuracy=0.2)
-    run.save(STATE, {"classes": ["a", "b"]}, grey=True)
+    run.save_config({"seed": 0}, {"train": ["x.jpg"], "val": ["y.jpg"]})
+    run.save_weights(STATE, steps=1)
+    run.save_curves()
+    run.save_confusion(np.eye(2, dtype=int), ["a", "b"])
+    run.save_checkpoint(STATE, {"step": 1})
     return run
 
 
 def test_a_run_leaves_weights_metrics_and_pictures(tmp_path):
     filled(tmp_path / "deep" / "run")
     folder = tmp_path / "deep" / "run"
-    assert sorted(path.name for path in folder.iterdir()) == [
-        "curves.png", "filters.png", "metrics.jsonl", "weights.safetensors",
-    ]  # fmt: skip
+    assert {path.name for path in folder.iterdir() if not path.name.startswith("events")} == {
+        "config.json", "confusion.csv", "curves.png", "filters.png", "last.safetensors", "metrics.jsonl", "split.json",
+        "weights.safetensors",
+    }  # fmt: skip
     state, about = load_weights(folder / "weights.safetensors")
     np.testing.assert_array_equal(state["layers.0.weight"], STATE["layers.0.weight"])
-    assert about == {"classes": ["a", "b"]}
+    assert about == {"classes": ["a", "b"], "steps": 1}
     lines = (folder / "metrics.jsonl").read_text().splitlines()
     assert json.loads(lines[1]) == {"step": 1, "images": 16, "epoch": 1, "test_loss": 2.2, "test_accuracy": 0.2}
+    assert json.loads((folder / "config.json").read_text()) == {"seed": 0}
+    assert json.loads((folder / "split.json").read_text()) == {"train": ["x.jpg"], "val": ["y.jpg"]}
     for name in ("curves.png", "filters.png"):
         with Image.open(folder / name) as picture:
             assert min(picture.size) > 50
@@ -48,3 +58,88 @@ def test_the_first_free_number_names_a_run(tmp_path):
     (tmp_path / "1").mkdir()
     (tmp_path / "3").mkdir()
     assert new_run_folder(tmp_path) == tmp_path / "2"
+
+
+def test_a_run_of_which_nothing_was_learnt_goes_with_the_folders_that_were_made_for_it(tmp_path):
+    run = Run(tmp_path / "runs" / "1")
+    run.save_config({}, {})
+    assert run.discard_if_empty()
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("keep", ["metrics", "file", "folder"])
+def test_a_run_with_anything_in_it_stays(tmp_path, keep):
+    if keep == "folder":
+        (tmp_path / "runs").mkdir()
+    run = Run(tmp_path / "runs")
+    if keep == "metrics":
+        run.record(step=1, loss=1.0)
+    elif keep == "file":
+        (run.folder / "mine.txt").touch()
+    assert not run.discard_if_empty()
+    assert run.folder.exists()
+
+
+def test_numbers_that_json_does_not_have_become_null(tmp_path):
+    run = Run(tmp_path / "run")
+    run.record(step=1, grad_norm=float("inf"))
+    assert json.loads((run.folder / "metrics.jsonl").read_text()) == {"step": 1, "grad_norm": None}
+
+
+def test_lines_of_steps_that_will_be_taken_again_are_cut_off(tmp_path):
+    run = filled(tmp_path / "run")
+    before = (run.folder / "metrics.jsonl").read_bytes()
+    run.record(step=2, loss=1.0)
+    with open(run.folder / "metrics.jsonl", "a") as file:
+        file.write('{"step": 3, "lo')  # killed amid a line
+    again = Run.reopen(run.folder)
+    again.rewind(again.load_checkpoint()[1]["lines"])
+    assert (run.folder / "metrics.jsonl").read_bytes() == before
+    assert [record["images"] for record in again.records] == [16, 16]
+
+
+@pytest.mark.parametrize("content", [b"", b'{"step": 1}\n', b'{"step": 1}\n{"step', b'{"step": 1}\nhello\n'])
+def test_metrics_with_fewer_lines_than_the_checkpoint_knows_are_refused_and_stay(tmp_path, content):
+    run = filled(tmp_path / "run")
+    (run.folder / "metrics.jsonl").write_bytes(content)
+    with pytest.raises(CheckpointError, match=r"metrics\.jsonl is damaged"):
+        Run.reopen(run.folder).rewind(2)
+    assert (run.folder / "metrics.jsonl").read_bytes() == content
+
+
+def test_what_is_no_runs_folder_can_not_be_gone_on_with(tmp_path):
+    with pytest.raises(ValueError, match="is not the folder of a run"):
+        Run.reopen(tmp_path / "nowhere")
+
+
+def test_a_line_that_can_not_be_written_is_written_whole_with_the_next_one_that_can(tmp_path, monkeypatch):
+    """The disk fills up after half a line."""
+    run = Run(tmp_path / "run")
+    run.record(step=1)
+
+    class Full:
+        def __init__(self, file):
+            self._file = file
+
+        def __enter__(self):
+            self._file.__enter__()
+            return self
+
+        def __exit__(self, *error):
+            return self._file.__exit__(*error)
+
+        def __getattr__(self, name):
+            return getattr(self._file, name)
+
+        def write(self, content):
+            self._file.write(content[: len(content) // 2])
+            self._file.flush()
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("npalexnet.training.run.open", lambda *a, **k: Full(open(*a, **k)), raising=False)  # noqa: SIM115
+    with pytest.raises(OSError, match="No space left"):
+        run.record(step=2)
+    assert (run.folder / "metrics.jsonl").read_text() == '{"step": 1}\n'
+    monkeypatch.undo()
+    run.record(step=3)
+    assert (run.folder / "metrics.jsonl").read_text() == '{"step": 1}\n{"step": 2}\n{"step": 3}\n'

@@ -3,37 +3,38 @@ import pytest
 import torch
 
 import npalexnet as na
-from npalexnet.data.images import Preprocessing
-from npalexnet.data.sample import load_sample
-from npalexnet.training.trainer import DivergedError, Trainer
+from npalexnet.training import DivergedError, Observer, Trainer, WarmUp
+from npalexnet.training import Linear as LinearSchedule
 from tests.conftest import STAND_IN
 from tests.support import assert_close
+from tests.training.small import loader, same, small_network, steps_of, trainer_of
 
 
-def small_network(seed=0, device="cpu"):
-    return na.Sequential(
-        na.Conv2d(3, 8, 11, stride=16, seed=seed), na.ReLU(), na.Flatten(), na.Dropout(0.2, seed=seed),
-        na.Linear(8 * 14 * 14, 10, seed=seed),
-    ).to(device)  # fmt: skip
+class Listener(Observer):
+    def __init__(self):
+        self.steps, self.tests, self.lines = [], [], []
 
+    def stepped(self, step):
+        self.steps.append(step)
 
-def trainer_of(model, count=40, **changes):
-    images, labels = (array[:count] for array in load_sample("train"))
-    settings = {"epochs": 2, "batch_size": 16, "lr": 0.02, "momentum": 0.9, "weight_decay": 5e-4, "seed": 0, **changes}
-    return Trainer(model, Preprocessing.fit(images), images, labels, **settings)
+    def tested(self, metrics, epoch):
+        self.tests.append((epoch, metrics))
+
+    def say(self, line):
+        self.lines.append(line)
 
 
 def test_training_learns():
-    trainer = trainer_of(small_network(), epochs=15)
-    losses = [step.loss for _ in range(15) for step in trainer.epoch()]
+    listener = Listener()
+    assert trainer_of(epochs=15).fit(listener)
+    losses = [step.loss for step in listener.steps]
     assert np.mean(losses[-3:]) < 0.5 * np.mean(losses[:3])
 
 
-def test_the_learning_rate_warms_up_and_falls_to_zero():
-    trainer = trainer_of(small_network(), count=16, batch_size=1, epochs=5, lr=1e-4)
-    rates = [step.lr for _ in range(5) for step in trainer.epoch()]
-    expected = [1e-4 * min(1, (i + 1) / 20) * (1 - i / 80) for i in range(80)]
-    np.testing.assert_allclose(rates, expected)
+def test_the_default_schedule_of_the_command_warms_up_and_falls_to_zero():
+    trainer = trainer_of(count=16, batch_size=1, epochs=5, lr=1e-4, schedule="linear", warmup=20)
+    rates = [step.lr for step in steps_of(trainer)]
+    np.testing.assert_allclose(rates, [1e-4 * min(1, (i + 1) / 20) * (1 - i / 80) for i in range(80)])
 
 
 def test_a_step_is_that_of_sgd_with_momentum_and_weight_decay():
@@ -42,25 +43,21 @@ def test_a_step_is_that_of_sgd_with_momentum_and_weight_decay():
     weight = model[4].weight
     twin.weight.data = torch.from_numpy(weight.data.copy())
     optimizer = torch.optim.SGD([twin.weight], lr=0.01, momentum=0.9, weight_decay=0.1)
-    for _ in range(3):
-        for step in trainer.epoch():
+
+    class Twin(Observer):
+        def stepped(self, step):
             optimizer.param_groups[0]["lr"] = step.lr
             twin.weight.grad = torch.from_numpy(weight.grad)
             optimizer.step()
+
+    trainer.fit(Twin())
     np.testing.assert_allclose(weight.data, twin.weight.detach().numpy(), rtol=1e-6, atol=1e-7)
 
 
-def test_each_pass_sees_every_image_once_in_a_new_order():
-    model = small_network()
-    trainer = trainer_of(model, count=21)
-    seen = []
-    preprocess = trainer.preprocess
-    trainer.preprocess = lambda pictures: seen.extend(p.tobytes() for p in pictures) or preprocess(pictures)
-    steps = [step for _ in range(2) for step in trainer.epoch()]
-    everything = sorted(image.tobytes() for image in trainer.images)
-    assert sorted(seen[:21]) == sorted(seen[21:]) == everything
-    assert seen[:21] != seen[21:]
-    assert [(step.number, step.steps, step.images) for step in steps] == [  # four steps of 16 or 5 images
+def test_each_step_is_told_with_its_number_and_the_images_so_far():
+    listener = Listener()
+    trainer_of(count=21).fit(listener)
+    assert [(step.number, step.steps, step.images) for step in listener.steps] == [  # four steps of 16 or 5 images
         (1, 4, 16),
         (2, 4, 21),
         (3, 4, 37),
@@ -68,47 +65,85 @@ def test_each_pass_sees_every_image_once_in_a_new_order():
     ]
 
 
+def test_steps_end_within_a_pass_and_are_followed_by_a_test():
+    listener = Listener()
+    trainer = trainer_of(steps=5, val=8)
+    assert trainer.fit(listener)
+    assert [step.number for step in listener.steps] == [1, 2, 3, 4, 5]
+    assert [epoch for epoch, _ in listener.tests] == [1, pytest.approx(5 / 3)]
+
+
 def test_one_seed_gives_one_result_and_another_seed_another():
     def weights(seed):
-        model = small_network()
-        for _ in trainer_of(model, seed=seed).epoch():
-            pass
-        return model.state_dict()["0.weight"]
+        trainer = trainer_of(seed=seed)
+        trainer.fit()
+        return trainer.model.state_dict()
 
-    np.testing.assert_array_equal(weights(1), weights(1))
-    assert not np.array_equal(weights(1), weights(2))
+    assert same(weights(1), weights(1))
+    assert not same(weights(1), weights(2))
+
+
+@pytest.mark.parametrize("count", [48, 45])
+def test_batches_that_are_accumulated_make_the_step_of_one_large_batch(count):
+    """Also at the end of a pass, where one of them is shorter: each image counts the same."""
+    results = []
+    for batch_size, accumulate in ((16, 1), (4, 4), (8, 2)):
+        trainer = trainer_of(small_network(dropout=0), count, batch_size, accumulate=accumulate, schedule="constant")
+        results.append((steps_of(trainer), trainer.model.state_dict()))
+    (steps, weights), *others = results
+    for found_steps, found_weights in others:
+        for step, found in zip(steps, found_steps, strict=True):
+            assert (found.number, found.images, found.lr) == (step.number, step.images, step.lr)
+            assert found.loss == pytest.approx(step.loss, rel=1e-5)
+            assert found.accuracy == pytest.approx(step.accuracy)
+        for name, values in weights.items():
+            assert_close(found_weights[name], values, 1e-4)
+
+
+def test_the_gradients_norm_is_held_to_clip_norm():
+    unclipped, clipped = trainer_of(), trainer_of(clip_norm=0.1)
+    first, held = steps_of(unclipped)[0], steps_of(clipped)
+    assert first.grad_norm is None
+    assert held[0].grad_norm > 0.1
+    squares = sum(float(np.square(p.grad, dtype="float64").sum()) for p in clipped.model.parameters())
+    assert np.sqrt(squares) == pytest.approx(0.1, rel=1e-4)
 
 
 def test_evaluation_weighs_a_short_last_batch_by_its_images_and_drops_nothing():
     model = small_network()
     trainer = trainer_of(model)
-    images, labels = (array[:21] for array in load_sample("test"))
-    loss, accuracy = trainer.evaluate(images, labels)
-    logits = torch.from_numpy(model.eval()(trainer.preprocess(images)))
-    targets = torch.from_numpy(labels.astype(np.int64))
-    assert loss == pytest.approx(torch.nn.functional.cross_entropy(logits, targets).item(), rel=1e-5)
-    assert accuracy == pytest.approx((logits.argmax(1) == targets).float().mean().item())
+    held_out = loader("test", 21, shuffle=False)
+    metrics = trainer.evaluate(held_out)
+    batches = list(held_out.epoch(0))
+    images, targets = (np.concatenate(parts) for parts in zip(*batches, strict=True))
+    logits, targets = torch.from_numpy(model.eval()(images)), torch.from_numpy(targets)
+    assert metrics.loss == pytest.approx(torch.nn.functional.cross_entropy(logits, targets).item(), rel=1e-5)
+    assert metrics.top1 == pytest.approx((logits.argmax(1) == targets).float().mean().item())
+    top5 = (logits.topk(5).indices == targets[:, None]).any(dim=1)
+    assert metrics.top5 == pytest.approx(top5.float().mean().item())
+    assert metrics.images == 21
 
 
-def test_evaluation_stops_when_asked():
-    images, labels = (array[:21] for array in load_sample("test"))
-    assert trainer_of(small_network()).evaluate(images, labels, lambda: True) is None
+def test_evaluation_stops_when_asked_and_leaves_the_mode_as_it_was():
+    trainer = trainer_of()
+    assert trainer.evaluate(loader("test", 21), lambda: True) is None
+    assert trainer.model.training
 
 
 def test_training_and_evaluation_on_a_device_give_what_the_cpu_gives(device):
-    images, labels = (array[:21] for array in load_sample("test"))
     results = []
     for where in ("cpu", device):
         model = small_network(device=where)
-        trainer = trainer_of(model)
-        steps = [step for _ in range(2) for step in trainer.epoch()]
-        results.append((steps, trainer.evaluate(images, labels), model.state_dict()))
+        trainer = trainer_of(model, clip_norm=1.0)
+        results.append((steps_of(trainer), trainer.evaluate(loader("test", 21)), model.state_dict()))
     (steps, tested, weights), (found_steps, found_tested, found_weights) = results
     for expected, found in zip(steps, found_steps, strict=True):
         assert (found.number, found.images, found.lr) == (expected.number, expected.images, expected.lr)
         assert found.loss == pytest.approx(expected.loss, rel=1e-5)
+        assert found.grad_norm == pytest.approx(expected.grad_norm, rel=1e-4)
         assert found.accuracy == expected.accuracy
-    assert found_tested == pytest.approx(tested, rel=1e-5)
+    assert found_tested.loss == pytest.approx(tested.loss, rel=1e-5)
+    np.testing.assert_array_equal(found_tested.confusion, tested.confusion)
     for name, expected in weights.items():
         assert_close(found_weights[name], expected, 1e-4)
 
@@ -135,7 +170,7 @@ def test_a_step_waits_twice_for_a_device_and_has_it_compute_all_gradients_before
     monkeypatch.setattr(model, "backward", watched("backward", model.backward))
     monkeypatch.setattr(trainer.optimizer, "step", watched("step", trainer.optimizer.step))
     STAND_IN.counts.reset()
-    for step in trainer.epoch():
+    for step in trainer.pass_over_images():
         assert waits == {"backward": [LABELS_CHECK], "step": [LABELS_CHECK, REPORT]}
         assert STAND_IN.counts.downloads == [LABELS_CHECK, REPORT]
         assert STAND_IN.counts.synchronizations == 0
@@ -147,32 +182,34 @@ def test_a_step_waits_twice_for_a_device_and_has_it_compute_all_gradients_before
         STAND_IN.counts.reset()
 
 
-def test_evaluation_waits_twice_a_batch():
+def test_evaluation_waits_for_the_logits_and_nothing_else():
     trainer = trainer_of(small_network(device="standin"))
     STAND_IN.counts.reset()
-    trainer.evaluate(*(array[:21] for array in load_sample("test")))
-    assert STAND_IN.counts.downloads == [LABELS_CHECK, REPORT] * 2
+    trainer.evaluate(loader("test", 21))
+    logits = [count for count in STAND_IN.counts.downloads if count[1] == "float32"]
+    assert logits == [((16, 10), "float32"), ((5, 10), "float32")]
     assert STAND_IN.counts.synchronizations == 0
 
 
 def test_labels_that_are_no_class_are_refused_before_the_step(device):
     model = small_network(device=device)
     trainer = trainer_of(model)
-    trainer.labels[:] = 10
+    trainer.train.dataset.labels[:] = 10
     before = model.state_dict()
     with pytest.raises(ValueError, match="CrossEntropyLoss expects labels from 0 to 9, got 10"):
-        next(trainer.epoch())
-    for name, values in model.state_dict().items():
-        np.testing.assert_array_equal(values, before[name])
+        trainer.fit()
+    assert same(model.state_dict(), before)
 
 
-def test_a_loss_that_is_not_finite_stops_training_before_the_step(device):
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.parametrize("clip_norm", [None, 1.0])
+def test_a_loss_that_is_not_finite_stops_training_before_the_step(device, clip_norm):
     model = small_network(device=device)
-    trainer = trainer_of(model)
+    trainer = trainer_of(model, clip_norm=clip_norm)
     model[4].bias.data[0] = float("nan")
-    before = model.state_dict()
+    before = {name: values.copy() for name, values in model.state_dict().items()}
     with pytest.raises(DivergedError, match=r"the loss is nan after 0 steps: .* smaller learning rate"):
-        list(trainer.epoch())
+        trainer.fit()
     for name, values in model.state_dict().items():
         np.testing.assert_array_equal(values, before[name])
 
@@ -182,21 +219,73 @@ def test_training_learns_in_16_bits_with_float32_parameters(dtype):
     losses = {}
     for name in ("float32", dtype):
         model = small_network()
-        trainer = trainer_of(model, count=16, epochs=15, dtype=name)
-        losses[name] = [step.loss for _ in range(15) for step in trainer.epoch()]
+        losses[name] = [step.loss for step in steps_of(trainer_of(model, count=16, epochs=15, dtype=name))]
         assert all(parameter.dtype == np.float32 for parameter in model.parameters())
     np.testing.assert_allclose(losses[dtype][:3], losses["float32"][:3], rtol=0.05)
     assert losses[dtype] != losses["float32"]
     assert losses[dtype][-1] < 0.7 * losses[dtype][0]
 
 
-def test_a_step_whose_scaled_gradients_overflow_is_left_out_and_the_next_scale_is_smaller():
+@pytest.mark.parametrize("clip_norm", [None, 1.0])
+def test_a_step_whose_scaled_gradients_overflow_is_left_out_and_the_next_scale_is_smaller(clip_norm):
     model = small_network()
-    trainer = trainer_of(model, count=16, epochs=2, dtype="float16")
-    trainer.scaler = na.GradScaler(init_scale=2.0**40)
-    before = [parameter.data.copy() for parameter in model.parameters()]
+    trainer = trainer_of(model, count=16, epochs=2, dtype="float16", clip_norm=clip_norm)
+    trainer.stepper.scaler = na.GradScaler(init_scale=2.0**40)
+    before = model.state_dict()
     with np.errstate(over="ignore", invalid="ignore"):
-        next(trainer.epoch())
-    for parameter, data in zip(model.parameters(), before, strict=True):
-        np.testing.assert_array_equal(parameter.data, data)
-    assert trainer.scaler.get_scale() == 2.0**39
+        next(trainer.pass_over_images())
+    assert same(model.state_dict(), before)
+    assert trainer.stepper.scaler.get_scale() == 2.0**39
+
+
+def test_patience_ends_training_after_so_many_tests_in_a_row_that_were_no_better():
+    listener = Listener()
+    trainer = trainer_of(lr=1e-12, epochs=10, val=8, patience=2)  # nothing changes: only the first test is the best
+    trainer.optimizer.param_groups[0]["lr"] = 0.0
+    trainer._base_lrs = [0.0]
+    assert trainer.fit(listener)
+    assert len(listener.tests) == 3
+    assert trainer.step == 9
+    assert "no better for 2 evaluations" in listener.lines[-1]
+
+
+def test_frozen_parts_stay_as_they_are_and_the_rest_learns():
+    model = small_network().freeze("0")
+    before = model.state_dict()
+    trainer_of(model, weight_decay=0.5).fit()
+    after = model.state_dict()
+    assert [np.array_equal(before[name], after[name]) for name in before] == [True, True, False, False]
+
+
+def test_groups_of_an_optimizer_keep_the_ratio_of_their_rates():
+    model = small_network()
+    groups = [{"params": list(model[0].parameters()), "lr": 0.1}, {"params": list(model[4].parameters())}]
+    optimizer = na.SGD(groups, lr=0.01, momentum=0.9)
+    trainer = trainer_of(model, steps=4, optimizer=optimizer, schedule=WarmUp(LinearSchedule(0.01, 4), 2))
+    rates = [[group["lr"] for group in optimizer.param_groups] for _ in trainer.pass_over_images()]
+    np.testing.assert_allclose(rates, [[0.05, 0.005], [0.075, 0.0075], [0.05, 0.005]])
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"epochs": None}, "one of epochs and steps must be given, got epochs=None and steps=None"),
+        ({"epochs": 1, "steps": 1}, "one of epochs and steps must be given, got epochs=1 and steps=1"),
+        ({"epochs": 0}, "epochs must be a whole number of at least 1, got 0"),
+        ({"epochs": 1, "accumulate": 0}, "accumulate must be a whole number of at least 1, got 0"),
+        ({"epochs": 1, "patience": 2}, "patience needs held-out images"),
+        ({"epochs": 1, "clip_norm": 0.0}, r"clip_norm must be above 0, got 0\.0"),
+        ({"epochs": 1, "dtype": "int8"}, "int8"),
+        ({"epochs": 1, "schedule": "magic"}, "schedule must be one of 'linear', .*, got 'magic'"),
+        ({"epochs": 1, "lr": 0.0}, r"lr must be a number above 0 and finite, got 0\.0"),
+        ({"epochs": 1, "criterion": na.CrossEntropyLoss(reduction="sum")}, "criterion must have reduction='mean'"),
+    ],
+)
+def test_settings_that_can_not_be_are_refused_by_name(settings, message):
+    with pytest.raises((ValueError, TypeError), match=message):
+        Trainer(small_network(), loader(), **settings)
+
+
+def test_a_model_with_nothing_to_learn_is_refused():
+    with pytest.raises(ValueError, match="no parameter with requires_grad"):
+        Trainer(small_network().freeze(), loader(), epochs=1)

@@ -1,0 +1,135 @@
+"""Checkpoints: all that a run needs to go on to the same bits, in one file that is written whole or not at all.
+
+A checkpoint is a safetensors file: the tensors (weights and velocities), and in its metadata, as JSON, the rest, the
+version of this format, and a checksum of each tensor, which safetensors does not have.
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from npalexnet.files import written_whole
+from npalexnet.weights import KEY as WEIGHTS_KEY
+
+LAST, PREVIOUS = "last.safetensors", "previous.safetensors"  # in the folder of a run
+FORMAT = 1
+_KEY = "npalexnet-checkpoint"
+
+
+class CheckpointError(ValueError):
+    """A checkpoint can't be used; the message says why, and which other one can."""
+
+
+def save_checkpoint(path: Path, tensors: Mapping[str, np.ndarray], about: Mapping[str, Any]) -> None:
+    """Write a checkpoint; what stood at `path` before is kept as ``previous.safetensors`` beside it.
+
+    At every moment, also if the process is killed, one of the two names holds a complete checkpoint.
+
+    Parameters
+    ----------
+    path : Path
+        By convention ``last.safetensors`` in a run's folder.
+    tensors : mapping
+        From names to arrays.
+    about : mapping
+        Anything that JSON can hold.
+
+    Raises
+    ------
+    OSError
+        If it can't be written; what was there before still is.
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import save_file
+
+    arrays = {name: np.ascontiguousarray(array).reshape(array.shape) for name, array in tensors.items()}
+    content = {"format": FORMAT, "checksums": {name: _checksum(a) for name, a in arrays.items()}, "about": about}
+    with written_whole(path, previous=path.with_name(PREVIOUS)) as temporary:
+        try:
+            save_file(arrays, temporary, metadata={_KEY: json.dumps(content, sort_keys=True)})
+        except SafetensorError as error:  # a full disk, among others
+            raise OSError(f"can't write {path}: {error}") from None
+
+
+def load_checkpoint(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Return the tensors and the rest of a checkpoint.
+
+    Raises
+    ------
+    OSError
+        If the file can't be read.
+    CheckpointError
+        If it is damaged, cut short, no checkpoint, or in a newer format.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    open(path, "rb").close()  # a missing file: Python's own message, which names it
+    try:
+        with safe_open(path, framework="numpy") as file:
+            content = _content(path, file.metadata() or {})
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it is no dict)
+    except SafetensorError as error:
+        raise CheckpointError(f"{path} is damaged or cut short, or no safetensors file: {error}") from None
+    if set(tensors) != set(content["checksums"]):
+        raise CheckpointError(f"{path} is damaged: it does not hold the tensors that it names")
+    for name, array in tensors.items():
+        if _checksum(array) != content["checksums"][name]:
+            raise CheckpointError(f"{path} is damaged: the checksum of {name} is wrong")
+    return tensors, content["about"]
+
+
+def load_newest(folder: Path) -> tuple[Path, dict[str, np.ndarray], dict[str, Any]]:
+    """Return a run's last checkpoint, with its path.
+
+    If there is only the one before (the process was killed between two renamings), it is that one.
+
+    Raises
+    ------
+    CheckpointError
+        If there is none, or it can't be used; if the one before can, the message says how to go on from it.
+    """
+    last, previous = folder / LAST, folder / PREVIOUS
+    if not last.exists():
+        if not previous.exists():
+            raise CheckpointError(f"{folder} holds no checkpoint to go on from, neither {LAST} nor {PREVIOUS}")
+        return previous, *load_checkpoint(previous)
+    try:
+        return last, *load_checkpoint(last)
+    except (CheckpointError, OSError) as error:
+        try:
+            step = load_checkpoint(previous)[1]["step"]
+        except (CheckpointError, OSError, KeyError, TypeError):
+            raise CheckpointError(f"{error}; and there is no older one that could be used") from None
+        raise CheckpointError(
+            f"{error}; the one before it, of step {step}, is good: go on from there with --resume {previous}"
+        ) from None
+
+
+def _content(path: Path, metadata: Mapping[str, str]) -> dict[str, Any]:
+    if _KEY not in metadata:
+        what = (
+            "weights alone; start from them with --weights" if WEIGHTS_KEY in metadata else "tensors of something else"
+        )
+        raise CheckpointError(f"{path} is no checkpoint of npalexnet: it holds {what}")
+    try:
+        content = json.loads(metadata[_KEY])
+        version = content["format"]
+        if isinstance(version, int) and version > FORMAT:
+            raise CheckpointError(
+                f"{path} was written by a newer npalexnet: its format is {version}, this one reads up to {FORMAT}"
+            )
+        if version != FORMAT or not isinstance(content["checksums"], dict) or not isinstance(content["about"], dict):
+            raise TypeError
+    except (json.JSONDecodeError, KeyError, TypeError):
+        raise CheckpointError(f"{path} is damaged: its description can't be read") from None
+    return content
+
+
+def _checksum(array: np.ndarray) -> int:
+    return zlib.crc32(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)

@@ -1,0 +1,67 @@
+"""Starting from weights that another run has learnt."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from npalexnet.layers.layer import Layer
+from npalexnet.weights import FILE_NAME, read_tensors
+
+
+def read_weights(path: Path) -> tuple[dict[str, np.ndarray], list[str] | None]:
+    """Return the tensors of a safetensors file, and the names of the classes if it says them.
+
+    Parameters
+    ----------
+    path : Path
+        A run's folder, a weights file, or one that another program wrote under torch's names.
+
+    Raises
+    ------
+    OSError, ValueError
+        If it can't be read, or is damaged.
+    """
+    tensors, about = read_tensors(path / FILE_NAME if path.is_dir() else path)
+    classes = about.get("classes") if isinstance(about, Mapping) else None
+    return tensors, classes if isinstance(classes, list) else None
+
+
+def load_fitting(model: Layer, tensors: Mapping[str, np.ndarray], *, leave_out: Sequence[str] = ()) -> list[str]:
+    """Load the tensors that fit; returns a line for each that did not, and for each that is missing.
+
+    Parameters
+    ----------
+    model : Layer
+        What does not fit stays there as it is.
+    tensors : mapping
+        From names to arrays.
+    leave_out : sequence of str
+        Names of parameters that are to stay as they are, without a word.
+
+    Raises
+    ------
+    ValueError
+        If nothing fits; nothing is changed.
+    """
+    own: dict[str, Any] = dict(model.named_parameters())
+    fitting: dict[str, np.ndarray] = {}
+    lines = []
+    for name, parameter in own.items():
+        if name in leave_out:
+            continue
+        if name not in tensors:
+            lines.append(f"{name} is not in the file, so it stays as it was drawn")
+        elif tensors[name].shape != parameter.shape:
+            shapes = f"{tensors[name].shape} in the file, {parameter.shape} here"
+            lines.append(f"{name} has another shape ({shapes}), so it stays as it was drawn")
+        else:
+            fitting[name] = tensors[name]
+    lines += [f"{name} of the file is unknown here" for name in tensors if name not in own]
+    if not fitting:
+        raise ValueError(f"none of the weights fit: {'; '.join(lines[:4])}{'; ...' * (len(lines) > 4)}")
+    model.load_state_dict(fitting, strict=False)
+    return lines

@@ -1,0 +1,43 @@
+"""Ctrl-C as a wish: the first one asks for a stop at a good moment, the second one interrupts."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+
+class Stop:
+    """Whether a stop was asked for: ``stop.requested``, or ``stop()`` for what takes a function."""
+
+    requested = False
+
+    def __call__(self) -> bool:
+        """Return ``requested``."""
+        return self.requested
+
+
+@contextmanager
+def stop_on_ctrl_c() -> Iterator[Stop]:
+    """Context in which the first Ctrl-C asks for a stop, and the second one raises KeyboardInterrupt.
+
+    In the main thread only, as Python has it with signals.
+    """
+    stop = Stop()
+
+    def request(signal_number: int, frame: Any) -> None:
+        stop.requested = True
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        print(
+            "\nStopping after this step; Ctrl-C again stops at once, and only the last checkpoint is kept.",
+            file=sys.stderr,
+            flush=True,
+        )
+
+    before = signal.signal(signal.SIGINT, request)
+    try:
+        yield stop
+    finally:
+        signal.signal(signal.SIGINT, before)

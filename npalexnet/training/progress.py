@@ -1,0 +1,89 @@
+"""Showing training: a bar on a terminal, lines elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import Any
+
+from npalexnet.training.metrics import Metrics
+from npalexnet.training.observer import Observer
+from npalexnet.training.steps import Step
+
+
+class Progress(Observer):
+    """Prints loss, share of right answers, images per second and the time left, to the standard error stream.
+
+    On a terminal it is tqdm's bar; elsewhere a line every 20 seconds, and one for each evaluation on the standard
+    output stream. Loss and accuracy are running means, so that a single batch's luck doesn't jump about.
+    """
+
+    QUIET_SECONDS = 20.0
+
+    def __init__(self) -> None:
+        self.on_terminal = sys.stderr.isatty()
+        self.loss = self.accuracy = 0.0
+        self.seen = self.first_step = 0  # of this process, which may have gone on from a checkpoint
+        self.last_line = self.started = time.monotonic()
+        self._bar: Any = None
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the bar."""
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+    def stepped(self, step: Step) -> None:
+        """Show a step."""
+        if not self.first_step:
+            self.first_step, self.started = step.number, time.monotonic() - step.seconds
+        number = step.number - self.first_step + 1  # of steps that this process has taken
+        keep = min(0.9, 1 - 1 / number)
+        self.loss = keep * self.loss + (1 - keep) * step.loss
+        self.accuracy = keep * self.accuracy + (1 - keep) * step.accuracy
+        before, self.seen = self.seen, step.images
+        if self.on_terminal:
+            self._show_bar(step, step.images - before if before else 0)
+        elif time.monotonic() - self.last_line >= self.QUIET_SECONDS:
+            self.last_line = time.monotonic()
+            elapsed = time.monotonic() - self.started
+            rate = step.images / step.number * number / elapsed
+            self.say(
+                f"step {step.number} of {step.steps}: loss {self.loss:.3f}, {100 * self.accuracy:.0f} % right, "
+                f"{rate:.1f} images/s, {elapsed / number * (step.steps - step.number):.0f} s left"
+            )
+
+    def _show_bar(self, step: Step, images: int) -> None:
+        from tqdm import tqdm
+
+        if self._bar is None:
+            total = round(step.images / step.number * step.steps)
+            self._bar = tqdm(total=total, initial=step.images, unit="image", dynamic_ncols=True, smoothing=0.1)
+        self._bar.set_postfix_str(f"loss {self.loss:.3f}, {100 * self.accuracy:.0f} % right", refresh=False)
+        self._bar.update(images)
+
+    def testing(self) -> None:
+        """Show that the held-out images are being classified."""
+        if self._bar is not None:
+            self._bar.set_postfix_str("testing")
+
+    def tested(self, metrics: Metrics, epoch: float) -> None:
+        """Print what came of it."""
+        top5 = f", {100 * metrics.top5:.1f} % among the first five" if len(metrics.confusion) > 10 else ""
+        self.say(
+            f"pass {epoch:.4g}: held-out loss {metrics.loss:.3f}, {100 * metrics.top1:.1f} % of {metrics.images:,} "
+            f"right{top5}, {time.monotonic() - self.started:.0f} s since the start"
+        )
+
+    def say(self, line: str) -> None:
+        """Print a line without tearing the bar."""
+        if self._bar is not None:
+            self._bar.write(line)
+        else:
+            print(line, flush=True)

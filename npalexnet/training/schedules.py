@@ -1,0 +1,238 @@
+"""Schedules: which learning rate each step gets.
+
+A schedule knows the highest rate and gives ``lr(step)``, with steps counted from 0. What it remembers is in
+`state_dict`; only `Plateau` remembers anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from math import cos, inf, isfinite, pi
+from typing import Any
+
+
+class Schedule:
+    """Base class: a schedule of one's own needs `factor`.
+
+    Parameters
+    ----------
+    lr : float
+        The highest learning rate, above 0.
+    """
+
+    def __init__(self, lr: float) -> None:
+        if isinstance(lr, bool) or not isinstance(lr, int | float) or not (isfinite(lr) and lr > 0):
+            raise ValueError(f"lr must be a number above 0 and finite, got {lr!r}")
+        self.base_lr = float(lr)
+
+    @property
+    def name(self) -> str:
+        """What a checkpoint calls it."""
+        return type(self).__name__
+
+    def factor(self, step: int) -> float:
+        """Return what the highest rate is multiplied by at a step."""
+        raise NotImplementedError
+
+    def lr(self, step: int) -> float:
+        """Return the learning rate of a step; the first one is 0."""
+        return self.base_lr * self.factor(step)
+
+    def report(self, error: float) -> bool:
+        """Take note of the error, or loss, on held-out images after an evaluation; returns whether the rate fell."""
+        return False
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what `load_state_dict` needs to go on from here, ready for JSON."""
+        return {}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from what `state_dict` returned.
+
+        Raises
+        ------
+        ValueError
+            If it comes from another kind of schedule; nothing is changed.
+        """
+        if set(state) != set(self.state_dict()):
+            raise ValueError(
+                f"the state of a {type(self).__name__} schedule has {sorted(self.state_dict())}, got {sorted(state)}"
+            )
+        vars(self).update(state)
+
+
+class Constant(Schedule):
+    """The same rate at every step."""
+
+    def factor(self, step: int) -> float:
+        """Return 1."""
+        return 1.0
+
+
+class Linear(Schedule):
+    """Falls in a straight line, to 0 behind the last step: ``lr * (1 - step / steps)``.
+
+    References
+    ----------
+    L.-C. Chen et al., "DeepLab", 2017, section 4.1: the "poly" policy, here with power 1.
+    """
+
+    def __init__(self, lr: float, steps: int) -> None:
+        super().__init__(lr)
+        self.steps = _positive("steps", steps)
+
+    def factor(self, step: int) -> float:
+        """Return ``1 - step / steps``, and 0 from there on."""
+        return max(0.0, 1 - step / self.steps)
+
+
+class Step(Schedule):
+    """Multiplied by `gamma` every `step_size` steps, as ``torch.optim.lr_scheduler.StepLR``.
+
+    References
+    ----------
+    K. He et al., "Deep Residual Learning for Image Recognition", 2016, section 4.2: by ten at fixed iterations.
+    """
+
+    def __init__(self, lr: float, step_size: int, gamma: float = 0.1) -> None:
+        super().__init__(lr)
+        self.step_size = _positive("step_size", step_size)
+        self.gamma = _share("gamma", gamma)
+
+    def factor(self, step: int) -> float:
+        """Return ``gamma ** (step // step_size)``."""
+        return self.gamma ** (step // self.step_size)
+
+
+class Cosine(Schedule):
+    """Half a wave of the cosine from `lr` down to 0, as ``CosineAnnealingLR``; 0 from its end on.
+
+    References
+    ----------
+    I. Loshchilov and F. Hutter, "SGDR: Stochastic Gradient Descent with Warm Restarts", 2017, equation 5, no restarts.
+    """
+
+    def __init__(self, lr: float, steps: int) -> None:
+        super().__init__(lr)
+        self.steps = _positive("steps", steps)
+
+    def factor(self, step: int) -> float:
+        """Return ``(1 + cos(pi * step / steps)) / 2``."""
+        return (1 + cos(pi * min(step, self.steps) / self.steps)) / 2
+
+
+class Plateau(Schedule):
+    """Divided by ten whenever the error on held-out images has stopped falling, as ``ReduceLROnPlateau``.
+
+    The paper's rule, with its "stopped improving" made exact: more than `patience` evaluations in a row that do not
+    bring the error below ``best * (1 - threshold)``. At most `reductions` times.
+
+    References
+    ----------
+    A. Krizhevsky, I. Sutskever and G. Hinton, "ImageNet Classification with Deep Convolutional Neural Networks", 2012,
+    section 5: "divide the learning rate by 10 when the validation error rate stopped improving with the current
+    learning rate", from 0.01 on, three times.
+    """
+
+    def __init__(
+        self, lr: float, *, gamma: float = 0.1, patience: int = 2, threshold: float = 1e-4, reductions: int = 3
+    ) -> None:
+        super().__init__(lr)
+        self.gamma, self.threshold = _share("gamma", gamma), _share("threshold", threshold)
+        self.patience, self.reductions = int(patience), int(reductions)
+        self.best, self.bad, self.reduced = inf, 0, 0
+
+    def factor(self, step: int) -> float:
+        """Return ``gamma`` to the power of the reductions so far, whatever the step."""
+        return self.gamma**self.reduced
+
+    def report(self, error: float) -> bool:
+        """Take note of the error on held-out images; returns whether the rate fell."""
+        if error < self.best * (1 - self.threshold):
+            self.best, self.bad = float(error), 0
+            return False
+        self.bad += 1
+        if self.bad <= self.patience or self.reduced == self.reductions:
+            return False
+        self.bad, self.reduced = 0, self.reduced + 1
+        return True
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the lowest error so far (None before any), bad evaluations since, and reductions."""
+        return {"best": self.best if isfinite(self.best) else None, "bad": self.bad, "reduced": self.reduced}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from what `state_dict` returned."""
+        super().load_state_dict(state)
+        self.best = inf if state["best"] is None else state["best"]
+
+
+class WarmUp(Schedule):
+    """Another schedule whose first steps are smaller: at step s (from 0 on) by ``min(1, (s + 1) / steps)``.
+
+    References
+    ----------
+    P. Goyal et al., "Accurate, Large Minibatch SGD: Training ImageNet in 1 Hour", 2017, section 2.2.
+    """
+
+    def __init__(self, schedule: Schedule, steps: int) -> None:
+        super().__init__(schedule.base_lr)
+        self.schedule, self.steps = schedule, _positive("steps", steps)
+
+    @property
+    def name(self) -> str:
+        """What a checkpoint calls it: the other one's name, and the warm-up's length."""
+        return f"{self.schedule.name}, {self.steps} steps of warm-up"
+
+    def factor(self, step: int) -> float:
+        """Return the other schedule's factor, times the share of the warm-up that is done."""
+        return min(1.0, (step + 1) / self.steps) * self.schedule.factor(step)
+
+    def report(self, error: float) -> bool:
+        """Tell the other schedule."""
+        return self.schedule.report(error)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the other schedule's."""
+        return self.schedule.state_dict()
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Hand it to the other schedule."""
+        self.schedule.load_state_dict(state)
+
+
+SCHEDULES: Mapping[str, Callable[[float, int], Schedule]] = {  # of the highest rate and the number of steps
+    "linear": Linear,
+    "constant": lambda lr, steps: Constant(lr),
+    "step": lambda lr, steps: Step(lr, max(1, -(-steps // 3))),  # two falls, three equal parts
+    "plateau": lambda lr, steps: Plateau(lr),
+    "cosine": Cosine,
+}
+
+
+def make_schedule(name: str, lr: float, steps: int, warmup: int = 0) -> Schedule:
+    """Return a schedule by its name, for so many steps in all, of which the first `warmup` warm up.
+
+    Raises
+    ------
+    ValueError
+        If there is none of that name, or a number is out of range.
+    """
+    if name not in SCHEDULES:
+        raise ValueError(f"schedule must be one of {', '.join(map(repr, SCHEDULES))}, got {name!r}")
+    if warmup < 0:
+        raise ValueError(f"warmup must not be negative, got {warmup}")
+    schedule = SCHEDULES[name](lr, steps)
+    return WarmUp(schedule, warmup) if warmup else schedule
+
+
+def _positive(name: str, value: int) -> int:
+    if value < 1:
+        raise ValueError(f"{name} must be at least 1, got {value}")
+    return int(value)
+
+
+def _share(name: str, value: float) -> float:
+    if not 0 <= value < 1:
+        raise ValueError(f"{name} must be from 0 to below 1, got {value}")
+    return float(value)

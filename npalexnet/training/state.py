@@ -1,0 +1,83 @@
+"""The state of a `Trainer` between two steps: all that decides what comes next."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from npalexnet.training.checkpoint import CheckpointError
+
+if TYPE_CHECKING:
+    from npalexnet.training.trainer import Trainer
+
+_MODEL, _OPTIMIZER = "model.", "optimizer."  # begin the names of tensors
+_COUNTERS = ("step", "images", "epoch", "batch", "tested_step", "bad_evaluations")
+
+
+def configuration(trainer: Trainer) -> dict[str, Any]:
+    """Return the settings that decide what comes next, and that a checkpoint must agree with."""
+    loader = trainer.train
+    return {
+        "images": len(loader.dataset),
+        "batch_size": loader.batch_size,
+        "seed": loader.seed,
+        "accumulate": trainer.accumulate,
+        "clip_norm": trainer.stepper.clip_norm,
+        "dtype": trainer.dtype,
+        "frozen": [name for name, parameter in trainer.model.named_parameters() if not parameter.requires_grad],
+        "schedule": trainer.schedule.name,
+    }
+
+
+def capture(trainer: Trainer) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Return the tensors and, ready for JSON, the rest."""
+    optimizer = trainer.optimizer.state_dict()
+    tensors = {f"{_MODEL}{name}": array for name, array in trainer.model.state_dict().items()}
+    for number, velocities in optimizer["state"].items():
+        tensors |= {f"{_OPTIMIZER}{number}.{name}": array for name, array in velocities.items()}
+    return tensors, {
+        **{name: getattr(trainer, name) for name in _COUNTERS},
+        "best": trainer.best,
+        "steps": trainer.steps,
+        "param_groups": optimizer["param_groups"],
+        "schedule": trainer.schedule.state_dict(),
+        "scaler": trainer.stepper.scaler.state_dict(),
+        "generators": {name: rng.bit_generator.state for name, rng in trainer.model.named_generators()},
+        "configuration": configuration(trainer),
+    }
+
+
+def restore(trainer: Trainer, tensors: Mapping[str, np.ndarray], about: Mapping[str, Any]) -> None:
+    """Put a trainer into a state that `capture` returned.
+
+    Raises
+    ------
+    ValueError
+        If it is one of another network or other settings.
+    """
+    now = configuration(trainer)
+    for name, value in about["configuration"].items():
+        if name in now and now[name] != value:
+            raise ValueError(f"a run goes on as it began, but its {name} was {value!r}, and is {now[name]!r}")
+    generators = dict(trainer.model.named_generators())
+    if set(generators) != set(about["generators"]):
+        raise CheckpointError(
+            f"the checkpoint knows the generators {sorted(about['generators'])}, the model has {sorted(generators)}"
+        )
+    weights = {name.removeprefix(_MODEL): array for name, array in tensors.items() if name.startswith(_MODEL)}
+    trainer.model.load_state_dict(weights)
+    velocities: dict[int, dict[str, np.ndarray]] = {}
+    for full, array in tensors.items():
+        if full.startswith(_OPTIMIZER):
+            _, number, name = full.split(".")
+            velocities.setdefault(int(number), {})[name] = array
+    trainer.optimizer.load_state_dict({"state": velocities, "param_groups": about["param_groups"]})
+    trainer.schedule.load_state_dict(about["schedule"])
+    trainer.stepper.scaler.load_state_dict(about["scaler"])
+    for name, rng in generators.items():
+        rng.bit_generator.state = about["generators"][name]
+    for name in _COUNTERS:
+        setattr(trainer, name, about[name])
+    trainer.best = None if about["best"] is None else tuple(about["best"])

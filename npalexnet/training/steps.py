@@ -1,0 +1,126 @@
+"""One training step: forward and backward of one or several batches, then the optimizer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from math import inf, isfinite
+from typing import Any
+
+from npalexnet import backend
+from npalexnet.backend import Array
+from npalexnet.clipping import clip_grad_norm_
+from npalexnet.grad_scaler import GradScaler
+from npalexnet.layers.layer import Layer
+from npalexnet.losses import CrossEntropyLoss
+from npalexnet.optim import SGD
+
+
+@dataclass(frozen=True)
+class Step:
+    """What one training step did.
+
+    Attributes
+    ----------
+    number, steps : int
+        Which step it was, from 1 on, and how many there will be.
+    images : int
+        Training images seen so far.
+    loss, accuracy : float
+        Mean over the step's images, before it; accuracy from 0 to 1.
+    lr : float
+        The learning rate.
+    grad_norm : float or None
+        The norm of all gradients before they were clipped; None where they are not.
+    seconds : float
+        What the step took, from asking for its batch on.
+    """
+
+    number: int
+    steps: int
+    images: int
+    loss: float
+    accuracy: float
+    lr: float
+    grad_norm: float | None
+    seconds: float
+
+
+class DivergedError(RuntimeError):
+    """The loss, or what was learnt, is no longer finite."""
+
+
+class Stepper:
+    """Takes steps with one model and one optimizer.
+
+    Parameters
+    ----------
+    model, optimizer, criterion : Layer, SGD, CrossEntropyLoss
+    clip_norm : float or None
+        See `clip_grad_norm_`.
+    dtype : {"float32", "bfloat16", "float16"}
+        What the network computes in. In float16 the loss is scaled: see `GradScaler`.
+    """
+
+    def __init__(
+        self, model: Layer, optimizer: SGD, criterion: CrossEntropyLoss, *, clip_norm: float | None, dtype: str
+    ) -> None:
+        self.model, self.optimizer, self.criterion = model, optimizer, criterion
+        self.clip_norm, self.dtype = clip_norm, backend.input_dtype(dtype)
+        self.scales_loss = dtype == "float16"
+        self.scaler = GradScaler(enabled=self.scales_loss)
+        self.device = backend.get_device(model.device or "cpu")
+
+    def step(self, batches: Iterable[tuple[Array, Array]], images: int) -> tuple[float, float, float | None]:
+        """Learn from batches that have so many images together; returns loss, accuracy and the gradients' norm.
+
+        Each image counts the same, whichever batch it is in. A GPU has everything up to the gradients to do before the
+        host waits for the loss. The optimizer's step has to wait for it, too: it is taken only if the loss is finite.
+
+        Raises
+        ------
+        DivergedError
+            If the loss, or the norm where it is needed, is not finite; no parameter is changed.
+        """
+        self.optimizer.zero_grad()
+        results: list[Array] = []
+        counts: list[int] = []
+        for inputs, labels in batches:
+            results += self._forward(inputs, labels)
+            counts.append(len(labels))
+            scale = self.scaler.get_scale() * (1.0 if len(labels) == images else len(labels) / images)
+            self.model.backward(self.criterion.backward(scale), input_gradient=False)
+            del inputs, labels  # their memory can be the next ones'
+        values = self.device.read(*results, dtype="float64")
+        if sum(counts) != images:
+            raise ValueError(f"a step's batches must have {images} images, got {sum(counts)}")
+        loss = sum(count * value for count, value in zip(counts, values[::2], strict=True)) / images
+        if len(counts) == 1:
+            loss = values[0]
+        if not isfinite(loss):
+            raise DivergedError(f"the loss is {loss}")
+        norm = self._clip()
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        return loss, sum(values[1::2]) / images, norm
+
+    def _forward(self, images: Array, labels: Array) -> tuple[Array, Array]:
+        """Return the mean loss of a batch, and how many of its images are classified rightly; both on the device."""
+        with self.device.active():
+            images = images.astype(self.dtype, copy=False)
+        logits = self.model(images)
+        loss = self.criterion(logits, labels)
+        with self.device.active():
+            return loss, (logits.argmax(axis=1) == labels).sum()
+
+    def _clip(self) -> float | None:
+        if self.clip_norm is None:
+            return None
+        self.scaler.unscale_(self.optimizer)
+        parameters: list[Any] = [p for group in self.optimizer.param_groups for p in group["params"]]
+        try:
+            return clip_grad_norm_(parameters, self.clip_norm, error_if_nonfinite=True)
+        except RuntimeError as error:
+            if self.scales_loss:  # the scaler will leave this step out
+                return inf
+            raise DivergedError(str(error)) from None

@@ -1,0 +1,46 @@
+"""A small network, loaders and a trainer: what the tests of training need."""
+
+import numpy as np
+
+import npalexnet as na
+from npalexnet.data import ArrayDataset, DataLoader, Subset, evaluation_pipeline
+from npalexnet.data import Statistics as Colours
+from npalexnet.data.sample import CLASSES, load_sample
+from npalexnet.training import Trainer
+
+
+def small_network(seed=0, device="cpu", dropout=0.2):
+    return na.Sequential(
+        na.Conv2d(3, 8, 11, stride=16, seed=seed), na.ReLU(), na.Flatten(), na.Dropout(dropout, seed=seed),
+        na.Linear(8 * 14 * 14, 10, seed=seed),
+    ).to(device)  # fmt: skip
+
+
+def sample(split, count):
+    return Subset(ArrayDataset(*load_sample(split), CLASSES), range(count))
+
+
+def loader(split="train", count=40, batch_size=16, **settings):
+    pipeline = evaluation_pipeline(Colours((0.3,) * 3, (0.35,) * 3))
+    return DataLoader(sample(split, count), pipeline, batch_size, **settings)
+
+
+def trainer_of(model=None, count=40, batch_size=16, val=None, seed=0, **changes):
+    settings = {"lr": 0.02, "warmup": 20, "momentum": 0.9, "weight_decay": 5e-4, **changes}
+    if "steps" not in settings:
+        settings.setdefault("epochs", 2)
+    val = None if val is None else loader("test", val, shuffle=False)
+    return Trainer(model or small_network(), loader("train", count, batch_size, seed=seed), val, **settings)
+
+
+def steps_of(trainer):
+    """Take all steps and return them; no evaluations."""
+    steps = []
+    while trainer.step < trainer.steps:
+        steps += trainer.pass_over_images()
+        trainer.epoch, trainer.batch = trainer.epoch + 1, 0
+    return steps
+
+
+def same(state, other):
+    return list(state) == list(other) and all(np.array_equal(state[name], other[name]) for name in state)

@@ -1,0 +1,247 @@
+"""Stopped and killed runs that go on end with the bits of one that never stopped."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import npalexnet as na
+from npalexnet.training import CheckpointError, DivergedError, Observer, Run
+from npalexnet.training.checkpoint import load_checkpoint
+from npalexnet.weights import load_weights
+from tests.training.small import same, small_network, trainer_of
+
+ROOT = Path(__file__).parent.parent.parent
+VARIANTS = {
+    "plain": {},
+    "plateau": {"schedule": "plateau", "val": 12, "patience": 50},
+    "accumulated and clipped": {"batch_size": 4, "accumulate": 3, "clip_norm": 0.5, "schedule": "cosine"},
+    "float16": {"dtype": "float16"},
+    "within a pass": {"epochs": None, "steps": 7, "val": 12},
+}
+
+
+def metrics(folder):
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    return [{name: value for name, value in line.items() if name != "seconds"} for line in lines]
+
+
+def assert_same_end(folder, other):
+    """Weights, velocities, counters, generators and metrics are the same bits."""
+    assert metrics(folder) == metrics(other)
+    tensors, about = load_checkpoint(folder / "last.safetensors")
+    expected, expected_about = load_checkpoint(other / "last.safetensors")
+    assert same(tensors, expected)
+    assert about == expected_about
+    assert same(load_weights(folder / "weights.safetensors")[0], load_weights(other / "weights.safetensors")[0])
+
+
+def after(steps):
+    """A function for `should_stop` that says so once a trainer has taken so many steps."""
+    return lambda trainer: lambda: trainer.step >= steps
+
+
+@pytest.mark.parametrize("settings", VARIANTS.values(), ids=VARIANTS)
+@pytest.mark.filterwarnings("ignore:overflow")
+def test_a_run_that_is_stopped_after_each_step_ends_as_one_that_never_was(tmp_path, settings):
+    whole = trainer_of(run=Run(tmp_path / "whole"), **settings)
+    assert whole.fit()
+    assert (whole.run.folder / "last.safetensors").exists()
+    folder = tmp_path / "stopped"
+    for step in range(1, whole.steps + 1):
+        run = Run.reopen(folder) if folder.exists() else Run(folder)
+        trainer = trainer_of(small_network(seed=step), run=run, **settings)  # the weights come from the checkpoint
+        if step > 1:
+            trainer.resume()
+        else:
+            trainer = trainer_of(run=run, **settings)
+        complete = trainer.fit(should_stop=after(step)(trainer))
+        assert not complete or trainer.step == whole.steps
+    trainer = trainer_of(run=Run.reopen(folder), **settings)
+    trainer.resume()
+    assert trainer.fit()  # the test after the last step, which the last stop left out
+    assert_same_end(folder, tmp_path / "whole")
+
+
+def test_a_test_that_was_left_out_is_made_when_the_run_goes_on(tmp_path):
+    trainer = trainer_of(run=Run(tmp_path / "run"), val=12, epochs=1)
+    answers = iter([False] * 5)
+    trainer.fit(should_stop=lambda: next(answers, True))
+    assert (trainer.step, trainer.tested_step) == (3, 0)
+    again = trainer_of(run=Run.reopen(tmp_path / "run"), val=12, epochs=1)
+    again.resume()
+    assert again.fit()
+    assert [("test_loss" in line) for line in metrics(tmp_path / "run")] == [False, False, False, True]
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"batch_size": 4}, "its batch_size was 16, and is 4"),
+        ({"count": 41}, "its images was 40, and is 41"),
+        ({"seed": 1}, "its seed was 0, and is 1"),
+        ({"clip_norm": 1.0}, r"its clip_norm was None, and is 1\.0"),
+        ({"schedule": "cosine"}, "its schedule was 'Linear, 20 steps of warm-up', and is 'Cosine"),
+        ({"model": small_network().freeze("0")}, r"its frozen was \[\], and is \['0.weight', '0.bias'\]"),
+        ({"model": na.Sequential(na.Flatten(), na.Linear(3 * 227 * 227, 10))}, "generators"),
+        ({"model": small_network().__class__(*list(small_network())[:4], na.Linear(1568, 9))}, "must have shape"),
+    ],
+)
+def test_a_run_goes_on_as_it_began_or_not_at_all(tmp_path, settings, message):
+    trainer_of(run=Run(tmp_path / "run")).fit()
+    before = (tmp_path / "run" / "metrics.jsonl").read_bytes()
+    trainer = trainer_of(run=Run.reopen(tmp_path / "run"), **settings)
+    with pytest.raises(ValueError, match=message):
+        trainer.resume()
+    assert trainer.step == 0
+    assert (tmp_path / "run" / "metrics.jsonl").read_bytes() == before
+
+
+def test_a_finished_run_can_be_made_longer(tmp_path):
+    trainer_of(run=Run(tmp_path / "run"), schedule="constant", epochs=1).fit()
+    trainer_of(run=Run(tmp_path / "long"), schedule="constant", epochs=2).fit()
+    longer = trainer_of(run=Run.reopen(tmp_path / "run"), schedule="constant", epochs=2)
+    longer.resume()
+    assert longer.fit()
+    assert_same_end(tmp_path / "run", tmp_path / "long")
+
+
+def test_a_damaged_checkpoint_offers_the_one_before_from_which_the_run_ends_the_same(tmp_path):
+    trainer_of(run=Run(tmp_path / "whole")).fit()
+    trainer = trainer_of(run=Run(tmp_path / "run"), checkpoint_every=1)
+    trainer.fit(should_stop=lambda: trainer.step >= 5)
+    os.truncate(tmp_path / "run" / "last.safetensors", 1000)
+    again = trainer_of(run=Run.reopen(tmp_path / "run"))
+    with pytest.raises(CheckpointError, match=r"cut short.*of step 4, is good: .* --resume .*previous\.safetensors"):
+        again.resume()
+    again.resume(tmp_path / "run" / "previous.safetensors")
+    assert again.step == 4
+    assert again.fit()
+    assert_same_end(tmp_path / "run", tmp_path / "whole")
+
+
+# --- killed ----------------------------------------------------------------------------------------------------------
+
+
+def child(folder, *event):
+    return subprocess.Popen([sys.executable, "-m", "tests.training.child", str(folder), *map(str, event)], cwd=ROOT)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("kill") / "whole"
+    assert child(folder).wait(60) == 0
+    return folder
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there is no SIGKILL")
+def test_killed_at_each_moment_of_a_checkpoint_a_run_goes_on_to_the_same_end(undisturbed, tmp_path):
+    """Each process dies one file operation later than the one before it, so that all moments are met."""
+    folder, kills = tmp_path / "run", 0
+    for event in range(1, 14):
+        kills += child(folder, event).wait(60) == -signal.SIGKILL
+    assert kills >= 9
+    assert child(folder).wait(60) == 0
+    assert_same_end(folder, undisturbed)
+    assert not [path for path in folder.iterdir() if path.name.startswith(".")]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there is no SIGKILL")
+def test_killed_at_random_moments_a_run_goes_on_to_the_same_end(undisturbed, tmp_path):
+    folder, moments, kills = tmp_path / "run", random.Random(0), 0
+    for _ in range(3):
+        process = child(folder)
+        deadline, begun = time.monotonic() + 30, folder.exists()
+        while not folder.exists() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        time.sleep(moments.uniform(0.0, 0.3) + 0.4 * begun)
+        process.kill()
+        kills += process.wait(60) == -signal.SIGKILL
+    assert kills
+    assert child(folder).wait(60) == 0
+    assert_same_end(folder, undisturbed)
+
+
+# --- what can't be written -------------------------------------------------------------------------------------------
+
+
+def limited(folder, size):
+    """Train in a process that can't write files larger than `size`."""
+    code = (
+        "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]),) * 2)\n"
+        "from npalexnet.training import Run, Progress; from tests.training.small import trainer_of\n"
+        "trainer_of(run=Run(sys.argv[1]), val=12).fit(Progress())"
+    )
+    return subprocess.run(
+        [sys.executable, "-c", code, str(folder), str(size)], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there is no RLIMIT_FSIZE")
+def test_on_a_disk_without_room_for_a_checkpoint_training_says_so_goes_on_and_ends_with_the_error(tmp_path):
+    done = limited(tmp_path / "run", 90_000)  # metrics and weights fit; weights and velocities don't
+    assert done.returncode == 1
+    assert done.stdout.count("can't write a checkpoint: ") == 2
+    assert "training goes on, there is no checkpoint yet" in done.stdout
+    assert "OSError: can't write" in done.stderr
+    assert len(metrics(tmp_path / "run")) == 8  # six steps and two tests
+    assert load_weights(tmp_path / "run" / "weights.safetensors")[1]["steps"] in (3, 6)
+    assert not [path for path in (tmp_path / "run").iterdir() if path.name.startswith(".")]
+
+
+def test_a_disk_that_fills_up_and_is_emptied_again_costs_nothing(tmp_path, monkeypatch):
+    trainer_of(run=Run(tmp_path / "whole"), val=12).fit()
+    run, lines = Run(tmp_path / "run"), []
+    trainer = trainer_of(run=run, val=12, checkpoint_every=1)
+    fsync = os.fsync
+
+    def full_at_steps_2_to_4(descriptor):
+        if 2 <= trainer.step <= 4:
+            raise OSError(28, "No space left on device")
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", full_at_steps_2_to_4)
+    observer = Observer()
+    observer.say = lines.append
+    assert trainer.fit(observer)
+    assert "can't write a checkpoint: [Errno 28] No space left on device; training goes on" in lines[0]
+    assert lines[0].endswith("the checkpoint of step 1 is kept")
+    assert_same_end(tmp_path / "run", tmp_path / "whole")
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_training_that_diverges_keeps_the_last_good_checkpoint_and_says_where(tmp_path):
+    trainer = trainer_of(run=Run(tmp_path / "run"), val=12)
+
+    def spoil():
+        if trainer.step == 4:
+            trainer.model[4].weight.data[0, 0] = np.inf
+        return False
+
+    with pytest.raises(DivergedError, match=r"the checkpoint of step 3 is kept in .*run/"):
+        trainer.fit(should_stop=spoil)
+    tensors, about = load_checkpoint(tmp_path / "run" / "last.safetensors")
+    assert about["step"] == 3
+    assert all(np.isfinite(values).all() for values in tensors.values())
+
+
+def test_weights_that_are_not_finite_are_never_saved(tmp_path):
+    trainer = trainer_of(run=Run(tmp_path / "run"), checkpoint_every=1)
+    step = trainer.optimizer.step
+
+    def spoiled():
+        step()
+        if trainer.step == 1:
+            trainer.model[4].weight.data[0, 0] = np.nan
+
+    trainer.optimizer.step = spoiled
+    with pytest.raises(DivergedError, match=r"4\.weight is not finite after 2 steps.*of step 1 is kept"):
+        trainer.fit()
+    assert load_checkpoint(tmp_path / "run" / "last.safetensors")[1]["step"] == 1
