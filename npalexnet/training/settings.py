@@ -13,7 +13,12 @@ if TYPE_CHECKING:
 
 
 def check_settings(
-    trainer: Trainer, epochs: int | None, steps: int | None, clip_norm: float | None, criterion: CrossEntropyLoss | None
+    trainer: Trainer,
+    epochs: int | None,
+    steps: int | None,
+    clip_norm: float | None,
+    criterion: CrossEntropyLoss | None,
+    checkpoint_every: int | None,
 ) -> None:
     """Raise a TypeError or ValueError that names what can't be."""
     if not isinstance(trainer.model, Layer):
@@ -22,7 +27,7 @@ def check_settings(
         raise ValueError(f"one of epochs and steps must be given, got epochs={epochs} and steps={steps}")
     for name, value in (
         ("epochs", epochs), ("steps", steps), ("accumulate", trainer.accumulate), ("patience", trainer.patience),
-        ("checkpoint_every", trainer.checkpoint_every),
+        ("checkpoint_every", checkpoint_every),
     ):  # fmt: skip
         if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
             raise ValueError(f"{name} must be a whole number of at least 1, got {value!r}")

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator
 from contextlib import closing
-from functools import partial
 from itertools import islice
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
@@ -15,11 +14,11 @@ from npalexnet.backend import Batch
 from npalexnet.layers.layer import Layer
 from npalexnet.losses import CrossEntropyLoss
 from npalexnet.optim import SGD
-from npalexnet.training import state
 from npalexnet.training.evaluation import evaluate
 from npalexnet.training.metrics import Metrics
 from npalexnet.training.observer import Observer
 from npalexnet.training.run import Run
+from npalexnet.training.saving import Saver
 from npalexnet.training.schedules import Schedule, make_schedule
 from npalexnet.training.settings import check_settings
 from npalexnet.training.steps import DivergedError, Step, Stepper
@@ -28,8 +27,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from npalexnet.data.loader import DataLoader
-
-CHECKPOINT_SECONDS = 600.0
 
 
 class Trainer:
@@ -119,10 +116,9 @@ class Trainer:
         run: Run | None = None,
         checkpoint_every: int | None = None,
     ) -> None:
-        self.model, self.train, self.val, self.run = model, train, val, run
+        self.model, self.train, self.val = model, train, val
         self.accumulate, self.patience, self.dtype = accumulate, patience, dtype
-        self.checkpoint_every = checkpoint_every
-        check_settings(self, epochs, steps, clip_norm, criterion)
+        check_settings(self, epochs, steps, clip_norm, criterion, checkpoint_every)
         self.batches = len(train)
         self.steps_per_epoch = -(-self.batches // accumulate)
         self.steps = steps if steps is not None else (epochs or 0) * self.steps_per_epoch
@@ -135,14 +131,12 @@ class Trainer:
         self.tested_step = self.bad_evaluations = 0
         self.best: tuple[float, float] | None = None
         self.evaluations: list[Metrics] = []
-        self._saved: tuple[int, ...] | None = None  # where in the run the last checkpoint was written
-        self._saved_at = time.monotonic()
-        self._weights_missing = False  # whether those of the best evaluation could not be written
+        self._saver = Saver(self, run, checkpoint_every)
 
     @property
     def finished(self) -> bool:
-        """Whether there is nothing left to do: all steps were taken, or the patience is at its end."""
-        return self.step >= self.steps or self.out_of_patience
+        """Whether nothing is left to do: all steps were taken, or the patience is at its end, and it was tested."""
+        return self.tested_step == self.step and (self.step >= self.steps or self.out_of_patience)
 
     @property
     def out_of_patience(self) -> bool:
@@ -166,16 +160,15 @@ class Trainer:
         OSError
             If at the end what was learnt can't be written. On the way that is only told to the observer.
         """
-        observer, complete = observer or Observer(), False
-        self._saved_at = time.monotonic()
-        while not complete and not should_stop():
+        observer = observer or Observer()
+        self._saver.begin(observer)
+        while not self.finished and not should_stop():
             if not self._pass_is_over():
                 self._train(observer, should_stop)
             if self._pass_is_over() and not should_stop():
                 self._end_pass(observer, should_stop)
-            complete = self.finished and self.tested_step == self.step
-        self._save_at_the_end()
-        return complete
+        self._saver.end()
+        return self.finished
 
     def evaluate(self, loader: DataLoader, should_stop: Callable[[], bool] = lambda: False) -> Metrics | None:
         """Return how good the answers to a loader's images are; see `npalexnet.training.evaluate`."""
@@ -191,12 +184,7 @@ class Trainer:
         ValueError
             If it is one of another network, or of other settings.
         """
-        if self.run is None:
-            raise ValueError("resume needs a run: Trainer(..., run=Run.reopen(folder))")
-        tensors, about = self.run.load_checkpoint(path)
-        state.restore(self, tensors, about)
-        self.run.rewind(about["lines"])
-        self._saved = self._place()
+        self._saver.resume(path)
 
     # --- one pass --------------------------------------------------------------------------------------------------
 
@@ -205,15 +193,16 @@ class Trainer:
 
     def _train(self, observer: Observer, should_stop: Callable[[], bool]) -> None:
         """Take the steps that are left of a pass."""
-        for step in self.pass_over_images():
-            self._try("the metrics", partial(self._record_step, step), observer)
-            observer.stepped(step)
-            if should_stop():
-                return
-            if self._checkpoint_is_due() and not self._pass_is_over():
-                self._try("a checkpoint", self._save_checkpoint, observer)
+        with closing(self.pass_over_images()) as steps:
+            for step in steps:
+                self._saver.record_step(step)
+                observer.stepped(step)
+                if should_stop():
+                    return
+                if not self._pass_is_over():
+                    self._saver.checkpoint_if_due()
 
-    def pass_over_images(self) -> Iterator[Step]:
+    def pass_over_images(self) -> Generator[Step, None, None]:
         """Go through what is left of a pass over the training images; yields after each step.
 
         Raises
@@ -234,7 +223,7 @@ class Trainer:
                 try:
                     loss, accuracy, norm = self.stepper.step(islice(moved, count), images)
                 except DivergedError as error:
-                    raise self._diverged(str(error)) from None
+                    raise self._saver.diverged(str(error)) from None
                 self.step, self.images, self.batch = self.step + 1, self.images + images, self.batch + count
                 lr, seconds = self.optimizer.param_groups[0]["lr"], time.perf_counter() - started
                 yield Step(self.step, self.steps, self.images, loss, accuracy, lr, norm, seconds)
@@ -252,14 +241,14 @@ class Trainer:
             if metrics is None:
                 return
             if not np.isfinite(metrics.loss):
-                raise self._diverged(f"the loss on held-out images is {metrics.loss}")
+                raise self._saver.diverged(f"the loss on held-out images is {metrics.loss}")
         passes = self.epoch + (1 if self.batch == self.batches else self.batch / self.batches)
         self.tested_step = self.step
         if self.batch == self.batches:
             self.epoch, self.batch = self.epoch + 1, 0
         if metrics is None or self._note(metrics, passes, observer):
-            self._weights_missing = not self._try("the weights", lambda: self._save_weights(metrics), observer)
-        self._try("a checkpoint", self._save_checkpoint, observer)
+            self._saver.weights(metrics)
+        self._saver.checkpoint()
 
     def _note(self, metrics: Metrics, passes: float, observer: Observer) -> bool:
         """Take note of an evaluation; returns whether it is the best one so far."""
@@ -267,82 +256,10 @@ class Trainer:
         now = (1 - metrics.top1, metrics.loss)
         better = self.best is None or now < self.best
         self.best, self.bad_evaluations = (now, 0) if better else (self.best, self.bad_evaluations + 1)
-        values = {
-            "step": self.step, "images": self.images, "epoch": round(passes, 4), "test_loss": metrics.loss,
-            "test_accuracy": metrics.top1, "test_top5": metrics.top5,
-        }  # fmt: skip
-        self._try("the metrics", lambda: self.run.record(**values) if self.run else None, observer)
+        self._saver.record_test(metrics, passes)
         observer.tested(metrics, passes)
         if self.schedule.report(1 - metrics.top1):
             observer.say(f"no better: the learning rate is now {self.schedule.lr(self.step):g}")
         if self.out_of_patience and self.step < self.steps:
             observer.say(f"no better for {self.bad_evaluations} evaluations: that is where the patience ends")
         return better
-
-    # --- saving ----------------------------------------------------------------------------------------------------
-
-    def _record_step(self, step: Step) -> None:
-        if self.run is not None:
-            norm = {} if step.grad_norm is None else {"grad_norm": step.grad_norm}
-            self.run.record(
-                step=step.number, images=step.images, loss=step.loss, accuracy=step.accuracy, lr=step.lr, **norm,
-                seconds=round(step.seconds, 4),
-            )  # fmt: skip
-
-    def _try(self, what: str, write: Callable[[], Any], observer: Observer) -> bool:
-        """Write; returns whether that succeeded. If not, say so, and go on: at the end it has to."""
-        try:
-            write()
-            return True
-        except OSError as error:
-            kept = f"the checkpoint of step {self._saved[0]} is kept" if self._saved else "there is no checkpoint yet"
-            observer.say(f"can't write {what}: {error}; training goes on, {kept}")
-            self._saved_at = time.monotonic()
-            return False
-
-    def _place(self) -> tuple[int, ...]:
-        return self.step, self.epoch, self.batch, self.tested_step
-
-    def _checkpoint_is_due(self) -> bool:
-        every = self.checkpoint_every is not None and self.step % self.checkpoint_every == 0
-        return every or time.monotonic() - self._saved_at > CHECKPOINT_SECONDS
-
-    def _save_checkpoint(self) -> None:
-        if self.run is None:
-            return
-        tensors, about = state.capture(self)
-        self._check_finite(tensors)
-        self.run.save_checkpoint(tensors, about)
-        self._saved, self._saved_at = self._place(), time.monotonic()
-        self.run.save_curves()
-
-    def _save_weights(self, metrics: Metrics | None) -> None:
-        if self.run is None:
-            return
-        weights = self.model.state_dict()
-        self._check_finite(weights)
-        about = {} if metrics is None else {"test_accuracy": metrics.top1, "test_loss": metrics.loss}
-        self.run.save_weights(weights, steps=self.step, **about)
-        if metrics is not None and self.val is not None:
-            self.run.save_confusion(metrics.confusion, self.run.about.get("classes", self.val.dataset.classes))
-
-    def _save_at_the_end(self) -> None:
-        """Save what is not saved; without an evaluation so far, the weights as they are."""
-        if self.step and self._saved != self._place():
-            self._save_checkpoint()
-        if self.step and self.best is None and (self._weights_missing or self.tested_step < self.step):
-            self._save_weights(None)
-        elif self._weights_missing:
-            raise OSError("the weights of the best evaluation could not be written")
-
-    def _check_finite(self, tensors: dict[str, np.ndarray]) -> None:
-        if bad := next((name for name, array in tensors.items() if not np.isfinite(array).all()), None):
-            raise self._diverged(f"{bad} is not finite")
-
-    def _diverged(self, what: str) -> DivergedError:
-        kept = ""
-        if self.run is not None and self._saved:
-            kept = f"; the checkpoint of step {self._saved[0]} is kept in {self.run.folder}/"
-        return DivergedError(
-            f"{what} after {self.step} steps: training has diverged; try a smaller learning rate{kept}"
-        )

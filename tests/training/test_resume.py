@@ -53,7 +53,7 @@ def after(steps):
 def test_a_run_that_is_stopped_after_each_step_ends_as_one_that_never_was(tmp_path, settings):
     whole = trainer_of(run=Run(tmp_path / "whole"), **settings)
     assert whole.fit()
-    assert (whole.run.folder / "last.safetensors").exists()
+    assert (tmp_path / "whole" / "last.safetensors").exists()
     folder = tmp_path / "stopped"
     for step in range(1, whole.steps + 1):
         run = Run.reopen(folder) if folder.exists() else Run(folder)
@@ -245,3 +245,23 @@ def test_weights_that_are_not_finite_are_never_saved(tmp_path):
     with pytest.raises(DivergedError, match=r"4\.weight is not finite after 2 steps.*of step 1 is kept"):
         trainer.fit()
     assert load_checkpoint(tmp_path / "run" / "last.safetensors")[1]["step"] == 1
+
+
+def test_a_run_whose_patience_ended_is_not_trained_further(tmp_path):
+    settings = {"epochs": 8, "val": 8, "patience": 1, "lr": 1e-12}
+    trainer_of(run=Run(tmp_path / "run"), **settings).fit()
+    before = metrics(tmp_path / "run")
+    again = trainer_of(run=Run.reopen(tmp_path / "run"), **settings)
+    again.resume()
+    assert again.step < again.steps
+    assert again.fit()
+    assert metrics(tmp_path / "run") == before
+
+
+def test_metrics_that_can_not_be_written_are_told_once_not_at_each_step(tmp_path, monkeypatch):
+    run, lines, observer = Run(tmp_path / "run"), [], Observer()
+    observer.say = lines.append
+    monkeypatch.setattr(run, "flush", lambda **k: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+    with pytest.raises(OSError, match="No space left"):
+        trainer_of(run=run).fit(observer)
+    assert [line.split(":")[0] for line in lines] == ["can't write the metrics"] + 2 * ["can't write a checkpoint"]

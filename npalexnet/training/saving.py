@@ -1,0 +1,157 @@
+"""When and what a `Trainer` writes, and what happens where that is not possible."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from npalexnet.training import state
+from npalexnet.training.metrics import Metrics
+from npalexnet.training.observer import Observer
+from npalexnet.training.run import Run
+from npalexnet.training.steps import DivergedError, Step
+
+if TYPE_CHECKING:
+    from npalexnet.training.trainer import Trainer
+
+CHECKPOINT_SECONDS = 600.0
+METRICS = "the metrics"
+
+
+class Saver:
+    """Writes a trainer's files to its run; without a run it does nothing.
+
+    A file that can't be written on the way does not end training: the observer is told, and the next one may succeed.
+
+    Parameters
+    ----------
+    trainer : Trainer
+    run : Run or None
+    every : int or None
+        Steps between checkpoints within a pass; besides, there is one every ten minutes.
+    """
+
+    def __init__(self, trainer: Trainer, run: Run | None, every: int | None) -> None:
+        self._trainer, self._run, self._every = trainer, run, every
+        self._saved: tuple[int, ...] | None = None  # where in the run the last checkpoint was written
+        self._saved_at = time.monotonic()
+        self._weights_missing = False  # whether those of the best evaluation could not be written
+        self._metrics_wait = False  # for space, and the user knows it
+
+    def begin(self, observer: Observer) -> None:
+        """Tell `observer` from here on."""
+        self._observer, self._saved_at = observer, time.monotonic()
+
+    def record_step(self, step: Step) -> None:
+        """Add a step to the metrics."""
+        norm = {} if step.grad_norm is None else {"grad_norm": step.grad_norm}
+        self._record(
+            step=step.number, images=step.images, loss=step.loss, accuracy=step.accuracy, lr=step.lr, **norm,
+            seconds=round(step.seconds, 4),
+        )  # fmt: skip
+
+    def record_test(self, metrics: Metrics, passes: float) -> None:
+        """Add an evaluation to the metrics."""
+        self._record(
+            step=self._trainer.step, images=self._trainer.images, epoch=round(passes, 4), test_loss=metrics.loss,
+            test_accuracy=metrics.top1, test_top5=metrics.top5,
+        )  # fmt: skip
+
+    def weights(self, metrics: Metrics | None) -> None:
+        """Write the weights as they are, with what an evaluation made of them."""
+        self._weights_missing = not self._try("the weights", lambda: self._write_weights(metrics))
+
+    def checkpoint(self) -> None:
+        """Write a checkpoint."""
+        self._try("a checkpoint", self._write_checkpoint)
+
+    def checkpoint_if_due(self) -> None:
+        """Write a checkpoint if it is time for one within a pass."""
+        every = self._every is not None and self._trainer.step % self._every == 0
+        if every or time.monotonic() - self._saved_at > CHECKPOINT_SECONDS:
+            self.checkpoint()
+
+    def end(self) -> None:
+        """Write what is not written; without an evaluation so far, the weights as they are.
+
+        Raises
+        ------
+        OSError
+            If it can't be, or the best weights could not.
+        """
+        trainer = self._trainer
+        if trainer.step and self._saved != self._place():
+            self._write_checkpoint()
+        if trainer.step and trainer.best is None and (self._weights_missing or trainer.tested_step < trainer.step):
+            self._write_weights(None)
+        elif self._weights_missing:
+            raise OSError("the weights of the best evaluation could not be written")
+
+    def resume(self, path: Path | None) -> None:
+        """Put the trainer where a checkpoint was written."""
+        if self._run is None:
+            raise ValueError("resume needs a run: Trainer(..., run=Run.reopen(folder))")
+        tensors, about = self._run.load_checkpoint(path)
+        state.restore(self._trainer, tensors, about)
+        self._run.rewind(about["lines"])
+        self._saved = self._place()
+
+    def diverged(self, what: str) -> DivergedError:
+        """Return the error that says so, and what is kept."""
+        kept = ""
+        if self._run is not None and self._saved:
+            kept = f"; the checkpoint of step {self._saved[0]} is kept in {self._run.folder}/"
+        steps = f"{what} after {self._trainer.step} steps"
+        return DivergedError(f"{steps}: training has diverged; try a smaller learning rate{kept}")
+
+    # --- how -------------------------------------------------------------------------------------------------------
+
+    def _record(self, **values: Any) -> None:
+        if self._run is not None:
+            run = self._run
+            self._try(METRICS, lambda: run.record(**values))
+
+    def _try(self, what: str, write: Callable[[], None]) -> bool:
+        """Write; returns whether that succeeded. If not, say so, and go on."""
+        try:
+            write()
+        except OSError as error:
+            kept = f"the checkpoint of step {self._saved[0]} is kept" if self._saved else "there is no checkpoint yet"
+            if not (what == METRICS and self._metrics_wait):  # that would be said at each step
+                self._observer.say(f"can't write {what}: {error}; training goes on, {kept}")
+            self._metrics_wait = self._metrics_wait or what == METRICS
+            self._saved_at = time.monotonic()  # else it would be tried at each step
+            return False
+        self._metrics_wait = self._metrics_wait and what != METRICS
+        return True
+
+    def _place(self) -> tuple[int, ...]:
+        trainer = self._trainer
+        return trainer.step, trainer.epoch, trainer.batch, trainer.tested_step
+
+    def _write_checkpoint(self) -> None:
+        if self._run is None:
+            return
+        tensors, about = state.capture(self._trainer)
+        self._check_finite(tensors)
+        self._run.save_checkpoint(tensors, about)
+        self._saved, self._saved_at = self._place(), time.monotonic()
+        self._run.save_curves()
+
+    def _write_weights(self, metrics: Metrics | None) -> None:
+        if self._run is None:
+            return
+        weights, val = self._trainer.model.state_dict(), self._trainer.val
+        self._check_finite(weights)
+        about = {} if metrics is None else {"test_accuracy": metrics.top1, "test_loss": metrics.loss}
+        self._run.save_weights(weights, steps=self._trainer.step, **about)
+        if metrics is not None and val is not None:
+            self._run.save_confusion(metrics.confusion, self._run.about.get("classes", val.dataset.classes))
+
+    def _check_finite(self, tensors: dict[str, np.ndarray]) -> None:
+        if bad := next((name for name, array in tensors.items() if not np.isfinite(array).all()), None):
+            raise self.diverged(f"{bad} is not finite")
