@@ -56,6 +56,28 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
+@contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Context in which no other process can hold the same folder; it ends with the process, however that ends.
+
+    Raises
+    ------
+    BlockingIOError
+        If another one does. (On Windows, which has no such lock, never.)
+    """
+    try:
+        import fcntl
+    except ImportError:
+        yield
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(descriptor)
+
+
 def remove_leftovers(folder: Path) -> list[Path]:
     """Remove the temporary files that killed processes left in a folder; returns their paths.
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from itertools import count
 from math import isfinite
 from pathlib import Path
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from npalexnet import visualize
-from npalexnet.files import remove_leftovers, written_whole
+from npalexnet.files import held, remove_leftovers, written_whole
 from npalexnet.training.checkpoint import LAST, CheckpointError, load_checkpoint, load_newest, save_checkpoint
 from npalexnet.training.metrics import write_confusion
 from npalexnet.training.tensorboard import EventWriter
@@ -78,10 +78,11 @@ class Run:
         folder = Path(folder)
         if not folder.is_dir():
             raise ValueError(f"{folder} is not the folder of a run")
-        remove_leftovers(folder)
         run = cls.__new__(cls)
         run._made = []
         run._begin(folder, about, grey)
+        with run.held():
+            remove_leftovers(folder)
         return run
 
     def _begin(self, folder: Path, about: Mapping[str, Any] | None, grey: bool) -> None:
@@ -89,6 +90,28 @@ class Run:
         self.records: list[dict[str, Any]] = []
         self._unwritten: list[str] = []
         self._events = EventWriter(folder)
+        self._holds = False
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Context in which no other process can go on with this run.
+
+        Raises
+        ------
+        ValueError
+            If one does so already.
+        """
+        if self._holds:
+            yield
+            return
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(held(self.folder))
+            except BlockingIOError:
+                raise ValueError(f"{self.folder} is in use: another process is training this run") from None
+            self._holds = True
+            stack.callback(setattr, self, "_holds", False)
+            yield
 
     def check_space(self, needed: int) -> None:
         """Raise an OSError unless so many bytes can be written."""
@@ -177,6 +200,7 @@ class Run:
             If it, or a line of the metrics, can't be written; the last good checkpoint is still there.
         """
         self.flush(to_disk=True)
+        self._events.flush()
         save_checkpoint(self.folder / LAST, tensors, {**about, "lines": len(self.records)})
 
     def load_checkpoint(self, path: Path | None = None) -> tuple[dict[str, np.ndarray], dict[str, Any]]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,9 +43,12 @@ class Saver:
         self._weights_missing = False  # whether those of the best evaluation could not be written
         self._metrics_wait = False  # for space, and the user knows it
 
-    def begin(self, observer: Observer) -> None:
-        """Tell `observer` from here on."""
+    @contextmanager
+    def working(self, observer: Observer) -> Iterator[None]:
+        """Context of training: `observer` is told, and no other process can go on with the run."""
         self._observer, self._saved_at = observer, time.monotonic()
+        with self._run.held() if self._run is not None else nullcontext():
+            yield
 
     def record_step(self, step: Step) -> None:
         """Add a step to the metrics."""
@@ -95,9 +99,10 @@ class Saver:
         """Put the trainer where a checkpoint was written."""
         if self._run is None:
             raise ValueError("resume needs a run: Trainer(..., run=Run.reopen(folder))")
-        tensors, about = self._run.load_checkpoint(path)
-        state.restore(self._trainer, tensors, about)
-        self._run.rewind(about["lines"])
+        with self._run.held():
+            tensors, about = self._run.load_checkpoint(path)
+            state.restore(self._trainer, tensors, about)
+            self._run.rewind(about["lines"])
         self._saved = self._place()
 
     def diverged(self, what: str) -> DivergedError:

@@ -51,7 +51,8 @@ def train(given: dict[str, Any]) -> bool:
             if stop.requested:
                 return False
             run = _run(options, prepared)
-            return _train(options, prepared, run, stop)
+            with run.held():
+                return _train(options, prepared, run, stop)
         finally:
             if run is not None and run.discard_if_empty():
                 print(f"Nothing was learnt, so {run.folder}/ was not kept.")

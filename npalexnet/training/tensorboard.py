@@ -59,8 +59,14 @@ class EventWriter:
         summary = Summary(value=[Summary.Value(tag=name, simple_value=value)])
         self._writer.add_event(Event(wall_time=time.time(), step=step, summary=summary))
 
-    def close(self) -> None:
+    def flush(self) -> None:
         """Write what waits."""
+        if self._writer is not None:
+            with suppress(OSError):
+                self._writer.flush()
+
+    def close(self) -> None:
+        """Write what waits, and end."""
         if self._writer is not None:
             self._writer.close()
             self._writer = None

@@ -161,13 +161,13 @@ class Trainer:
             If at the end what was learnt can't be written. On the way that is only told to the observer.
         """
         observer = observer or Observer()
-        self._saver.begin(observer)
-        while not self.finished and not should_stop():
-            if not self._pass_is_over():
-                self._train(observer, should_stop)
-            if self._pass_is_over() and not should_stop():
-                self._end_pass(observer, should_stop)
-        self._saver.end()
+        with self._saver.working(observer):
+            while not self.finished and not should_stop():
+                if not self._pass_is_over():
+                    self._train(observer, should_stop)
+                if self._pass_is_over() and not should_stop():
+                    self._end_pass(observer, should_stop)
+            self._saver.end()
         return self.finished
 
     def evaluate(self, loader: DataLoader, should_stop: Callable[[], bool] = lambda: False) -> Metrics | None:

@@ -1,6 +1,9 @@
 import errno
 import json
 import os
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +13,7 @@ from npalexnet.training.checkpoint import CheckpointError
 from npalexnet.training.run import Run, new_run_folder
 from npalexnet.weights import load_weights
 
+ROOT = Path(__file__).parent.parent.parent
 STATE = {"layers.0.weight": np.random.default_rng(0).standard_normal((4, 3, 5, 5))}
 
 
@@ -143,3 +147,21 @@ def test_a_line_that_can_not_be_written_is_written_whole_with_the_next_one_that_
     monkeypatch.undo()
     run.record(step=3)
     assert (run.folder / "metrics.jsonl").read_text() == '{"step": 1}\n{"step": 2}\n{"step": 3}\n'
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there is no flock")
+def test_a_run_that_another_process_is_training_is_left_alone(tmp_path):
+    run = filled(tmp_path / "run")
+    (run.folder / ".last.1-1.tmp.safetensors").write_text("half of the other one's checkpoint")
+    code = "import sys; from npalexnet.training import Run; Run.reopen(sys.argv[1])"
+
+    def reopened_elsewhere():
+        command = [sys.executable, "-c", code, str(run.folder)]
+        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+    with run.held(), run.held():
+        refused = reopened_elsewhere()
+    assert "is in use: another process is training this run" in refused.stderr
+    assert (run.folder / ".last.1-1.tmp.safetensors").exists()
+    assert reopened_elsewhere().returncode == 0
+    assert not (run.folder / ".last.1-1.tmp.safetensors").exists()

@@ -1,0 +1,73 @@
+"""Event files: what is written to the packages, which need not be installed."""
+
+import importlib.util
+import sys
+from types import ModuleType, SimpleNamespace
+
+import pytest
+
+from npalexnet.training import tensorboard
+
+
+@pytest.fixture
+def written(monkeypatch, request):
+    """What reaches a package of that name, as (tag, value, step)."""
+    values, name = [], request.param
+
+    class SummaryWriter(SimpleNamespace):
+        def __init__(self, folder):
+            super().__init__(add_scalar=lambda tag, value, step: values.append((tag, value, step)))
+            self.flush = self.close = lambda: None
+
+    class EventFileWriter:
+        def __init__(self, folder):
+            self.flush = self.close = lambda: None
+
+        def add_event(self, event):
+            values.extend((value.tag, value.simple_value, event.step) for value in event.summary.value)
+
+    record = type("Record", (SimpleNamespace,), {"Value": SimpleNamespace})
+    modules = {
+        "tensorboardX": {"SummaryWriter": SummaryWriter},
+        "tensorboard.summary.writer.event_file_writer": {"EventFileWriter": EventFileWriter},
+        "tensorboard.compat.proto.event_pb2": {"Event": SimpleNamespace},
+        "tensorboard.compat.proto.summary_pb2": {"Summary": record},
+    }
+    for module, contents in modules.items():
+        made = ModuleType(module)
+        vars(made).update(contents)
+        monkeypatch.setitem(sys.modules, module, made)
+    monkeypatch.setattr(tensorboard, "find_spec", lambda wanted: wanted if wanted == name else None)
+    return values
+
+
+@pytest.mark.parametrize("written", ["tensorboard", "tensorboardX"], indirect=True)
+def test_metrics_become_scalars_at_their_step(written, tmp_path):
+    writer = tensorboard.EventWriter(tmp_path)
+    writer.add({"step": 3, "images": 48, "loss": 2.5, "accuracy": 0.25, "lr": 0.1, "grad_norm": None, "seconds": 1.0})
+    writer.add({"step": 3, "images": 48, "epoch": 1, "test_loss": 2.0, "test_accuracy": 0.5, "test_top5": 0.75})
+    writer.close()
+    assert written == [
+        ("training/loss", 2.5, 3), ("training/accuracy", 0.25, 3), ("training/lr", 0.1, 3), ("held-out/loss", 2.0, 3),
+        ("held-out/top-1", 0.5, 3), ("held-out/top-5", 0.75, 3),
+    ]  # fmt: skip
+
+
+def test_without_a_package_nothing_is_written(tmp_path, monkeypatch):
+    monkeypatch.setattr(tensorboard, "find_spec", lambda name: None)
+    writer = tensorboard.EventWriter(tmp_path)
+    writer.add({"step": 1, "loss": 2.5})
+    writer.close()
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(importlib.util.find_spec("tensorboard") is None, reason="tensorboard is not installed")
+def test_tensorboard_reads_what_was_written(tmp_path):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    writer = tensorboard.EventWriter(tmp_path)
+    for step in range(3):
+        writer.add({"step": step, "loss": 2.5 - step})
+    writer.close()
+    events = EventAccumulator(str(tmp_path)).Reload().Scalars("training/loss")
+    assert [(event.step, event.value) for event in events] == [(0, 2.5), (1, 1.5), (2, 0.5)]
