@@ -265,3 +265,36 @@ def test_metrics_that_can_not_be_written_are_told_once_not_at_each_step(tmp_path
     with pytest.raises(OSError, match="No space left"):
         trainer_of(run=run).fit(observer)
     assert [line.split(":")[0] for line in lines] == ["can't write the metrics"] + 2 * ["can't write a checkpoint"]
+
+
+TINY_DISK = """
+import sys
+from npalexnet.training import Progress, Run
+from npalexnet.training.checkpoint import load_newest
+from tests.training.small import trainer_of
+
+try:
+    trainer_of(run=Run(sys.argv[1]), val=12, checkpoint_every=1).fit(Progress())
+except OSError as error:
+    print("ended:", error)
+run = Run.reopen(sys.argv[1])
+path, tensors, about = load_newest(run.folder)
+print("good:", path.name, "of step", about["step"])
+"""
+
+
+def test_on_a_real_disk_that_is_full_the_last_good_checkpoint_stays(tmp_path):
+    """A file system of 250 KB, in a name space of its own: one checkpoint fits beside the metrics, two don't."""
+    mount = 'mount -t tmpfs -o size=250k tmpfs "$1" && shift && exec "$@"'
+    command = ["unshare", "-rm", "sh", "-c", mount, "sh", str(tmp_path)]
+    try:
+        subprocess.run([*command, "true"], check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        pytest.skip(f"no file system can be mounted here: {error}")
+    program = [sys.executable, "-c", TINY_DISK, str(tmp_path / "run")]
+    done = subprocess.run([*command, *program], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert any("No space left on device" in line and "the checkpoint of step 1 is kept" in line for line in lines)
+    assert lines[-2].startswith("ended: can't write")
+    assert lines[-1] == "good: last.safetensors of step 1"
