@@ -3,9 +3,10 @@
     python tests/kill_and_resume.py [KILLS] [FOLDER]
 
 Each of KILLS runs (20 by default) of a few images is killed by SIGKILL, once or several times, and resumed until it is
-finished; one that was faster than its killer does not count. Then its weights, velocities, generators and counters, and the lines of its metrics apart from their times,
-must be the same bits as those of the undisturbed run. A line is printed for each; the exit status is 1 if one differs.
-A run takes 1.2 GB in FOLDER (by default, a temporary one) and is removed when it was compared.
+finished; one that was faster than its killer does not count. Then its weights, velocities, generators and counters, and
+the lines of its metrics apart from their times, must be the same bits as those of the undisturbed run. A line is
+printed for each; the exit status is 1 if one differs. A run takes 1.2 GB in FOLDER (by default, a temporary one) and is
+removed when it was compared.
 """
 
 import json
