@@ -11,7 +11,7 @@ from npalexnet.init import SCHEMES
 
 PRECISIONS = ("float32", "tf32", "bfloat16", "float16")
 SCHEDULE_NAMES = ("linear", "constant", "step", "plateau", "cosine")
-WITH_RESUME = ("resume", "threads", "device", "workers", "epochs", "steps")  # may be given anew; the rest is the run's
+WITH_RESUME = ("resume", "device", "workers", "epochs", "steps")  # may be given anew; the rest is the run's
 DEFAULTS: dict[str, Any] = {
     "out": None, "resume": None, "data": None, "strict": False, "recipe": "simple", "workers": 1, "epochs": 1,
     "steps": None, "batch_size": 16, "accumulate": 1, "lr": 0.001, "schedule": "linear", "warmup": 20,
@@ -91,11 +91,11 @@ def complete(given: dict[str, Any], config: dict[str, Any] | None = None) -> arg
     ValueError
         If two don't go together.
     """
-    given = {name: value for name, value in given.items() if name not in ("run", "command")}
-    if config is None:
-        if "epochs" in given and "steps" in given:
-            raise ValueError("--epochs and --steps don't go together: give one of them")
-    elif wrong := sorted(name for name, value in given.items() if name not in WITH_RESUME and value is not None):
+    given = {name: value for name, value in given.items() if name in DEFAULTS and value is not None}
+    if "epochs" in given and "steps" in given:
+        raise ValueError("--epochs and --steps don't go together: give one of them")
+    wrong = sorted(name for name in given if name not in WITH_RESUME)
+    if config is not None and wrong:
         named = ", ".join("--" + name.replace("_", "-") for name in wrong)
         raise ValueError(f"a run is resumed as it began: {named} can't be changed")
     options = {**DEFAULTS, **(config or {}), **given}
