@@ -307,6 +307,7 @@ def test_a_resumed_run_ends_with_the_bits_of_one_that_never_stopped(run, tmp_pat
     assert main(["train", *TINY, "--out", str(folder)]) == 130
     monkeypatch.undo()
     assert main(["train", "--resume", str(folder), "--workers", "2", "--threads", "1"]) == 0
+    assert json.loads((folder / "config.json").read_text())["workers"] == 2
     (lines, (tensors, about), weights), (found_lines, (found, found_about), found_weights) = map(
         finished, (run, folder)
     )

@@ -78,6 +78,7 @@ def _train(options: argparse.Namespace, prepared: _Prepared, run: Run, stop: Sto
         run.save_config(as_config(options), prepared.data.split() if prepared.data.drawn else None)
     else:
         trainer.resume(options.resume if options.resume.is_file() else None)
+        run.save_config(as_config(options))  # with another length, if one was given
     _announce(options, prepared.data, trainer, run)
     started = time.monotonic()
     with Progress() as progress:
