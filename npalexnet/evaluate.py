@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import csv
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from npalexnet.files import written_whole
 from npalexnet.held_out import HeldOut
 from npalexnet.progress import progress
 from npalexnet.table import table
+from npalexnet.training.metrics import write_confusion
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -114,14 +114,6 @@ def per_class(matrix: np.ndarray, classes: Sequence[str]) -> str:
         right = f"{100 * counts[k] / images:.1f}" if images else "-"
         rows.append([name, taken, f"{images:,}", f"{counts[k]:,}", right])
     return table(["class", "most often taken for", "images", "right", "right (%)"], rows, left=2)
-
-
-def write_confusion(path: Path, matrix: np.ndarray, classes: Sequence[str]) -> None:
-    """Write a confusion matrix as CSV: a row for each true class, a column for each that it was taken for."""
-    with written_whole(path) as temporary, open(temporary, "w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["true class", *classes])
-        writer.writerows([name, *counts] for name, counts in zip(classes, matrix.tolist(), strict=True))
 
 
 def write_figure(path: Path, figure: Figure) -> None:

@@ -48,7 +48,8 @@ def npalexnet(*arguments, **options):
 
 def test_train_writes_a_run_that_predict_can_use(run, capsys):
     assert {path.name for path in run.iterdir() if not path.name.startswith("events")} == {
-        "config.json", "confusion.csv", "curves.png", "filters.png", "last.safetensors", "metrics.jsonl",
+        "config.json", "confusion.csv", "confusion.png", "curves.png", "filters.png", "last.safetensors",
+        "metrics.jsonl",
         "weights.safetensors",
     }  # fmt: skip
     assert main(["predict", str(run), str(ROOT / "docs" / "ankle-boot.png"), "--top", "10"]) == 0

@@ -1,9 +1,7 @@
-import csv
-
 import numpy as np
 import pytest
 
-from npalexnet.evaluate import Evaluation, per_class, write_confusion
+from npalexnet.evaluate import Evaluation, per_class
 
 SHARES = np.array(
     [
@@ -53,10 +51,3 @@ def test_the_table_tells_of_each_class_how_many_were_right_and_what_the_rest_wer
         ["cow", "-", "4", "4", "100.0"],
         ["hen", "cat (1), dog (1)", "8", "6", "75.0"],
     ]
-
-
-def test_the_confusion_file_is_read_as_it_was_written(tmp_path):
-    classes = ['a, "b"', "c\u00e9"]
-    write_confusion(tmp_path / "confusion.csv", np.array([[1, 2], [0, 4]]), classes)
-    with open(tmp_path / "confusion.csv", encoding="utf-8", newline="") as file:
-        assert list(csv.reader(file)) == [["true class", *classes], [classes[0], "1", "2"], [classes[1], "0", "4"]]

@@ -188,8 +188,9 @@ class Run:
             self._draw("curves.png", lambda: visualize.curves(self.records))
 
     def save_confusion(self, confusion: np.ndarray, classes: Sequence[str]) -> None:
-        """Write ``confusion.csv``."""
+        """Write ``confusion.csv`` and ``confusion.png``."""
         write_confusion(self.folder / "confusion.csv", confusion, classes)
+        self._draw("confusion.png", lambda: visualize.confusion(confusion, classes))
 
     def save_checkpoint(self, tensors: Mapping[str, np.ndarray], about: Mapping[str, Any]) -> None:
         """Write ``last.safetensors``; the one before is kept as ``previous.safetensors``.

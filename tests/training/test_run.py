@@ -33,7 +33,8 @@ def test_a_run_leaves_weights_metrics_and_pictures(tmp_path):
     filled(tmp_path / "deep" / "run")
     folder = tmp_path / "deep" / "run"
     assert {path.name for path in folder.iterdir() if not path.name.startswith("events")} == {
-        "config.json", "confusion.csv", "curves.png", "filters.png", "last.safetensors", "metrics.jsonl", "split.json",
+        "config.json", "confusion.csv", "confusion.png", "curves.png", "filters.png", "last.safetensors",
+        "metrics.jsonl", "split.json",
         "weights.safetensors",
     }  # fmt: skip
     state, about = load_weights(folder / "weights.safetensors")

@@ -1,0 +1,60 @@
+"""Trains AlexNet here and in torch, from the same weights, on the same batches, and compares the losses.
+
+``python tests/same_losses_as_torch.py cifar10:FOLDER`` takes 50 steps of 32 images, without dropout, and fails if a
+loss differs by more than a thousandth of itself. (Rounding grows from step to step: it decides ties.)
+"""
+
+import argparse
+import sys
+
+import numpy as np
+import torch
+
+import npalexnet as na
+from benchmarks.torch_twin import torch_alexnet
+from npalexnet.data import DataLoader, Statistics, open_data, training_pipeline
+
+LARGEST = 1e-3
+SGD = {"momentum": 0.9, "weight_decay": 5e-4}
+
+
+def main(argv=None):
+    """Compare, print a line a step, and return the exit status."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n\n")[0])
+    parser.add_argument("data", metavar="SPEC", help="as for npalexnet train --data")
+    parser.add_argument("--steps", type=int, default=50)
+    parser.add_argument("--batch-size", type=int, default=32)
+    parser.add_argument("--lr", type=float, default=0.01)
+    options = parser.parse_args(argv)
+    data = open_data(options.data)
+    pipeline = training_pipeline(Statistics.fit(data.train), "simple")
+    loader = DataLoader(data.train, pipeline, options.batch_size, seed=0)
+    model = na.AlexNet(len(data.classes), dropout=0.0, seed=0, init="xavier")
+    twin = torch_alexnet(torch.nn, len(data.classes), 0.0)
+    twin.load_state_dict({name: torch.from_numpy(value.copy()) for name, value in model.state_dict().items()})
+    criterion, optimizer = na.CrossEntropyLoss(), na.SGD(model.parameters(), options.lr, **SGD)
+    their_optimizer = torch.optim.SGD(twin.parameters(), options.lr, **SGD)
+    worst = 0.0
+    for step, (images, labels) in zip(range(1, options.steps + 1), loader.epoch(0), strict=False):
+        ours = float(criterion(model(images), labels))
+        optimizer.zero_grad()
+        model.backward(criterion.backward(), input_gradient=False)
+        optimizer.step()
+        loss = torch.nn.functional.cross_entropy(
+            twin(torch.from_numpy(np.ascontiguousarray(images))), torch.from_numpy(labels)
+        )
+        their_optimizer.zero_grad()
+        loss.backward()
+        their_optimizer.step()
+        difference = abs(ours - float(loss)) / float(loss)
+        worst = max(worst, difference)
+        print(
+            f"step {step}: npalexnet {ours:.6f}, torch {float(loss):.6f}, relative difference {difference:.1e}",
+            flush=True,
+        )
+    print(f"largest relative difference of {options.steps} losses: {worst:.1e}")
+    return 1 if worst > LARGEST else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
