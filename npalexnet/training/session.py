@@ -199,6 +199,6 @@ def _conclude(trainer: Trainer, run: Run, complete: bool, seconds: float) -> Non
         return
     waited = trainer.train.waited
     print(f"The steps waited {waited:.1f} s for images, {100 * waited / max(seconds, 1e-9):.1f} % of the time.")
-    written = ("weights.safetensors", "last.safetensors", "metrics.jsonl", "curves.png", "filters.png")
+    written = ("weights.safetensors", "last.safetensors", "metrics.jsonl", "curves.png", "filters.png", "confusion.png")
     print(f"Wrote {', '.join(name for name in written if (run.folder / name).exists())} to {run.folder}/")
     print(f"Use it: npalexnet predict {run.folder} IMAGE...")
