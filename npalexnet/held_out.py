@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,7 +13,8 @@ from npalexnet.backend import get_num_threads
 from npalexnet.classifier import BATCH_SIZE, Classifier, ten_cropped
 from npalexnet.data.datasets import Dataset, Subset
 from npalexnet.data.loader import DataLoader
-from npalexnet.data.sources import Data, open_data
+from npalexnet.data.sources import Data, absolute_spec, open_data
+from npalexnet.training.run import saved_split
 
 if TYPE_CHECKING:
     from npalexnet.data.datasets import Picture
@@ -54,7 +56,7 @@ class HeldOut:
         OSError, ValueError
             If it can't be read, or has a class that the network doesn't know.
         """
-        data = _data(spec, classifier.about)
+        data = _data(spec, classifier.path.parent, classifier.about)
         places = {name: k for k, name in enumerate(classifier.classes)}
         unknown = [name for name in data.classes if name not in places]
         if unknown:
@@ -100,14 +102,14 @@ class HeldOut:
         return self.classifier.inputs([self.picture(i)])[0]
 
 
-def _data(spec: str | None, about: dict[str, Any]) -> Data:
-    """Open data; without a name those of a run, with the seed that its held-out part may have been drawn with."""
+def _data(spec: str | None, folder: Path, about: dict[str, Any]) -> Data:
+    """Open data; without a name, those of a run. Held-out pictures that it drew are the same ones."""
     options = about.get("options")
     options = options if isinstance(options, dict) else {}
-    if spec is None:
-        spec = options.get("data")
+    spec = options.get("data") if spec is None else absolute_spec(spec)
+    before = saved_split(folder) if spec == options.get("data") else None
     seed, share = options.get("seed", 0), options.get("val_share", 0.1)
-    return open_data(spec, seed=seed, val_share=share)
+    return open_data(spec, seed=seed, val_share=share, drawn=before)
 
 
 def _listed(names: Sequence[str], most: int = 10) -> str:

@@ -16,6 +16,7 @@ from npalexnet.classifier import Classifier
 from npalexnet.cli import main
 from npalexnet.data.images import Preprocessing, open_picture
 from npalexnet.data.sample import load_sample
+from npalexnet.held_out import HeldOut
 from npalexnet.training import Progress, session
 from npalexnet.training.checkpoint import load_checkpoint
 from npalexnet.weights import load_weights, save_weights
@@ -390,3 +391,29 @@ def test_importing_the_package_loads_nothing_heavy():
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_run_keeps_the_split_that_it_drew_and_its_data_from_any_working_directory(tmp_path, monkeypatch, capsys):
+    rng = np.random.default_rng(0)
+    for name in ("a", "b"):
+        (tmp_path / "pictures" / "train" / name).mkdir(parents=True)
+        for i in range(5):
+            picture = Image.fromarray(rng.integers(0, 256, (20, 20, 3), dtype=np.uint8))
+            picture.save(tmp_path / "pictures" / "train" / name / f"{i}.png")
+    monkeypatch.chdir(tmp_path)
+    assert main(["train", "--data", "pictures", "--batch-size", "4", "--out", "run"]) == 0
+    split = json.loads((tmp_path / "run" / "split.json").read_text())
+    for i in range(3):  # before the others, by name
+        picture.save(tmp_path / "pictures" / "train" / "a" / f"0-{i}.png")
+    monkeypatch.chdir(ROOT)
+    assert main(["train", "--resume", str(tmp_path / "run"), "--epochs", "2"]) == 0
+    assert json.loads((tmp_path / "run" / "split.json").read_text()) == split
+    for data in ([], ["--data", str(tmp_path / "pictures")]):
+        capsys.readouterr()
+        assert main(["evaluate", str(tmp_path / "run"), *data]) == 0
+        assert f"pictures: {len(split['val'])} held-out images of 2 classes" in capsys.readouterr().out
+    held_out = HeldOut.open(None, Classifier.load(tmp_path / "run"))
+    assert [held_out.dataset.name(i) for i in range(len(held_out))] == [str(tmp_path / name) for name in split["val"]]
+    (tmp_path / split["val"][0]).rename(tmp_path / "elsewhere.png")
+    assert main(["evaluate", str(tmp_path / "run")]) == 1
+    assert "lacks 1 of the pictures that the run's split names" in capsys.readouterr().err

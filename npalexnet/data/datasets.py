@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -134,3 +135,8 @@ def split(labels: np.ndarray, share: float, seed: int) -> tuple[np.ndarray, np.n
         count = min(max(1, round(share * len(members))), len(members) - 1)
         held_out[members[:count]] = True
     return np.flatnonzero(~held_out), np.flatnonzero(held_out)
+
+
+def picture_key(name: str) -> str:
+    """Return what names a picture wherever its data set lies: the last two parts of its path, class and file."""
+    return "/".join(PurePath(name).parts[-2:])

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from npalexnet.data.cifar10 import read_cifar10
-from npalexnet.data.datasets import ArrayDataset, Dataset, Subset, split
+from npalexnet.data.datasets import ArrayDataset, Dataset, Subset, picture_key, split
 from npalexnet.data.fashion_mnist import FOLDER as FASHION_MNIST_FOLDER
 from npalexnet.data.fashion_mnist import read_fashion_mnist
 from npalexnet.data.folder import read_folder
@@ -56,7 +56,12 @@ class Data:
 
 
 def open_data(
-    spec: str | os.PathLike[str] | None, *, seed: int = 0, strict: bool = False, val_share: float = 0.1
+    spec: str | os.PathLike[str] | None,
+    *,
+    seed: int = 0,
+    strict: bool = False,
+    val_share: float = 0.1,
+    drawn: Mapping[str, Sequence[str]] | None = None,
 ) -> Data:
     """Open the data that a user names.
 
@@ -74,6 +79,9 @@ def open_data(
         Refuse a folder with files that are no usable pictures; they are skipped, and named in the notes, otherwise.
     val_share : float
         How much of each class is drawn, between 0 and 1.
+    drawn : mapping, optional
+        What `Data.split` returned when it was drawn: the pictures are distributed so again. Those added since then are
+        left out.
 
     Raises
     ------
@@ -95,7 +103,16 @@ def open_data(
     if spec == "fashion-mnist" or (kind == "fashion-mnist" and place):
         where = _folder(place) if place else FASHION_MNIST_FOLDER
         return _two_splits("Fashion-MNIST", lambda part: read_fashion_mnist(where, part))
-    return _open_folder(_folder(spec), seed, strict, val_share)
+    return _open_folder(_folder(spec), seed, strict, val_share, drawn)
+
+
+def absolute_spec(spec: str | os.PathLike[str]) -> str:
+    """Return what names the same data from any working directory."""
+    spec = os.fspath(spec)
+    kind, _, place = spec.partition(":")
+    if kind in ("cifar10", "fashion-mnist") and place:
+        return f"{kind}:{os.path.abspath(place)}"
+    return spec if spec == "fashion-mnist" else os.path.abspath(spec)
 
 
 def _two_splits(name: str, read: Callable[[str], ArrayDataset]) -> Data:
@@ -117,7 +134,9 @@ def _folder(place: str) -> Path:
     return Path(place)
 
 
-def _open_folder(folder: Path, seed: int, strict: bool, val_share: float) -> Data:
+def _open_folder(
+    folder: Path, seed: int, strict: bool, val_share: float, as_before: Mapping[str, Sequence[str]] | None
+) -> Data:
     if not (folder / "train").is_dir():
         raise ValueError(f"{folder} has no folder train/; it must hold train/<class>/*.jpg for each class")
     pictures, faults = read_folder(str(folder / "train"), strict=strict)
@@ -130,7 +149,9 @@ def _open_folder(folder: Path, seed: int, strict: bool, val_share: float) -> Dat
     val: Dataset
     grey, drawn = pictures.grey, not (folder / "val").exists()
     if drawn:
-        train_indices, val_indices = split(pictures.labels, val_share, seed)
+        train_indices, val_indices = (
+            split(pictures.labels, val_share, seed) if as_before is None else _drawn_before(folder, pictures, as_before)
+        )
         if not len(val_indices):
             raise ValueError(f"{folder} has no val/, and no class in train/ has two pictures, so none can be held out")
         train, val = Subset(pictures, train_indices), Subset(pictures, val_indices)
@@ -140,6 +161,22 @@ def _open_folder(folder: Path, seed: int, strict: bool, val_share: float) -> Dat
             raise ValueError(f"{folder / 'val'} holds no folder of a class: fill it, or remove it to have one drawn")
         grey, faults = grey and val.grey, faults + more_faults
     return Data(folder.resolve().name, train, val, grey, _notes(folder, val, seed, faults, drawn), drawn)
+
+
+def _drawn_before(
+    folder: Path, pictures: Dataset, as_before: Mapping[str, Sequence[str]]
+) -> tuple[list[int], list[int]]:
+    """Return the indices of both parts of a split that was drawn in the past."""
+    places = {picture_key(pictures.name(i)): i for i in range(len(pictures))}
+    names = [list(map(picture_key, as_before.get(part, ()))) for part in ("train", "val")]
+    missing = [name for part in names for name in part if name not in places]
+    if missing:
+        raise ValueError(
+            f"{folder / 'train'} lacks {len(missing)} of the pictures that the run's split names, the first is "
+            f"{missing[0]}: put them back, or begin a new run"
+        )
+    train, val = ([places[name] for name in part] for part in names)
+    return train, val
 
 
 def _notes(folder: Path, val: Dataset, seed: int, faults: list[str], drawn: bool) -> list[str]:

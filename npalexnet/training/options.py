@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from npalexnet.data.sources import absolute_spec
 from npalexnet.init import SCHEMES
 
 PRECISIONS = ("float32", "tf32", "bfloat16", "float16")
@@ -111,4 +112,6 @@ def complete(given: dict[str, Any], config: dict[str, Any] | None = None) -> arg
 def as_config(options: argparse.Namespace) -> dict[str, Any]:
     """Return what ``config.json`` holds of them: all that the run depends on."""
     values = {name: getattr(options, name) for name in DEFAULTS if name not in ("out", "resume")}
+    if options.data is not None:
+        values["data"] = absolute_spec(options.data)
     return {name: str(value) if isinstance(value, Path) else value for name, value in values.items()}

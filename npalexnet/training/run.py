@@ -32,6 +32,24 @@ def new_run_folder(parent: Path = Path("runs")) -> Path:
     return next(parent / str(i) for i in count(1) if not (parent / str(i)).exists())
 
 
+def saved_split(folder: Path) -> dict[str, list[str]] | None:
+    """Return how a run's pictures were distributed, if it drew its held-out ones.
+
+    Raises
+    ------
+    ValueError
+        If the file is damaged.
+    """
+    path = folder / SPLIT
+    if not path.is_file():
+        return None
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        return {part: [str(name) for name in content[part]] for part in ("train", "val")}
+    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
+        raise ValueError(f"{path} is damaged: {error}") from None
+
+
 class Run:
     """Writes a run's files.
 

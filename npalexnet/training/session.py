@@ -17,7 +17,7 @@ from npalexnet.training.finetune import load_fitting, read_weights
 from npalexnet.training.interrupt import Stop, stop_on_ctrl_c
 from npalexnet.training.options import as_config, complete
 from npalexnet.training.progress import Progress
-from npalexnet.training.run import CONFIG, Run, new_run_folder
+from npalexnet.training.run import CONFIG, Run, new_run_folder, saved_split
 from npalexnet.training.trainer import Trainer
 
 FILES = 8  # times the parameters' size is what a run writes: 3 checkpoints with velocities, 2 files of weights
@@ -89,7 +89,7 @@ def _train(options: argparse.Namespace, prepared: _Prepared, run: Run, stop: Sto
 
 def _config(path: Path) -> dict[str, Any]:
     """Return the options with which a run began."""
-    folder = path.parent if path.is_file() else path
+    folder = _folder_of(path)
     if not (folder / CONFIG).is_file():
         raise ValueError(f"{path} can't be resumed: {folder} is not the folder of a run, it holds no {CONFIG}")
     try:
@@ -99,12 +99,18 @@ def _config(path: Path) -> dict[str, Any]:
         raise ValueError(f"{folder / CONFIG} is damaged: {error}") from None
 
 
+def _folder_of(path: Path) -> Path:
+    """Return the folder of a run that is named by it, or by a checkpoint in it."""
+    return path.parent if path.is_file() else path
+
+
 def _dtype(options: argparse.Namespace) -> str:
     return "float32" if options.precision == "tf32" else options.precision
 
 
 def _open(options: argparse.Namespace) -> Data:
-    data = open_data(options.data, seed=options.seed, strict=options.strict)
+    before = None if options.resume is None else saved_split(_folder_of(options.resume))
+    data = open_data(options.data, seed=options.seed, strict=options.strict, drawn=before)
     train, val = (
         dataset if count is None or count >= len(dataset) else Subset(dataset, range(count))
         for dataset, count in ((data.train, options.train_images), (data.val, options.test_images))
@@ -130,8 +136,7 @@ def _prepare(options: argparse.Namespace, data: Data) -> _Prepared:
 def _run(options: argparse.Namespace, prepared: _Prepared) -> Run:
     if options.resume is None:
         return Run(options.out or new_run_folder(), prepared.about, grey=prepared.data.grey)
-    folder = options.resume.parent if options.resume.is_file() else options.resume
-    return Run.reopen(folder, prepared.about, grey=prepared.data.grey)
+    return Run.reopen(_folder_of(options.resume), prepared.about, grey=prepared.data.grey)
 
 
 def _classes(options: argparse.Namespace, data: Data) -> list[str]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from npalexnet.data.datasets import Dataset, picture_key
 from npalexnet.training.checkpoint import CheckpointError
 
 if TYPE_CHECKING:
@@ -19,8 +22,16 @@ _COUNTERS = ("step", "images", "epoch", "batch", "tested_step", "bad_evaluations
 def configuration(trainer: Trainer) -> dict[str, Any]:
     """Return the settings that decide what comes next, and that a checkpoint must agree with."""
     loader = trainer.train
+    groups = [
+        {name: value for name, value in {**group, "lr": lr}.items() if name != "params"}
+        for group, lr in zip(trainer.optimizer.param_groups, trainer.base_lrs, strict=True)
+    ]
     return {
         "images": len(loader.dataset),
+        "classes": list(loader.dataset.classes),
+        "data (names and labels)": _fingerprint(loader.dataset),
+        "preparation of images": _short(json.dumps(loader.pipeline.to_json(), sort_keys=True).encode()),
+        "optimizer": groups,
         "batch_size": loader.batch_size,
         "seed": loader.seed,
         "accumulate": trainer.accumulate,
@@ -29,6 +40,16 @@ def configuration(trainer: Trainer) -> dict[str, Any]:
         "frozen": [name for name, parameter in trainer.model.named_parameters() if not parameter.requires_grad],
         "schedule": trainer.schedule.name,
     }
+
+
+def _fingerprint(dataset: Dataset) -> str:
+    """A hash of the images' names, without the folders above their class's, and of their labels."""
+    names = "\n".join(picture_key(dataset.name(i)) for i in range(len(dataset)))
+    return _short(dataset.labels.tobytes() + names.encode("utf-8", "surrogateescape"))
+
+
+def _short(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:16]
 
 
 def capture(trainer: Trainer) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
@@ -57,10 +78,10 @@ def restore(trainer: Trainer, tensors: Mapping[str, np.ndarray], about: Mapping[
     ValueError
         If it is one of another network or other settings.
     """
-    now = configuration(trainer)
-    for name, value in about["configuration"].items():
-        if name in now and now[name] != value:
-            raise ValueError(f"a run goes on as it began, but its {name} was {value!r}, and is {now[name]!r}")
+    before = about["configuration"]
+    for name, value in configuration(trainer).items():
+        if name in before and before[name] != value:
+            raise ValueError(f"a run goes on as it began, but its {name} was {before[name]!r}, and is {value!r}")
     generators = dict(trainer.model.named_generators())
     if set(generators) != set(about["generators"]):
         raise CheckpointError(

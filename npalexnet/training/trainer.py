@@ -125,7 +125,7 @@ class Trainer:
         self.schedule = make_schedule(schedule, lr, self.steps, warmup) if isinstance(schedule, str) else schedule
         learnt = (parameter for parameter in model.parameters() if parameter.requires_grad)
         self.optimizer = optimizer or SGD(learnt, self.schedule.base_lr, momentum, weight_decay=weight_decay)
-        self._base_lrs = [group["lr"] for group in self.optimizer.param_groups]
+        self.base_lrs = [group["lr"] for group in self.optimizer.param_groups]
         self.stepper = Stepper(model, self.optimizer, criterion or CrossEntropyLoss(), clip_norm=clip_norm, dtype=dtype)
         self.step = self.images = self.epoch = self.batch = 0
         self.tested_step = self.bad_evaluations = 0
@@ -218,7 +218,7 @@ class Trainer:
                 count = min(self.accumulate, self.batches - self.batch)
                 images = sum(map(self._batch_length, range(self.batch, self.batch + count)))
                 factor = self.schedule.factor(self.step)
-                for group, lr in zip(self.optimizer.param_groups, self._base_lrs, strict=True):
+                for group, lr in zip(self.optimizer.param_groups, self.base_lrs, strict=True):
                     group["lr"] = lr * factor
                 try:
                     loss, accuracy, norm = self.stepper.step(islice(moved, count), images)

@@ -6,6 +6,7 @@ import pytest
 
 from npalexnet.data import open_data
 from npalexnet.data.folder import read_folder
+from npalexnet.data.sources import absolute_spec
 from tests.data.pictures import BROKEN, noise, write_broken, write_good
 
 
@@ -86,6 +87,40 @@ def test_without_val_a_seeded_share_of_each_class_is_drawn_and_noted(tmp_path):
         f"{tmp_path} has no val/: 6 pictures of train/ were drawn to be held out, 2 to 4 of each class, with seed 5"
     ]
     assert ", 3 of each class," in open_data(tmp_path / "even").notes[0]
+
+
+def test_a_split_that_was_drawn_stays_as_it_was_when_pictures_are_added(tmp_path):
+    fill(tmp_path / "here" / "train", a=20, b=10)
+    first = open_data(tmp_path / "here")
+    fill(tmp_path / "more", a=23)
+    for name in ("020", "021", "022"):  # sorted to the end, before and after a renamed one
+        (tmp_path / "more" / "a" / f"{name}.png").rename(tmp_path / "here" / "train" / "a" / f"0-{name}.png")
+    assert open_data(tmp_path / "here").split() != first.split()
+    assert open_data(tmp_path / "here", drawn=first.split()).split() == first.split()
+    (tmp_path / "here").rename(tmp_path / "there")
+    moved = open_data(tmp_path / "there", drawn=first.split())
+    for part in ("train", "val"):
+        expected = [name.replace("here", "there") for name in first.split()[part]]
+        assert moved.split()[part] == expected
+    gone = tmp_path / "there" / "train" / "b" / "003.png"
+    gone.unlink()
+    with pytest.raises(ValueError, match=r"lacks 1 of the pictures that .* the first is b/003\.png"):
+        open_data(tmp_path / "there", drawn=first.split())
+
+
+@pytest.mark.parametrize(
+    ("spec", "expected"),
+    [
+        ("pictures", "HERE/pictures"),
+        ("/pictures", "/pictures"),
+        ("cifar10:batches", "cifar10:HERE/batches"),
+        ("fashion-mnist:files", "fashion-mnist:HERE/files"),
+        ("fashion-mnist", "fashion-mnist"),
+    ],
+)
+def test_data_can_be_named_from_any_working_directory(tmp_path, monkeypatch, spec, expected):
+    monkeypatch.chdir(tmp_path)
+    assert absolute_spec(spec) == expected.replace("HERE", str(tmp_path))
 
 
 def test_grey_is_said_of_folders_with_grey_pictures_alone(tmp_path):

@@ -87,6 +87,8 @@ def test_a_test_that_was_left_out_is_made_when_the_run_goes_on(tmp_path):
         ({"batch_size": 4}, "its batch_size was 16, and is 4"),
         ({"count": 41}, "its images was 40, and is 41"),
         ({"seed": 1}, "its seed was 0, and is 1"),
+        ({"momentum": 0.5}, r"its optimizer was .*'momentum': 0\.9.* and is .*'momentum': 0\.5"),
+        ({"lr": 0.5}, r"its optimizer was .* and is .*'lr': 0\.5"),
         ({"clip_norm": 1.0}, r"its clip_norm was None, and is 1\.0"),
         ({"schedule": "cosine"}, "its schedule was 'Linear, 20 steps of warm-up', and is 'Cosine"),
         ({"model": small_network().freeze("0")}, r"its frozen was \[\], and is \['0.weight', '0.bias'\]"),
@@ -102,6 +104,26 @@ def test_a_run_goes_on_as_it_began_or_not_at_all(tmp_path, settings, message):
         trainer.resume()
     assert trainer.step == 0
     assert (tmp_path / "run" / "metrics.jsonl").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            lambda data: setattr(data, "classes", data.classes[::-1]),
+            r"its classes was \['T-shirt.* and is \['Ankle",
+        ),
+        (lambda data: setattr(data, "labels", data.labels[::-1].copy()), r"its data \(names and labels\) was"),
+        (lambda data: setattr(data, "name", lambda i: f"another {i}"), r"its data \(names and labels\) was"),
+    ],
+)
+def test_a_run_does_not_go_on_with_other_data(tmp_path, change, message):
+    trainer_of(run=Run(tmp_path / "run")).fit()
+    trainer = trainer_of(run=Run.reopen(tmp_path / "run"))
+    change(trainer.train.dataset)
+    with pytest.raises(ValueError, match=message):
+        trainer.resume()
+    assert trainer.step == 0
 
 
 def test_a_finished_run_can_be_made_longer(tmp_path):
