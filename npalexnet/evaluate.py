@@ -12,7 +12,7 @@ import numpy as np
 
 from npalexnet import visualize
 from npalexnet.classifier import Classifier
-from npalexnet.files import written_whole
+from npalexnet.files import shown, written_whole
 from npalexnet.held_out import HeldOut
 from npalexnet.progress import progress
 from npalexnet.table import table
@@ -90,7 +90,7 @@ def run(options: argparse.Namespace) -> int:
     out = options.out or classifier.path.parent / "evaluation"
     out.mkdir(parents=True, exist_ok=True)
     for note in held_out.notes:
-        print(note)
+        print(shown(note))
     with progress("evaluating", len(held_out)) as watch:
         found = evaluate(classifier, held_out, ten_crop=options.ten_crop, watch=watch)
     how = ", each the mean of ten crops" if options.ten_crop else ""

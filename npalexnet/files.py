@@ -87,3 +87,8 @@ def remove_leftovers(folder: Path) -> list[Path]:
     for path in leftovers:
         path.unlink(missing_ok=True)
     return leftovers
+
+
+def shown(text: str) -> str:
+    """Return a text with the names of files so that it can be printed, whatever bytes the names consist of."""
+    return os.fsencode(text).decode("utf-8", "replace")

@@ -15,7 +15,7 @@ from npalexnet import visualize
 from npalexnet.classifier import Classifier
 from npalexnet.data.images import open_picture
 from npalexnet.evaluate import Evaluation, evaluate, write_figure
-from npalexnet.files import written_whole
+from npalexnet.files import shown, written_whole
 from npalexnet.held_out import HeldOut
 from npalexnet.inside import activations, check_layer, liveliest, responses
 from npalexnet.page import Section, page
@@ -156,7 +156,7 @@ def run(options: argparse.Namespace) -> int:
     total = len(held_out)
     held_out = held_out.sample(options.images)
     for note in held_out.notes:
-        print(note)
+        print(shown(note))
     look = Look(classifier, held_out, options.out or classifier.path.parent / "look")
     name = options.image
     if picture is None:

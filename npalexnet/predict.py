@@ -13,6 +13,7 @@ import numpy as np
 
 from npalexnet.classifier import BATCH_SIZE, Classifier
 from npalexnet.data.images import open_picture
+from npalexnet.files import shown
 
 STANDARD_INPUT = "-"
 
@@ -55,9 +56,9 @@ def predict(
         pictures: list[tuple[str, Any]] = []
         for path in group:
             try:
-                pictures.append((_shown(path), open_picture(_no_folder(path))))
+                pictures.append((shown(path), open_picture(_no_folder(path))))
             except OSError as error:
-                print(f"npalexnet predict: error: {_shown(str(error))}", file=sys.stderr)
+                print(f"npalexnet predict: error: {shown(str(error))}", file=sys.stderr)
                 failed = 1
         if not pictures:
             continue
@@ -133,10 +134,5 @@ def _image_files(folder: Path) -> list[str]:
 def _no_folder(path: str) -> str:
     """Return the path; an OSError says so if it is a folder's, which `_image_files` found nothing in."""
     if os.path.isdir(path):
-        raise OSError(f"{_shown(path)} is a folder without image files")
+        raise OSError(f"{shown(path)} is a folder without image files")
     return path
-
-
-def _shown(path: str) -> str:
-    """Return a path so that it can be printed, whatever bytes its name consists of."""
-    return os.fsencode(path).decode("utf-8", "replace")

@@ -32,8 +32,8 @@ def npalexnet(*arguments: str) -> subprocess.Popen:
 
 
 def command_line(folder: Path) -> list[str]:
-    """Go on where there is a checkpoint; begin again, in an empty folder, where there is none."""
-    if any((folder / name).exists() for name in ("last.safetensors", "previous.safetensors")):
+    """Go on where the run has begun, with or without a checkpoint; a folder without a configuration is no run yet."""
+    if (folder / "config.json").exists():
         return ["--resume", str(folder)]
     shutil.rmtree(folder, ignore_errors=True)
     return [*OPTIONS, "--out", str(folder)]

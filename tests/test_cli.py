@@ -417,3 +417,20 @@ def test_a_run_keeps_the_split_that_it_drew_and_its_data_from_any_working_direct
     (tmp_path / split["val"][0]).rename(tmp_path / "elsewhere.png")
     assert main(["evaluate", str(tmp_path / "run")]) == 1
     assert "lacks 1 of the pictures that the run's split names" in capsys.readouterr().err
+
+
+def test_a_run_that_was_killed_before_its_first_checkpoint_begins_again_to_the_same_end(run, tmp_path, capsys):
+    folder = tmp_path / "killed"
+    folder.mkdir()
+    (folder / "config.json").write_bytes((run / "config.json").read_bytes())
+    (folder / "metrics.jsonl").write_text('{"step": 1, "images": 4, "loss": 9.0, "accuracy": 0.0, "lr": 1.0}\n')
+    assert main(["train", "--resume", str(folder)]) == 0
+    assert "It begins again: it was stopped before its first checkpoint." in capsys.readouterr().out
+    state, expected = (load_weights(path / "weights.safetensors")[0] for path in (folder, run))
+    for name, values in expected.items():
+        np.testing.assert_array_equal(state[name], values)
+    losses = []
+    for path in (folder, run):
+        lines = [json.loads(line) for line in (path / "metrics.jsonl").read_text().splitlines()]
+        losses.append([(line["step"], line.get("loss")) for line in lines])
+    assert losses[0] == losses[1]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from npalexnet.files import remove_leftovers, written_whole
+from npalexnet.files import remove_leftovers, shown, written_whole
 
 ROOT = Path(__file__).parent.parent
 
@@ -90,3 +90,8 @@ def test_leftovers_of_a_killed_process_are_removed_and_nothing_else(tmp_path):
     assert len(list(tmp_path.iterdir())) == 3
     assert len(remove_leftovers(tmp_path)) == 1
     assert {path.name for path in tmp_path.iterdir()} == {"file.txt", ".hidden"}
+
+
+def test_names_of_any_bytes_can_be_printed():
+    assert shown(os.fsdecode(b"caf\xc3\xa9.jpg")) == "caf\u00e9.jpg"
+    shown(os.fsdecode(b"caf\xe9.jpg")).encode("utf-8")

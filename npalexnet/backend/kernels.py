@@ -15,13 +15,4 @@ class Kernels(WindowKernels, ElementKernels):
 
     A method returns None where the kernels don't do what is asked (an unusual memory layout, too many pixels): nothing
     has been changed then, and the array module's own lines have to do it.
-
-    Parameters
-    ----------
-    xp : module
-        The array module that makes new arrays.
-    launcher : Launcher
-        Runs the kernels.
-    block : int
-        Threads in a block: a power of two, at most 256.
     """

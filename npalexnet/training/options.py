@@ -114,4 +114,4 @@ def as_config(options: argparse.Namespace) -> dict[str, Any]:
     values = {name: getattr(options, name) for name in DEFAULTS if name not in ("out", "resume")}
     if options.data is not None:
         values["data"] = absolute_spec(options.data)
-    return {name: str(value) if isinstance(value, Path) else value for name, value in values.items()}
+    return {name: str(value.absolute()) if isinstance(value, Path) else value for name, value in values.items()}

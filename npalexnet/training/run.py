@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from npalexnet import visualize
-from npalexnet.files import held, remove_leftovers, written_whole
-from npalexnet.training.checkpoint import LAST, CheckpointError, load_checkpoint, load_newest, save_checkpoint
+from npalexnet.files import held, remove_leftovers, shown, written_whole
+from npalexnet.training.checkpoint import LAST, PREVIOUS, CheckpointError, load_checkpoint, load_newest, save_checkpoint
 from npalexnet.training.metrics import write_confusion
 from npalexnet.training.tensorboard import EventWriter
 from npalexnet.weights import FILE_NAME, save_weights
@@ -207,8 +207,9 @@ class Run:
 
     def save_confusion(self, confusion: np.ndarray, classes: Sequence[str]) -> None:
         """Write ``confusion.csv`` and ``confusion.png``."""
-        write_confusion(self.folder / "confusion.csv", confusion, classes)
-        self._draw("confusion.png", lambda: visualize.confusion(confusion, classes))
+        names = [*map(shown, classes), *(f"unused {i}" for i in range(len(classes), len(confusion)))]
+        write_confusion(self.folder / "confusion.csv", confusion, names)
+        self._draw("confusion.png", lambda: visualize.confusion(confusion, names))
 
     def save_checkpoint(self, tensors: Mapping[str, np.ndarray], about: Mapping[str, Any]) -> None:
         """Write ``last.safetensors``; the one before is kept as ``previous.safetensors``.
@@ -221,6 +222,10 @@ class Run:
         self.flush(to_disk=True)
         self._events.flush()
         save_checkpoint(self.folder / LAST, tensors, {**about, "lines": len(self.records)})
+
+    def has_checkpoint(self) -> bool:
+        """Whether there is one to go on from, good or damaged."""
+        return any((self.folder / name).exists() for name in (LAST, PREVIOUS))
 
     def load_checkpoint(self, path: Path | None = None) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """Return what `save_checkpoint` wrote last, or that of `path`.

@@ -13,6 +13,7 @@ from npalexnet import backend
 from npalexnet.alexnet import AlexNet
 from npalexnet.data import DataLoader, Pipeline, Statistics, Subset, evaluation_pipeline, open_data, training_pipeline
 from npalexnet.data.sources import Data
+from npalexnet.files import shown
 from npalexnet.training.finetune import load_fitting, read_weights
 from npalexnet.training.interrupt import Stop, stop_on_ctrl_c
 from npalexnet.training.options import as_config, complete
@@ -70,14 +71,18 @@ class _Prepared:
 
 
 def _train(options: argparse.Namespace, prepared: _Prepared, run: Run, stop: Stop) -> bool:
-    model = _model(options, prepared.classes)
+    begins = options.resume is None or not (options.resume.is_file() or run.has_checkpoint())
+    model = _model(options, prepared.classes, begins)
     trainer = _trainer(options, prepared, run, model)
-    if options.resume is None:
+    if begins:
         parameter_bytes = sum(parameter.data.nbytes for parameter in model.parameters())
         run.check_space(FILES * parameter_bytes)
+        run.rewind(0)  # of steps that an earlier process took, and whose results are lost
+    if options.resume is None:
         run.save_config(as_config(options), prepared.data.split() if prepared.data.drawn else None)
     else:
-        trainer.resume(options.resume if options.resume.is_file() else None)
+        if not begins:
+            trainer.resume(options.resume if options.resume.is_file() else None)
         run.save_config(as_config(options))  # with another length, if one was given
     _announce(options, prepared.data, trainer, run)
     started = time.monotonic()
@@ -147,9 +152,9 @@ def _classes(options: argparse.Namespace, data: Data) -> list[str]:
     return known + [f"unused {number}" for number in range(len(known), width)]
 
 
-def _model(options: argparse.Namespace, classes: list[str]) -> AlexNet:
+def _model(options: argparse.Namespace, classes: list[str], begins: bool) -> AlexNet:
     model = AlexNet(len(classes), options.dropout, seed=options.seed, init=options.init)
-    if options.weights is not None and options.resume is None:
+    if options.weights is not None and begins:
         tensors, theirs = read_weights(options.weights)
         own_last = [name for name, _ in model.named_parameters() if name.startswith(LAST_LAYER)]
         replaced = own_last if theirs is not None and theirs != classes else []
@@ -179,7 +184,7 @@ def _trainer(options: argparse.Namespace, prepared: _Prepared, run: Run, model: 
 
 def _announce(options: argparse.Namespace, data: Data, trainer: Trainer, run: Run) -> None:
     for note in data.notes:
-        print(note)
+        print(shown(note))
     counts = f"{len(data.train):,} training and {len(data.val):,} held-out images"
     print(f"{data.name}: {counts} of {len(data.classes)} classes")
     device = backend.get_device(options.device)
@@ -194,6 +199,8 @@ def _announce(options: argparse.Namespace, data: Data, trainer: Trainer, run: Ru
             if trainer.finished
             else f"It goes on after step {trainer.step}."
         )
+    elif options.resume is not None:
+        print("It begins again: it was stopped before its first checkpoint.")
 
 
 def _conclude(trainer: Trainer, run: Run, complete: bool, seconds: float) -> None:

@@ -11,11 +11,11 @@ def test_what_is_not_given_is_the_default_and_what_other_commands_know_is_left_o
 
 
 def test_a_resumed_run_has_its_own_options_and_the_few_that_may_be_given_anew():
-    config = as_config(complete({"lr": 0.5, "data": "/pictures", "weights": Path("w"), "workers": 3, "epochs": 4}))
-    assert config["weights"] == "w"
+    config = as_config(complete({"lr": 0.5, "data": "/pictures", "weights": Path("/w"), "workers": 3, "epochs": 4}))
+    assert config["weights"] == "/w"
     assert "out" not in config
     options = complete({"resume": Path("runs/1"), "workers": 1, "data": None, "threads": 1}, config)
-    assert (options.lr, options.data, options.weights, options.workers) == (0.5, "/pictures", Path("w"), 1)
+    assert (options.lr, options.data, options.weights, options.workers) == (0.5, "/pictures", Path("/w"), 1)
     assert (options.epochs, options.steps, options.resume) == (4, None, Path("runs/1"))
     with pytest.raises(ValueError, match=r"a run is resumed as it began: --data, --weight-decay can't be changed"):
         complete({"weight_decay": 0.0, "data": "other"}, config)

@@ -166,3 +166,11 @@ def test_a_run_that_another_process_is_training_is_left_alone(tmp_path):
     assert (run.folder / ".last.1-1.tmp.safetensors").exists()
     assert reopened_elsewhere().returncode == 0
     assert not (run.folder / ".last.1-1.tmp.safetensors").exists()
+
+
+def test_a_confusion_with_unused_outputs_and_names_of_strange_bytes_is_written(tmp_path):
+    run = Run(tmp_path / "run")
+    run.save_confusion(np.array([[3, 1, 0], [0, 2, 0], [0, 0, 0]]), ["a", os.fsdecode(b"b\xff")])
+    header = (tmp_path / "run" / "confusion.csv").read_text(encoding="utf-8").splitlines()[0]
+    assert header == "true class,a,b\ufffd,unused 2"
+    assert (tmp_path / "run" / "confusion.png").stat().st_size > 1000
