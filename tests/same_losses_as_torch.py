@@ -13,7 +13,7 @@ import torch
 
 import npalexnet as na
 from benchmarks.torch_twin import torch_alexnet
-from npalexnet.data import DataLoader, Statistics, open_data, training_pipeline
+from npalexnet.data import open_data
 
 LARGEST = {"float32": 1e-2, "float64": 1e-9}
 SGD = {"momentum": 0.9, "weight_decay": 5e-4}
@@ -30,8 +30,7 @@ def main(argv=None):
     parser.add_argument("--dtype", choices=LARGEST, default="float32")
     options = parser.parse_args(argv)
     data = open_data(options.data)
-    pipeline = training_pipeline(Statistics.fit(data.train), "simple")
-    loader = DataLoader(data.train, pipeline, options.batch_size, seed=0)
+    loader, _ = data.loaders(options.batch_size)
     model = na.AlexNet(len(data.classes), dropout=0.0, seed=0, init="xavier", dtype=options.dtype)
     twin = torch_alexnet(torch.nn, len(data.classes), 0.0).to(getattr(torch, options.dtype))
     twin.load_state_dict({name: torch.from_numpy(value.copy()) for name, value in model.state_dict().items()})

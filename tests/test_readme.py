@@ -1,20 +1,41 @@
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from PIL import Image
 
 import npalexnet as na
+from npalexnet.classifier import Classifier
+from npalexnet.cli import main
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+EXAMPLES = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
 
 def test_the_library_example_runs_as_written_and_learns(capsys):
-    (example,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-    exec(compile(example, "README.md", "exec"), {})
+    exec(compile(EXAMPLES[0], "README.md", "exec"), {})
     losses = [float(line.rpartition(" ")[2]) for line in capsys.readouterr().out.splitlines()]
     assert len(losses) == 3
     assert losses[2] < losses[0]
+
+
+def test_what_the_five_lines_of_training_write_can_be_used_by_the_commands(tmp_path, monkeypatch):
+    rng = np.random.default_rng(0)
+    for name in ("cat", "dog"):
+        (tmp_path / "pictures" / "train" / name).mkdir(parents=True)
+        for i in range(3):
+            picture = Image.fromarray(rng.integers(0, 256, (20, 30, 3), dtype=np.uint8))
+            picture.save(tmp_path / "pictures" / "train" / name / f"{i}.png")
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+    exec(compile(EXAMPLES[1], "README.md", "exec"), names)
+    classifier = Classifier.load("runs/library")
+    assert classifier.classes == ["cat", "dog"]
+    images, _ = next(names["val"].epoch(0))
+    np.testing.assert_array_equal(classifier.inputs([names["data"].val[i][0] for i in range(2)]), images)
+    assert main(["evaluate", "runs/library", "--data", "pictures"]) == 0
 
 
 def test_the_examples_for_a_gpu_run_as_written():

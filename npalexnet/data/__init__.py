@@ -3,7 +3,7 @@
 from npalexnet.data.datasets import ArrayDataset, Dataset, Subset
 from npalexnet.data.folder import FolderDataset
 from npalexnet.data.images import open_picture
-from npalexnet.data.loader import DataLoader
+from npalexnet.data.loader import DataLoader, LoadError
 from npalexnet.data.pipeline import RECIPES, Pipeline, evaluation_pipeline, training_pipeline
 from npalexnet.data.sources import Data, open_data
 from npalexnet.data.statistics import Statistics
@@ -28,6 +28,7 @@ __all__ = [
     "DataLoader",
     "Dataset",
     "FolderDataset",
+    "LoadError",
     "MiddleSquare",
     "Mirror",
     "Normalize",

@@ -14,6 +14,10 @@ from npalexnet.data.datasets import Dataset
 from npalexnet.data.pipeline import Pipeline
 
 
+class LoadError(RuntimeError):
+    """A picture can't be loaded; the message names it."""
+
+
 class DataLoader:
     """Makes batches of a data set, on threads of its own.
 
@@ -104,8 +108,8 @@ class DataLoader:
 
         Raises
         ------
-        RuntimeError
-            In the place of a batch with a picture that can't be loaded; the message names it.
+        LoadError
+            In the place of a batch with a picture that can't be loaded.
         """
         if number < 0 or not 0 <= start <= len(self):
             raise ValueError(f"number must not be negative and start be from 0 to {len(self)}, got {number}, {start}")
@@ -150,7 +154,7 @@ class DataLoader:
             raise
         except Exception as error:
             name = self.dataset.name(index)
-            raise RuntimeError(str(error) if name in str(error) else f"{name} can't be loaded: {error}") from error
+            raise LoadError(str(error) if name in str(error) else f"{name} can't be loaded: {error}") from error
 
 
 class _Batch(NamedTuple):

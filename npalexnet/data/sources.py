@@ -14,7 +14,10 @@ from npalexnet.data.datasets import ArrayDataset, Dataset, Subset, picture_key, 
 from npalexnet.data.fashion_mnist import FOLDER as FASHION_MNIST_FOLDER
 from npalexnet.data.fashion_mnist import read_fashion_mnist
 from npalexnet.data.folder import read_folder
+from npalexnet.data.loader import DataLoader
+from npalexnet.data.pipeline import evaluation_pipeline, training_pipeline
 from npalexnet.data.sample import CLASSES, load_sample
+from npalexnet.data.statistics import Statistics
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,32 @@ class Data:
     def classes(self) -> tuple[str, ...]:
         """The names of the classes."""
         return self.train.classes
+
+    def loaders(
+        self, batch_size: int, *, recipe: str = "simple", seed: int = 0, workers: int = 1
+    ) -> tuple[DataLoader, DataLoader]:
+        """Return loaders of the training and of the held-out pictures, prepared by one of the recipes.
+
+        Colours are measured on the training pictures.
+
+        Parameters
+        ----------
+        batch_size : int
+            Pictures in a batch.
+        recipe : {"simple", "paper"}
+            See `training_pipeline`.
+        seed : int
+            Of order and augmentation.
+        workers : int
+            Threads that prepare pictures, of each loader.
+        """
+        mean_image = 256 if recipe == "paper" else None
+        statistics = Statistics.fit(self.train, mean_image=mean_image, workers=max(2, workers))
+        train, val = training_pipeline(statistics, recipe), evaluation_pipeline(statistics, recipe)
+        return (
+            DataLoader(self.train, train, batch_size, seed=seed, workers=workers),
+            DataLoader(self.val, val, batch_size, seed=seed, workers=workers, shuffle=False),
+        )
 
     def split(self) -> dict[str, list[str]]:
         """Return the names of the pictures of each part, ready for JSON."""

@@ -50,6 +50,11 @@ def saved_split(folder: Path) -> dict[str, list[str]] | None:
         raise ValueError(f"{path} is damaged: {error}") from None
 
 
+def names_of_outputs(classes: Sequence[str], count: int) -> list[str]:
+    """Return a name for each of so many outputs: the classes', then ``unused 10``, ``unused 11``, ..."""
+    return [*classes, *(f"unused {number}" for number in range(len(classes), count))]
+
+
 class Run:
     """Writes a run's files.
 
@@ -60,7 +65,8 @@ class Run:
     folder : Path or str
         It is made; one that holds anything already is refused, so that no run overwrites another.
     about : mapping
-        What goes into ``weights.safetensors`` besides the weights: the classes, how images are prepared, ...
+        What goes into ``weights.safetensors`` besides the weights. `Trainer` adds the classes, and how held-out images
+        are prepared, if it isn't said here.
     grey : bool
         Whether the images are: see `npalexnet.visualize.filters`.
 
@@ -109,6 +115,10 @@ class Run:
         self._unwritten: list[str] = []
         self._events = EventWriter(folder)
         self._holds = False
+
+    def describe(self, **about: Any) -> None:
+        """Add to `about` what it doesn't say yet."""
+        self.about = {**about, **self.about}
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -207,7 +217,7 @@ class Run:
 
     def save_confusion(self, confusion: np.ndarray, classes: Sequence[str]) -> None:
         """Write ``confusion.csv`` and ``confusion.png``."""
-        names = [*map(shown, classes), *(f"unused {i}" for i in range(len(classes), len(confusion)))]
+        names = names_of_outputs([*map(shown, classes)], len(confusion))
         write_confusion(self.folder / "confusion.csv", confusion, names)
         self._draw("confusion.png", lambda: visualize.confusion(confusion, names))
 
@@ -240,6 +250,19 @@ class Run:
         else:
             tensors, about = load_checkpoint(path)
         return tensors, about
+
+    def keep_as_last(self, path: Path) -> None:
+        """Copy a good checkpoint to ``last.safetensors``, whether what is there is damaged or newer.
+
+        Else the next one would move that to ``previous.safetensors``, over the good one, before it is in place itself.
+        """
+        if path.resolve() != (self.folder / LAST).resolve():
+            with written_whole(self.folder / LAST) as temporary:
+                shutil.copyfile(path, temporary)
+
+    def close(self) -> None:
+        """End what is written on the way; a record opens it again."""
+        self._events.close()
 
     def discard_if_empty(self) -> bool:
         """Remove the folder, and those above it that were made for it, if nothing was learnt; says whether it did."""

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from npalexnet.data.loader import LoadError
 from npalexnet.training import state
 from npalexnet.training.metrics import Metrics
 from npalexnet.training.observer import Observer
-from npalexnet.training.run import Run
+from npalexnet.training.run import Run, names_of_outputs
 from npalexnet.training.steps import DivergedError, Step
 
 if TYPE_CHECKING:
@@ -42,13 +43,31 @@ class Saver:
         self._saved_at = time.monotonic()
         self._weights_missing = False  # whether those of the best evaluation could not be written
         self._metrics_wait = False  # for space, and the user knows it
+        if run is not None and trainer.val is not None:
+            run.describe(classes=list(trainer.train.dataset.classes), pipeline=trainer.val.pipeline.to_json())
 
     @contextmanager
     def working(self, observer: Observer) -> Iterator[None]:
-        """Context of training: `observer` is told, and no other process can go on with the run."""
+        """Context of training: `observer` is told, no other process can go on with the run; at the end all is saved.
+
+        A picture that can't be loaded is such an end, too: the trainer is between two steps then.
+
+        Raises
+        ------
+        OSError
+            If at the end something can't be written.
+        """
         self._observer, self._saved_at = observer, time.monotonic()
-        with self._run.held() if self._run is not None else nullcontext():
+        if self._run is None:
             yield
+            return
+        with self._run.held(), closing(self._run):
+            try:
+                yield
+            except LoadError:
+                self._end_early()
+                raise
+            self.end()
 
     def record_step(self, step: Step) -> None:
         """Add a step to the metrics."""
@@ -102,6 +121,8 @@ class Saver:
         with self._run.held():
             tensors, about = self._run.load_checkpoint(path)
             state.restore(self._trainer, tensors, about)
+            if path is not None:
+                self._run.keep_as_last(path)
             self._run.rewind(about["lines"])
         self._saved = self._place()
 
@@ -114,6 +135,18 @@ class Saver:
         return DivergedError(f"{steps}: training has diverged; try a smaller learning rate{kept}")
 
     # --- how -------------------------------------------------------------------------------------------------------
+
+    def _end_early(self) -> None:
+        """Save what was learnt, because an error is about to end training."""
+        try:
+            self.end()
+        except OSError as error:
+            self._observer.say(f"can't write what was learnt: {error}")
+        if self._run is not None and self._saved:
+            folder = self._run.folder
+            self._observer.say(
+                f"The checkpoint of step {self._saved[0]} is kept in {folder}/; go on from there with --resume {folder}"
+            )
 
     def _record(self, **values: Any) -> None:
         if self._run is not None:
@@ -150,12 +183,16 @@ class Saver:
     def _write_weights(self, metrics: Metrics | None) -> None:
         if self._run is None:
             return
-        weights, val = self._trainer.model.state_dict(), self._trainer.val
+        weights = self._trainer.model.state_dict()
         self._check_finite(weights)
-        about = {} if metrics is None else {"test_accuracy": metrics.top1, "test_loss": metrics.loss}
-        self._run.save_weights(weights, steps=self._trainer.step, **about)
-        if metrics is not None and val is not None:
-            self._run.save_confusion(metrics.confusion, self._run.about.get("classes", val.dataset.classes))
+        if metrics is None:
+            self._run.save_weights(weights, steps=self._trainer.step)
+            return
+        classes = names_of_outputs(self._run.about["classes"], len(metrics.confusion))
+        self._run.save_weights(
+            weights, steps=self._trainer.step, classes=classes, test_accuracy=metrics.top1, test_loss=metrics.loss
+        )
+        self._run.save_confusion(metrics.confusion, classes)
 
     def _check_finite(self, tensors: dict[str, np.ndarray]) -> None:
         if bad := next((name for name, array in tensors.items() if not np.isfinite(array).all()), None):

@@ -11,14 +11,13 @@ from typing import Any
 
 from npalexnet import backend
 from npalexnet.alexnet import AlexNet
-from npalexnet.data import DataLoader, Pipeline, Statistics, Subset, evaluation_pipeline, open_data, training_pipeline
-from npalexnet.data.sources import Data
+from npalexnet.data import Data, DataLoader, Subset, open_data
 from npalexnet.files import shown
 from npalexnet.training.finetune import load_fitting, read_weights
 from npalexnet.training.interrupt import Stop, stop_on_ctrl_c
 from npalexnet.training.options import as_config, complete
 from npalexnet.training.progress import Progress
-from npalexnet.training.run import CONFIG, Run, new_run_folder, saved_split
+from npalexnet.training.run import CONFIG, Run, names_of_outputs, new_run_folder, saved_split
 from npalexnet.training.trainer import Trainer
 
 FILES = 8  # times the parameters' size is what a run writes: 3 checkpoints with velocities, 2 files of weights
@@ -61,12 +60,12 @@ def train(given: dict[str, Any]) -> bool:
 
 @dataclass(frozen=True)
 class _Prepared:
-    """The data, how it is prepared, and what `predict` has to know of it."""
+    """The data, and what a weights file has to say of it."""
 
     data: Data
     classes: list[str]
-    training: Pipeline
-    evaluation: Pipeline
+    train: DataLoader
+    val: DataLoader
     about: dict[str, Any]
 
 
@@ -124,18 +123,13 @@ def _open(options: argparse.Namespace) -> Data:
 
 
 def _prepare(options: argparse.Namespace, data: Data) -> _Prepared:
-    mean_image = 256 if options.recipe == "paper" else None
-    statistics = Statistics.fit(data.train, mean_image=mean_image, workers=max(2, options.workers))
-    classes, evaluation = _classes(options, data), evaluation_pipeline(statistics, options.recipe)
+    classes = _classes(options, data)
+    train, val = data.loaders(options.batch_size, recipe=options.recipe, seed=options.seed, workers=options.workers)
     about = {
         "classes": classes,
-        "mean": statistics.mean,
-        "std": statistics.std,
-        "recipe": options.recipe,
-        "pipeline": evaluation.to_json(),
         "options": {name: value for name, value in as_config(options).items() if value is not None},
     }
-    return _Prepared(data, classes, training_pipeline(statistics, options.recipe), evaluation, about)
+    return _Prepared(data, classes, train, val, about)
 
 
 def _run(options: argparse.Namespace, prepared: _Prepared) -> Run:
@@ -149,7 +143,7 @@ def _classes(options: argparse.Namespace, data: Data) -> list[str]:
     known, width = list(data.classes), options.num_classes or len(data.classes)
     if width < len(known):
         raise ValueError(f"--num-classes must be at least {len(known)}, as many as the data has classes, got {width}")
-    return known + [f"unused {number}" for number in range(len(known), width)]
+    return names_of_outputs(known, width)
 
 
 def _model(options: argparse.Namespace, classes: list[str], begins: bool) -> AlexNet:
@@ -168,13 +162,9 @@ def _model(options: argparse.Namespace, classes: list[str], begins: bool) -> Ale
 
 
 def _trainer(options: argparse.Namespace, prepared: _Prepared, run: Run, model: AlexNet) -> Trainer:
-    data = prepared.data
-    settings: dict[str, Any] = {"seed": options.seed, "workers": options.workers}
     backend.set_float32_matmul_precision("high" if options.precision == "tf32" else "highest")
     return Trainer(
-        model,
-        DataLoader(data.train, prepared.training, options.batch_size, **settings),
-        DataLoader(data.val, prepared.evaluation, options.batch_size, shuffle=False, **settings),
+        model, prepared.train, prepared.val,
         epochs=options.epochs, steps=options.steps, lr=options.lr, schedule=options.schedule, warmup=options.warmup,
         momentum=options.momentum, weight_decay=options.weight_decay, accumulate=options.accumulate,
         clip_norm=options.clip_norm, patience=options.patience, dtype=_dtype(options), run=run,

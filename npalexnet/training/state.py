@@ -65,9 +65,14 @@ def capture(trainer: Trainer) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         "param_groups": optimizer["param_groups"],
         "schedule": trainer.schedule.state_dict(),
         "scaler": trainer.stepper.scaler.state_dict(),
-        "generators": {name: rng.bit_generator.state for name, rng in trainer.model.named_generators()},
+        "generators": generator_states(trainer),
         "configuration": configuration(trainer),
     }
+
+
+def generator_states(trainer: Trainer) -> dict[str, Any]:
+    """Return where the generators of random numbers in the model are, ready for JSON."""
+    return {name: rng.bit_generator.state for name, rng in trainer.model.named_generators()}
 
 
 def restore(trainer: Trainer, tensors: Mapping[str, np.ndarray], about: Mapping[str, Any]) -> None:
@@ -82,11 +87,9 @@ def restore(trainer: Trainer, tensors: Mapping[str, np.ndarray], about: Mapping[
     for name, value in configuration(trainer).items():
         if name in before and before[name] != value:
             raise ValueError(f"a run goes on as it began, but its {name} was {before[name]!r}, and is {value!r}")
-    generators = dict(trainer.model.named_generators())
-    if set(generators) != set(about["generators"]):
-        raise CheckpointError(
-            f"the checkpoint knows the generators {sorted(about['generators'])}, the model has {sorted(generators)}"
-        )
+    here, there = set(generator_states(trainer)), set(about["generators"])
+    if here != there:
+        raise CheckpointError(f"the checkpoint knows the generators {sorted(there)}, the model has {sorted(here)}")
     weights = {name.removeprefix(_MODEL): array for name, array in tensors.items() if name.startswith(_MODEL)}
     trainer.model.load_state_dict(weights)
     velocities: dict[int, dict[str, np.ndarray]] = {}
@@ -97,8 +100,13 @@ def restore(trainer: Trainer, tensors: Mapping[str, np.ndarray], about: Mapping[
     trainer.optimizer.load_state_dict({"state": velocities, "param_groups": about["param_groups"]})
     trainer.schedule.load_state_dict(about["schedule"])
     trainer.stepper.scaler.load_state_dict(about["scaler"])
-    for name, rng in generators.items():
-        rng.bit_generator.state = about["generators"][name]
+    restore_generators(trainer, about["generators"])
     for name in _COUNTERS:
         setattr(trainer, name, about[name])
     trainer.best = None if about["best"] is None else tuple(about["best"])
+
+
+def restore_generators(trainer: Trainer, states: Mapping[str, Any]) -> None:
+    """Put the generators in the model where `generator_states` found them."""
+    for name, rng in trainer.model.named_generators():
+        rng.bit_generator.state = states[name]

@@ -21,7 +21,7 @@ class EventWriter:
     Parameters
     ----------
     folder : Path
-        Of the run. The file is made with the first metrics.
+        Of the run. A file is made with the first metrics, and with the first ones after `close`.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -68,5 +68,6 @@ class EventWriter:
     def close(self) -> None:
         """Write what waits, and end."""
         if self._writer is not None:
-            self._writer.close()
+            with suppress(OSError):
+                self._writer.close()
             self._writer = None

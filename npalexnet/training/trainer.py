@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 
 from npalexnet.backend import Batch
+from npalexnet.data.loader import LoadError
 from npalexnet.layers.layer import Layer
 from npalexnet.losses import CrossEntropyLoss
 from npalexnet.optim import SGD
+from npalexnet.training import state
 from npalexnet.training.evaluation import evaluate
 from npalexnet.training.metrics import Metrics
 from npalexnet.training.observer import Observer
@@ -32,13 +34,15 @@ if TYPE_CHECKING:
 class Trainer:
     """Trains a network on a loader's images by stochastic gradient descent::
 
-        run = Run("runs/mine")
-        trainer = Trainer(model, train_loader, val_loader, lr=0.01, epochs=10, run=run)
+        data = open_data("pictures")
+        train, val = data.loaders(batch_size=16, recipe="paper")
+        model = AlexNet(len(data.classes))
+        trainer = Trainer(model, train, val, lr=0.001, epochs=20, run=Run("runs/mine"))
         trainer.fit(Progress())
 
     and, in another process, on from the last checkpoint to the bits of a run that was never stopped::
 
-        trainer = Trainer(model, train_loader, val_loader, lr=0.01, epochs=10, run=Run.reopen("runs/mine"))
+        trainer = Trainer(model, train, val, lr=0.001, epochs=20, run=Run.reopen("runs/mine"))
         trainer.resume()
         trainer.fit(Progress())
 
@@ -157,6 +161,8 @@ class Trainer:
         ------
         DivergedError
             If the loss, or what was learnt, is not finite. The last good checkpoint is kept.
+        LoadError
+            If a picture can't be loaded. What was learnt up to there is saved.
         OSError
             If at the end what was learnt can't be written. On the way that is only told to the observer.
         """
@@ -167,7 +173,6 @@ class Trainer:
                     self._train(observer, should_stop)
                 if self._pass_is_over() and not should_stop():
                     self._end_pass(observer, should_stop)
-            self._saver.end()
         return self.finished
 
     def evaluate(self, loader: DataLoader, should_stop: Callable[[], bool] = lambda: False) -> Metrics | None:
@@ -209,6 +214,8 @@ class Trainer:
         ------
         DivergedError
             If the loss is not finite; the step is not taken.
+        LoadError
+            If a picture can't be loaded; it is as if the step had not been begun.
         """
         self.model.train()
         started = time.perf_counter()
@@ -220,10 +227,14 @@ class Trainer:
                 factor = self.schedule.factor(self.step)
                 for group, lr in zip(self.optimizer.param_groups, self.base_lrs, strict=True):
                     group["lr"] = lr * factor
+                generators = state.generator_states(self)
                 try:
                     loss, accuracy, norm = self.stepper.step(islice(moved, count), images)
                 except DivergedError as error:
                     raise self._saver.diverged(str(error)) from None
+                except LoadError:  # maybe not in the first of the batches that are accumulated
+                    state.restore_generators(self, generators)
+                    raise
                 self.step, self.images, self.batch = self.step + 1, self.images + images, self.batch + count
                 lr, seconds = self.optimizer.param_groups[0]["lr"], time.perf_counter() - started
                 yield Step(self.step, self.steps, self.images, loss, accuracy, lr, norm, seconds)

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from npalexnet.data import fashion_mnist, open_data, sources
+from npalexnet.data import ArrayDataset, Data, fashion_mnist, open_data, sources
 from npalexnet.data.idx import write_idx
 
 
@@ -11,6 +11,25 @@ def test_the_sample_is_the_default():
     assert data.grey
     assert not data.drawn
     assert data.notes == []
+
+
+def test_the_loaders_of_data_prepare_by_the_recipe_with_colours_of_the_training_pictures():
+    images = np.random.default_rng(0).integers(0, 256, (8, 30, 40, 3), dtype=np.uint8)
+    train, val = (ArrayDataset(part, np.zeros(4, np.int64), ["a"]) for part in (images[:4], images[4:]))
+    data = Data("pictures", train, val, grey=False)
+    loaders = data.loaders(3, seed=5, workers=2)
+    for loader, dataset, shuffle in zip(loaders, (train, val), (True, False), strict=True):
+        assert (loader.dataset, loader.batch_size, loader.seed, loader.workers) == (dataset, 3, 5, 2)
+        assert loader.shuffle is shuffle
+        square, normalize = loader.pipeline.transforms
+        assert square.size == 227
+        np.testing.assert_allclose(normalize.mean, images[:4].mean(axis=(0, 1, 2)) / 255)
+        np.testing.assert_allclose(normalize.std, images[:4].std(axis=(0, 1, 2)) / 255)
+    names = [[type(step).__name__ for step in loader.pipeline.transforms] for loader in data.loaders(3, recipe="paper")]
+    assert names == [
+        ["MiddleSquare", "SubtractMeanImage", "RandomCrop", "Mirror", "ColourNoise", "Normalize"],
+        ["MiddleSquare", "SubtractMeanImage", "CentreCrop", "Normalize"],
+    ]
 
 
 def write_fashion(folder):

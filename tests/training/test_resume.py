@@ -7,12 +7,14 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import npalexnet as na
+from npalexnet.data import LoadError, Subset
 from npalexnet.training import CheckpointError, DivergedError, Observer, Run
 from npalexnet.training.checkpoint import load_checkpoint
 from npalexnet.weights import load_weights
@@ -145,6 +147,58 @@ def test_a_damaged_checkpoint_offers_the_one_before_from_which_the_run_ends_the_
         again.resume()
     again.resume(tmp_path / "run" / "previous.safetensors")
     assert again.step == 4
+    assert again.fit()
+    assert_same_end(tmp_path / "run", tmp_path / "whole")
+
+
+def test_going_on_from_the_checkpoint_before_never_overwrites_the_last_good_one(tmp_path, monkeypatch):
+    trainer = trainer_of(run=Run(tmp_path), checkpoint_every=1)
+    trainer.fit(should_stop=lambda: trainer.step >= 5)
+    os.truncate(tmp_path / "last.safetensors", 1000)
+    again = trainer_of(run=Run.reopen(tmp_path), checkpoint_every=1)
+    again.resume(tmp_path / "previous.safetensors")
+    good, replace = [], os.replace
+
+    def watched(source, target):
+        """Rename, and note of which steps there are good checkpoints: a process may be killed there."""
+        replace(source, target)
+        if Path(target).suffix == ".safetensors":
+            good.append([])
+            for name in ("last", "previous"):
+                with suppress(CheckpointError, FileNotFoundError):
+                    good[-1].append(load_checkpoint(tmp_path / f"{name}.safetensors")[1]["step"])
+
+    monkeypatch.setattr(os, "replace", watched)
+    assert again.fit()
+    assert good == [[4], [5, 4], [5, 4], [5], [6, 5]]  # the one in the middle is when the weights are written
+
+
+class Torn(Subset):
+    """A picture of it can't be loaded."""
+
+    def __getitem__(self, index):
+        if index == self.torn:
+            raise OSError("it is torn")
+        return super().__getitem__(index)
+
+
+@pytest.mark.parametrize("part", ["train", "val"])
+def test_a_picture_that_can_not_be_loaded_ends_training_with_all_that_was_learnt_until_then(tmp_path, part):
+    """In the second of three batches that make a step: the first has drawn from dropout's generator already."""
+    settings = {"batch_size": 4, "accumulate": 3, "val": 12}
+    whole = trainer_of(run=Run(tmp_path / "whole"), **settings)
+    whole.fit()
+    trainer, observer, lines = trainer_of(run=Run(tmp_path / "run"), **settings), Observer(), []
+    observer.say = lines.append
+    dataset = getattr(trainer, part).dataset
+    dataset.__class__, dataset.torn = Torn, whole.train.order(0)[18] if part == "train" else 5
+    with pytest.raises(LoadError, match=f"image {dataset.torn} can't be loaded: it is torn"):
+        trainer.fit(observer)
+    step = {"train": 1, "val": 4}[part]
+    assert f"The checkpoint of step {step} is kept in {tmp_path / 'run'}/; go on from there with --resume" in lines[0]
+    assert load_weights(tmp_path / "run" / "weights.safetensors")[1]["steps"] == step
+    again = trainer_of(run=Run.reopen(tmp_path / "run"), **settings)
+    again.resume()
     assert again.fit()
     assert_same_end(tmp_path / "run", tmp_path / "whole")
 

@@ -9,9 +9,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import npalexnet as na
+from npalexnet.data.sample import CLASSES
 from npalexnet.training.checkpoint import CheckpointError
 from npalexnet.training.run import Run, new_run_folder
 from npalexnet.weights import load_weights
+from tests.training.small import small_network, trainer_of
 
 ROOT = Path(__file__).parent.parent.parent
 STATE = {"layers.0.weight": np.random.default_rng(0).standard_normal((4, 3, 5, 5))}
@@ -166,6 +169,18 @@ def test_a_run_that_another_process_is_training_is_left_alone(tmp_path):
     assert (run.folder / ".last.1-1.tmp.safetensors").exists()
     assert reopened_elsewhere().returncode == 0
     assert not (run.folder / ".last.1-1.tmp.safetensors").exists()
+
+
+def test_weights_of_a_library_run_name_their_classes_and_how_pictures_are_prepared_unless_the_run_does(tmp_path):
+    for name, about in (("plain", {}), ("told", {"classes": ["one", "two"], "pipeline": [], "by": "hand"})):
+        model = na.Sequential(*list(small_network())[:4], na.Linear(8 * 14 * 14, 12))
+        trainer = trainer_of(model, run=Run(tmp_path / name, about), val=8, epochs=1)
+        trainer.fit()
+        _, found = load_weights(tmp_path / name / "weights.safetensors")
+        classes = list(about.get("classes", CLASSES))
+        assert found["classes"] == classes + [f"unused {i}" for i in range(len(classes), 12)]
+        assert found["pipeline"] == about.get("pipeline", json.loads(json.dumps(trainer.val.pipeline.to_json())))
+        assert found.get("by") == about.get("by")
 
 
 def test_a_confusion_with_unused_outputs_and_names_of_strange_bytes_is_written(tmp_path):

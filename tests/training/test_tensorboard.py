@@ -6,7 +6,8 @@ from types import ModuleType, SimpleNamespace
 
 import pytest
 
-from npalexnet.training import tensorboard
+from npalexnet.training import Run, tensorboard
+from tests.training.small import trainer_of
 
 
 @pytest.fixture
@@ -17,11 +18,11 @@ def written(monkeypatch, request):
     class SummaryWriter(SimpleNamespace):
         def __init__(self, folder):
             super().__init__(add_scalar=lambda tag, value, step: values.append((tag, value, step)))
-            self.flush = self.close = lambda: None
+            self.flush, self.close = lambda: None, lambda: values.append("closed")
 
     class EventFileWriter:
         def __init__(self, folder):
-            self.flush = self.close = lambda: None
+            self.flush, self.close = lambda: None, lambda: values.append("closed")
 
         def add_event(self, event):
             values.extend((value.tag, value.simple_value, event.step) for value in event.summary.value)
@@ -49,8 +50,17 @@ def test_metrics_become_scalars_at_their_step(written, tmp_path):
     writer.close()
     assert written == [
         ("training/loss", 2.5, 3), ("training/accuracy", 0.25, 3), ("training/lr", 0.1, 3), ("held-out/loss", 2.0, 3),
-        ("held-out/top-1", 0.5, 3), ("held-out/top-5", 0.75, 3),
+        ("held-out/top-1", 0.5, 3), ("held-out/top-5", 0.75, 3), "closed",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("written", ["tensorboard"], indirect=True)
+def test_training_closes_the_event_file_and_opens_another_one_if_it_goes_on(written, tmp_path):
+    trainer = trainer_of(run=Run(tmp_path / "run"), steps=2)
+    trainer.fit(should_stop=lambda: trainer.step == 1)
+    trainer.fit()
+    losses = [value for value in written if value == "closed" or value[0] == "training/loss"]
+    assert [value if value == "closed" else value[2] for value in losses] == [1, "closed", 2, "closed"]
 
 
 def test_without_a_package_nothing_is_written(tmp_path, monkeypatch):
