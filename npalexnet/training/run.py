@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from itertools import count
 from math import isfinite
@@ -275,10 +275,9 @@ class Run:
                 path.rmdir()
         return True
 
-    def _draw(self, name: str, figure: Any) -> None:
+    def _draw(self, name: str, figure: Callable[[], Figure]) -> None:
         try:
-            drawn: Figure = figure()
+            drawn = figure()
         except ModuleNotFoundError:  # no matplotlib, no pictures
             return
-        with written_whole(self.folder / name) as temporary:
-            drawn.savefig(temporary)
+        visualize.write_figure(self.folder / name, drawn)

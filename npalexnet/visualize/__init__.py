@@ -1,11 +1,22 @@
 """Pictures of training and of what was learnt, as matplotlib figures. Needs matplotlib.
 
-A figure is written with ``figure.savefig("filters.png")``.
+A figure is written with ``write_figure("filters.png", figure)``.
 """
 
 from npalexnet.visualize.augmenting import augmentations
 from npalexnet.visualize.images import exciting, mistakes, occlusion
 from npalexnet.visualize.network import feature_maps, filters
 from npalexnet.visualize.results import confusion, curves
+from npalexnet.visualize.writing import write_figure
 
-__all__ = ["augmentations", "confusion", "curves", "exciting", "feature_maps", "filters", "mistakes", "occlusion"]
+__all__ = [
+    "augmentations",
+    "confusion",
+    "curves",
+    "exciting",
+    "feature_maps",
+    "filters",
+    "mistakes",
+    "occlusion",
+    "write_figure",
+]

@@ -1,0 +1,23 @@
+import pytest
+from matplotlib.figure import Figure
+from PIL import Image
+
+from npalexnet.visualize import write_figure
+
+
+def test_a_figure_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
+    path = tmp_path / "figure.png"
+    write_figure(path, Figure(figsize=(2, 1), dpi=50))
+    before = path.read_bytes()
+    with Image.open(path) as image:
+        assert (image.format, image.size) == ("PNG", (100, 50))
+
+    def full(figure, file):
+        file.write_bytes(before[:20])
+        raise OSError("no space left")
+
+    monkeypatch.setattr(Figure, "savefig", full)
+    with pytest.raises(OSError, match="no space left"):
+        write_figure(path, Figure())
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
