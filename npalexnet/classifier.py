@@ -12,12 +12,12 @@ import numpy as np
 
 from npalexnet import backend
 from npalexnet.alexnet import IMAGE_SIZE, AlexNet
-from npalexnet.data.pipeline import Pipeline
-from npalexnet.data.transforms import CentreCrop, MiddleSquare, Normalize, SubtractMeanImage, TenCrop, Transform
-from npalexnet.losses import log_softmax
+from npalexnet.data.pipeline import Pipeline, ten_cropped
+from npalexnet.data.transforms import MiddleSquare, Normalize, SubtractMeanImage
+from npalexnet.training.evaluation import log_probabilities
 from npalexnet.weights import FILE_NAME, load_weights
 
-BATCH_SIZE = 16
+BATCH_SIZE = 16  # pictures that are prepared and named at once
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ class Classifier:
         pictures : sequence of PIL.Image, or of uint8 arrays (H, W) or (H, W, 3)
             N pictures of any sizes.
         ten_crop : bool
-            Whether each is to be looked at ten times.
+            Whether each is to be looked at ten times: see `npalexnet.data.ten_cropped`.
 
         Returns
         -------
@@ -108,7 +108,7 @@ class Classifier:
         Parameters
         ----------
         inputs : ndarray of float32
-            What `inputs` returned. Of ten crops, the mean of the shares is taken.
+            What `inputs` returned; of ten crops, the mean of the shares is taken. They are computed in one batch.
 
         Returns
         -------
@@ -120,39 +120,14 @@ class Classifier:
             If they are not finite.
         """
         device = backend.get_device(self.model.device or "cpu")
-        flat = inputs.reshape(-1, *inputs.shape[-3:])
-        parts = [flat[start : start + BATCH_SIZE] for start in range(0, len(flat), BATCH_SIZE)]
-        logs = [device.to_host(log_softmax(self.model(device.from_host(part)))) for part in parts]
-        found = np.concatenate(logs).astype(np.float64)
+        found = log_probabilities(self.model, device.from_host(inputs))
+        self.check_answers(found)
+        return found
+
+    def check_answers(self, found: np.ndarray) -> None:
+        """Raise a ValueError unless all numbers of the network's answers are finite."""
         if not np.isfinite(found).all():
             raise ValueError(f"the weights in {self.path} are not finite: they come from training that diverged")
-        if inputs.ndim == 4:
-            return found
-        found = found.reshape(*inputs.shape[:2], -1)  # (N, 10, K)
-        highest = found.max(axis=1, keepdims=True)
-        return np.log(np.exp(found - highest).mean(axis=1)) + highest[:, 0]
-
-
-def ten_cropped(pipeline: Pipeline) -> Pipeline:
-    """Return the pipeline that takes ten crops where the given one takes the middle of a picture.
-
-    One that takes no crop scales the picture's middle square to 256 x 256 for this, instead of to the network's size.
-
-    References
-    ----------
-    A. Krizhevsky, I. Sutskever and G. Hinton, "ImageNet Classification with Deep Convolutional Neural Networks", 2012,
-    section 4.1.
-    """
-    steps: list[Transform] = []
-    if any(isinstance(step, CentreCrop) for step in pipeline.transforms):
-        steps = [TenCrop(step.size) if isinstance(step, CentreCrop) else step for step in pipeline.transforms]
-    else:
-        for step in pipeline.transforms:
-            steps += [MiddleSquare(256), TenCrop(step.size)] if isinstance(step, MiddleSquare) else [step]
-    if not any(isinstance(step, TenCrop) for step in steps):
-        names = ", ".join(type(step).__name__ for step in pipeline.transforms)
-        raise ValueError(f"ten crops need a pipeline with a MiddleSquare or a CentreCrop, got {names or 'none'}")
-    return Pipeline(steps)
 
 
 def _pipeline(path: Path, about: dict[str, Any]) -> Pipeline:
@@ -162,7 +137,10 @@ def _pipeline(path: Path, about: dict[str, Any]) -> Pipeline:
             return Pipeline.from_json(about["pipeline"])
         except ValueError as error:
             raise ValueError(f"{path} does not say how pictures are prepared: {error}") from None
-    mean, std = about.get("mean", []), about.get("std", [])
+    if not {"mean", "std"} & set(about):
+        raise ValueError(f"{path} does not say how pictures are prepared: it gives neither a pipeline nor mean and std")
+    mean: Any = about.get("mean")
+    std: Any = about.get("std")
     if not (_is_colour(mean) and _is_colour(std) and min(std) > 0):
         raise ValueError(f"{path} must give mean and std of three colours each, got {mean!r} and {std!r}")
     return Pipeline([MiddleSquare(IMAGE_SIZE), Normalize(tuple(mean), tuple(std))])

@@ -4,58 +4,17 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import cast
 
 import numpy as np
 
-from npalexnet import visualize
+from npalexnet import training, visualize
 from npalexnet.classifier import Classifier
-from npalexnet.files import shown, written_whole
+from npalexnet.files import shown
 from npalexnet.held_out import HeldOut
 from npalexnet.progress import progress
 from npalexnet.table import table
-from npalexnet.training.metrics import write_confusion
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """What a network said of labelled pictures.
-
-    Attributes
-    ----------
-    log_probabilities : ndarray of float64, (N, K)
-        Logarithms of each picture's shares of the classes.
-    labels : ndarray of int64, (N,)
-        The true classes.
-    """
-
-    log_probabilities: np.ndarray
-    labels: np.ndarray
-
-    @property
-    def loss(self) -> float:
-        """The mean cross-entropy."""
-        return float(-self.log_probabilities[np.arange(len(self.labels)), self.labels].mean())
-
-    @property
-    def predicted(self) -> np.ndarray:
-        """The most probable classes, (N,)."""
-        return self.log_probabilities.argmax(axis=1)
-
-    def top(self, count: int) -> float:
-        """Return the share of the pictures whose class is among so many most probable ones; the first wins a tie."""
-        best = np.argsort(-self.log_probabilities, axis=1, kind="stable")[:, :count]
-        return float((best == self.labels[:, None]).any(axis=1).mean())
-
-    def confusion(self) -> np.ndarray:
-        """Return int64 (K, K): how many pictures of class i, the row, were taken for class j, the column."""
-        K = self.log_probabilities.shape[1]
-        return np.bincount(self.labels * K + self.predicted, minlength=K * K).reshape(K, K)
+from npalexnet.training.metrics import Metrics, write_confusion
 
 
 def evaluate(
@@ -63,24 +22,36 @@ def evaluate(
     held_out: HeldOut,
     *,
     ten_crop: bool = False,
-    watch: Callable[[int], object] = lambda done: None,
-) -> Evaluation:
-    """Return what a network says of labelled pictures.
+    watch: Callable[[np.ndarray], object] = lambda found: None,
+) -> Metrics:
+    """Return how well a network classifies labelled pictures.
+
+    Parameters
+    ----------
+    classifier : Classifier
+        The network.
+    held_out : HeldOut
+        The pictures.
+    ten_crop : bool
+        Whether each picture's shares are the mean over ten crops.
+    watch : callable
+        Is handed what the network says of each batch, in the pictures' order: the logarithms of the classes' shares,
+        ndarray of float64, (n, K).
 
     Raises
     ------
-    OSError
-        If a picture can't be read.
+    RuntimeError
+        If a picture can't be loaded; the message names it.
     ValueError
-        If there are none, or the network's answers are not finite.
+        If the network's answers are not finite.
     """
-    if not len(held_out):
-        raise ValueError(f"the data {held_out.name} holds no held-out images")
-    found = []
-    for inputs in held_out.batches(ten_crop=ten_crop):
-        found.append(classifier.log_probabilities(inputs))
-        watch(len(found[-1]))
-    return Evaluation(np.concatenate(found), held_out.labels)
+
+    def checked(found: np.ndarray) -> None:
+        classifier.check_answers(found)
+        watch(found)
+
+    loader = held_out.loader(ten_crop=ten_crop)
+    return cast("Metrics", training.evaluate(classifier.model, loader, watch=checked))  # nothing asks it to stop
 
 
 def run(options: argparse.Namespace) -> int:
@@ -92,14 +63,13 @@ def run(options: argparse.Namespace) -> int:
     for note in held_out.notes:
         print(shown(note))
     with progress("evaluating", len(held_out)) as watch:
-        found = evaluate(classifier, held_out, ten_crop=options.ten_crop, watch=watch)
+        metrics = evaluate(classifier, held_out, ten_crop=options.ten_crop, watch=lambda found: watch(len(found)))
     how = ", each the mean of ten crops" if options.ten_crop else ""
     print(f"{held_out.name}: {len(held_out):,} held-out images of {len(classifier.classes)} classes{how}\n")
-    matrix = found.confusion()
-    print(per_class(matrix, classifier.classes))
-    print(f"\nloss {found.loss:.4f}, top-1 {100 * found.top(1):.2f} %, top-5 {100 * found.top(5):.2f} %")
-    write_confusion(out / "confusion.csv", matrix, classifier.classes)
-    write_figure(out / "confusion.png", visualize.confusion(matrix, classifier.classes))
+    print(per_class(metrics.confusion, classifier.classes))
+    print(f"\nloss {metrics.loss:.4f}, top-1 {100 * metrics.top1:.2f} %, top-5 {100 * metrics.top5:.2f} %")
+    write_confusion(out / "confusion.csv", metrics.confusion, classifier.classes)
+    visualize.write_figure(out / "confusion.png", visualize.confusion(metrics.confusion, classifier.classes))
     print(f"Wrote confusion.png and confusion.csv to {out}/")
     return 0
 
@@ -114,9 +84,3 @@ def per_class(matrix: np.ndarray, classes: Sequence[str]) -> str:
         right = f"{100 * counts[k] / images:.1f}" if images else "-"
         rows.append([name, taken, f"{images:,}", f"{counts[k]:,}", right])
     return table(["class", "most often taken for", "images", "right", "right (%)"], rows, left=2)
-
-
-def write_figure(path: Path, figure: Figure) -> None:
-    """Write a figure, whole or not at all."""
-    with written_whole(path) as temporary:
-        figure.savefig(temporary)

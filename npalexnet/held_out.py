@@ -2,22 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from npalexnet.backend import get_num_threads
-from npalexnet.classifier import BATCH_SIZE, Classifier, ten_cropped
+from npalexnet.classifier import BATCH_SIZE, Classifier
 from npalexnet.data.datasets import Dataset, Subset
 from npalexnet.data.loader import DataLoader
+from npalexnet.data.pipeline import ten_cropped
 from npalexnet.data.sources import Data, absolute_spec, open_data
 from npalexnet.training.run import saved_split
 
 if TYPE_CHECKING:
     from npalexnet.data.datasets import Picture
+
+
+class Relabelled:
+    """A data set with its classes counted as a network counts them.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        All of its classes are among `classes`.
+    classes : sequence of str
+        The network's.
+    """
+
+    def __init__(self, dataset: Dataset, classes: Sequence[str]) -> None:
+        places = {name: k for k, name in enumerate(classes)}
+        self.dataset, self.classes = dataset, tuple(classes)
+        self.labels = np.array([places[name] for name in dataset.classes], np.int64)[dataset.labels]
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, index: int) -> tuple[Picture, int]:
+        return self.dataset[index][0], int(self.labels[index])
+
+    def name(self, index: int) -> str:
+        """Return what the data set calls this picture."""
+        return self.dataset.name(index)
 
 
 @dataclass(frozen=True)
@@ -29,9 +56,7 @@ class HeldOut:
     name : str
         Of the data.
     dataset : Dataset
-        N pictures.
-    labels : ndarray of int64, (N,)
-        Their classes, as the network counts them.
+        N pictures, at least one, of the network's classes.
     classifier : Classifier
         The network.
     notes : sequence of str
@@ -42,7 +67,6 @@ class HeldOut:
 
     name: str
     dataset: Dataset
-    labels: np.ndarray
     classifier: Classifier
     notes: Sequence[str] = ()
     grey: bool = False
@@ -54,25 +78,31 @@ class HeldOut:
         Raises
         ------
         OSError, ValueError
-            If it can't be read, or has a class that the network doesn't know.
+            If it can't be read, holds no held-out picture, or has a class that the network doesn't know; or if nothing
+            was named, and the weights don't say which data are the run's own.
         """
-        data = _data(spec, classifier.path.parent, classifier.about)
-        places = {name: k for k, name in enumerate(classifier.classes)}
-        unknown = [name for name in data.classes if name not in places]
+        data = _data(spec, classifier)
+        unknown = [name for name in data.classes if name not in classifier.classes]
         if unknown:
             raise ValueError(
                 f"the data {data.name} has classes that the network in {classifier.path} doesn't know: "
                 f"{_listed(unknown)}; it tells apart {_listed(classifier.classes)}"
             )
-        labels = np.array([places[name] for name in data.classes])[data.val.labels]
-        return cls(data.name, data.val, labels, classifier, data.notes, data.grey)
+        if not len(data.val):
+            raise ValueError(f"the data {data.name} holds no held-out images")
+        return cls(data.name, Relabelled(data.val, classifier.classes), classifier, data.notes, data.grey)
+
+    @property
+    def labels(self) -> np.ndarray:
+        """The pictures' classes, as the network counts them: int64 (N,)."""
+        return self.dataset.labels
 
     def sample(self, count: int) -> HeldOut:
         """Return at most so many of the pictures, drawn with a fixed seed and left in their order."""
         if count >= len(self):
             return self
         rows = np.sort(np.random.default_rng(0).choice(len(self), count, replace=False))
-        return replace(self, dataset=Subset(self.dataset, rows), labels=self.labels[rows])
+        return replace(self, dataset=Subset(self.dataset, rows))
 
     def picture(self, i: int) -> Picture:
         """Return picture i as it is in the data."""
@@ -82,32 +112,27 @@ class HeldOut:
         """Return the part of picture i that the network sees, in the picture's colours: uint8 (227, 227, 3)."""
         return self.classifier.seen(self.picture(i))
 
-    def batches(self, *, ten_crop: bool = False) -> Iterator[np.ndarray]:
-        """Yield the network's inputs, those of `BATCH_SIZE` pictures at a time.
-
-        Raises
-        ------
-        RuntimeError
-            If a picture can't be loaded; the message names it.
-        """
+    def loader(self, *, ten_crop: bool = False) -> DataLoader:
+        """Return what makes batches of the pictures, in their order; with `ten_crop`, of ten crops of each."""
         pipeline = ten_cropped(self.classifier.pipeline) if ten_crop else self.classifier.pipeline
-        loader = DataLoader(self.dataset, pipeline, BATCH_SIZE, shuffle=False, workers=get_num_threads())
-        for inputs, _ in loader.epoch(0):
-            yield inputs
+        return DataLoader(self.dataset, pipeline, BATCH_SIZE, shuffle=False, workers=get_num_threads())
 
     def __len__(self) -> int:
-        return len(self.labels)
+        return len(self.dataset)
 
     def __getitem__(self, i: int) -> np.ndarray:
         return self.classifier.inputs([self.picture(i)])[0]
 
 
-def _data(spec: str | None, folder: Path, about: dict[str, Any]) -> Data:
+def _data(spec: str | None, classifier: Classifier) -> Data:
     """Open data; without a name, those of a run. Held-out pictures that it drew are the same ones."""
-    options = about.get("options")
-    options = options if isinstance(options, dict) else {}
+    options = classifier.about.get("options")  # of `npalexnet train`, without those that were not given
+    if not isinstance(options, dict):
+        if spec is None:
+            raise ValueError(f"{classifier.path} does not say which data it was trained on; name them with --data")
+        options = {}
     spec = options.get("data") if spec is None else absolute_spec(spec)
-    before = saved_split(folder) if spec == options.get("data") else None
+    before = saved_split(classifier.path.parent) if spec == options.get("data") else None
     seed, share = options.get("seed", 0), options.get("val_share", 0.1)
     return open_data(spec, seed=seed, val_share=share, drawn=before)
 

@@ -12,14 +12,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from npalexnet import visualize
+from npalexnet.alexnet import IMAGE_SIZE
 from npalexnet.classifier import Classifier
 from npalexnet.data.images import open_picture
-from npalexnet.evaluate import Evaluation, evaluate, write_figure
+from npalexnet.evaluate import evaluate
 from npalexnet.files import shown, written_whole
 from npalexnet.held_out import HeldOut
 from npalexnet.inside import activations, check_layer, liveliest, responses
 from npalexnet.page import Section, page
 from npalexnet.progress import progress
+from npalexnet.training.metrics import Metrics
 from npalexnet.weights import FILE_NAME
 
 if TYPE_CHECKING:
@@ -65,18 +67,23 @@ class Look:
             self._add("Training", "Loss and accuracy, batch by batch and on held-out images.", [(curves, "")])
         self._add("Filters", "What the first convolution looks for in each place of an image.", [(filters, "")])
 
-    def evaluation(self) -> Evaluation:
+    def evaluation(self) -> Metrics:
         """Classify the held-out pictures; draw the confusion matrix and the mistakes."""
-        with progress("classifying", len(self.held_out)) as watch:
-            found = evaluate(self.classifier, self.held_out, watch=watch)
-        classes, shares = self.classifier.classes, np.exp(found.log_probabilities)
-        confusion = self._draw("confusion.png", visualize.confusion(found.confusion(), classes))
-        mistakes = visualize.mistakes(self.held_out.picture, found.labels, shares, classes)
+        classes, shares = self.classifier.classes, []
+        with progress("classifying", len(self.held_out)) as advance:
+
+            def keep(found: np.ndarray) -> None:
+                shares.append(np.exp(found))
+                advance(len(found))
+
+            metrics = evaluate(self.classifier, self.held_out, watch=keep)
+        confusion = self._draw("confusion.png", visualize.confusion(metrics.confusion, classes))
+        mistakes = visualize.mistakes(self.held_out.picture, self.held_out.labels, np.concatenate(shares), classes)
         text = "Each row is a true class; the numbers are images, and what is off the diagonal is mistaken."
         self._add("Confusion matrix", text, [(confusion, "")])
         text = "Held-out pictures that were named wrongly, with the share of the class that they were taken for."
         self._add("Mistakes", text, [(self._draw("mistakes.png", mistakes), "")])
-        return found
+        return metrics
 
     def exciting(self, units: Sequence[Unit], image: np.ndarray | None) -> None:
         """Draw what excites units most; without any, one of each convolution.
@@ -142,7 +149,7 @@ class Look:
 
     def _draw(self, name: str, figure: Figure) -> Path:
         self.drawn.append(self.out / name)
-        write_figure(self.drawn[-1], figure)
+        visualize.write_figure(self.drawn[-1], figure)
         return self.drawn[-1]
 
 
@@ -164,11 +171,11 @@ def run(options: argparse.Namespace) -> int:
         name = f"the first held-out image ({where}, of class {is_a})"
         picture = held_out.picture(0)
     look.run()
-    found = look.evaluation()
+    metrics = look.evaluation()
     look.image(picture, name, label)
     look.exciting(units, None if options.image is None else classifier.inputs([picture])[0])
-    path = look.page([*_facts(classifier), *_results(held_out, total, found)])
-    print(f"{held_out.name}: {100 * found.top(1):.1f} % of {len(held_out):,} held-out images named rightly")
+    path = look.page([*_facts(classifier), *_results(held_out, total, metrics)])
+    print(f"{held_out.name}: {100 * metrics.top1:.1f} % of {len(held_out):,} held-out images named rightly")
     print(f"Wrote {len(look.drawn)} pictures to {look.out}/; {path} shows them together")
     return 0
 
@@ -176,7 +183,7 @@ def run(options: argparse.Namespace) -> int:
 def _unit(classifier: Classifier, layer: str, channel: int) -> Unit:
     """Return a unit that exists."""
     check_layer(classifier.model, layer)
-    shape = activations(classifier.model, np.zeros((1, 3, 227, 227), np.float32), [layer])[layer].shape
+    shape = activations(classifier.model, np.zeros((1, 3, IMAGE_SIZE, IMAGE_SIZE), np.float32), [layer])[layer].shape
     if channel >= shape[1]:
         raise ValueError(f"unit {layer}:{channel} doesn't exist; {layer} has the channels 0 to {shape[1] - 1}")
     return layer, channel
@@ -213,11 +220,11 @@ def _facts(classifier: Classifier) -> list[tuple[str, str]]:
     return facts + ([("settings", ", ".join(settings))] if settings else [])
 
 
-def _results(held_out: HeldOut, total: int, found: Evaluation) -> list[tuple[str, str]]:
+def _results(held_out: HeldOut, total: int, metrics: Metrics) -> list[tuple[str, str]]:
     drawn = f", {len(held_out):,} of them drawn for this page" if len(held_out) < total else ""
     return [
         ("held-out data", f"{held_out.name}: {total:,} images{drawn}"),
-        ("loss", f"{found.loss:.3f}"),
-        ("right at once (top-1)", f"{100 * found.top(1):.1f} %"),
-        ("among the first five (top-5)", f"{100 * found.top(5):.1f} %"),
+        ("loss", f"{metrics.loss:.3f}"),
+        ("right at once (top-1)", f"{100 * metrics.top1:.1f} %"),
+        ("among the first five (top-5)", f"{100 * metrics.top5:.1f} %"),
     ]

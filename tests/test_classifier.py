@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 
 import npalexnet as na
-from npalexnet.classifier import Classifier, ten_cropped
+from npalexnet.classifier import Classifier
 from npalexnet.data.pipeline import Pipeline
-from npalexnet.data.transforms import CentreCrop, MiddleSquare, Mirror, Normalize, SubtractMeanImage
+from npalexnet.data.transforms import CentreCrop, MiddleSquare, Normalize, SubtractMeanImage
 from npalexnet.weights import save_weights
 
 AS_IT_IS = Normalize((0.0,) * 3, (1.0,) * 3)
@@ -46,6 +46,12 @@ def test_a_pipeline_that_is_none_is_refused_with_the_files_name(state, tmp_path,
         classifier(state, tmp_path, pipeline=steps)
 
 
+def test_weights_that_say_nothing_of_pictures_are_refused_for_that(state, tmp_path):
+    message = "does not say how pictures are prepared: it gives neither a pipeline nor mean and std"
+    with pytest.raises(ValueError, match=message):
+        classifier(state, tmp_path)
+
+
 @pytest.mark.parametrize("steps", [[MiddleSquare(227), AS_IT_IS], [MiddleSquare(256), CentreCrop(227), AS_IT_IS]])
 def test_ten_crops_are_the_corners_and_the_middle_and_their_mirror_images(state, tmp_path, steps):
     picture = np.random.default_rng(0).integers(0, 256, (256, 256, 3), dtype=np.uint8)
@@ -58,18 +64,10 @@ def test_ten_crops_are_the_corners_and_the_middle_and_their_mirror_images(state,
         np.testing.assert_allclose(inputs[0, 5 + i], crop[:, :, ::-1], atol=1e-6)
 
 
-def test_ten_crops_of_a_pipeline_that_takes_no_square_are_refused():
-    with pytest.raises(ValueError, match="need a pipeline with a MiddleSquare or a CentreCrop, got Mirror"):
-        ten_cropped(Pipeline([Mirror()]))
-
-
-def test_the_shares_of_ten_crops_are_the_mean_of_their_shares(state, tmp_path):
-    wide = {name: 20 * values if name == "classifier.6.weight" else values for name, values in state.items()}
-    network = classifier(wide, tmp_path, mean=[0.5] * 3, std=[0.1] * 3)
-    inputs = np.random.default_rng(0).standard_normal((2, 10, 3, 227, 227), dtype=np.float32)
-    inputs *= np.arange(0, 100, 5, dtype=np.float32).reshape(2, 10, 1, 1, 1)  # so that the crops differ
+def test_log_probabilities_are_those_of_the_logits_with_and_without_ten_crops(state, tmp_path):
+    network = classifier(state, tmp_path, mean=[0.5] * 3, std=[0.1] * 3)
+    inputs = 10 * np.random.default_rng(0).standard_normal((2, 10, 3, 227, 227), dtype=np.float32)
     logits = network.model(inputs.reshape(20, 3, 227, 227)).astype(np.float64)
-    shares = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
-    expected = shares.reshape(2, 10, 2).mean(axis=1)
-    np.testing.assert_allclose(np.exp(network.log_probabilities(inputs)), expected, rtol=1e-4)
-    assert abs(expected - np.exp(np.log(shares).reshape(2, 10, 2).mean(axis=1))).max() > 1e-3  # of shares, not logs
+    shares = (np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)).reshape(2, 10, 2)
+    np.testing.assert_allclose(np.exp(network.log_probabilities(inputs)), shares.mean(axis=1), rtol=1e-5)
+    np.testing.assert_allclose(np.exp(network.log_probabilities(inputs[1])), shares[1], rtol=1e-5)

@@ -9,12 +9,12 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 import npalexnet as na
 from npalexnet.classifier import Classifier
 from npalexnet.cli import main
-from npalexnet.data.images import Preprocessing, open_picture
+from npalexnet.data.images import open_picture
 from npalexnet.data.sample import load_sample
 from npalexnet.held_out import HeldOut
 from npalexnet.training import Progress, session
@@ -97,9 +97,9 @@ def test_predict_prepares_images_as_training_did_and_drops_nothing(run):
     classifier = Classifier.load(run)
     assert not classifier.model.training
     images = load_sample("train")[0][:8]
-    unchanged = Preprocessing((0.0,) * 3, (1.0,) * 3)([picture])
-    expected = (unchanged - images.mean() / 255) / (images.std() / 255)
-    np.testing.assert_allclose(classifier.inputs([picture]), expected, atol=1e-5)
+    square = np.asarray(ImageOps.fit(picture, (227, 227), Image.Resampling.BILINEAR)) / 255
+    expected = (square - images.mean() / 255) / (images.std() / 255)
+    np.testing.assert_allclose(classifier.inputs([picture])[0], expected.transpose(2, 0, 1), atol=1e-5)
     batch = classifier.inputs([picture] * 2)
     shares = np.exp(classifier.log_probabilities(batch))
     np.testing.assert_array_equal(np.exp(classifier.log_probabilities(batch)), shares)
@@ -113,6 +113,7 @@ def test_predict_prepares_images_as_training_did_and_drops_nothing(run):
         ({"classes": []}, "does not name the classes"),
         ({"mean": [0.5, 0.5]}, "must give mean and std of three colours each, got [0.5, 0.5]"),
         ({"std": [0, 1, 1]}, "must give mean and std of three colours"),
+        ({"std": None}, "must give mean and std of three colours each, got [0.5, 0.5, 0.5] and None"),
         ({"pipeline": [{"name": "unheard of"}]}, "pipeline"),
         ({"classes": ["one"]}, "classifier.6.weight must have shape (1, 4096), got (10, 4096)"),
     ],

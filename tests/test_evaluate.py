@@ -1,44 +1,65 @@
 import numpy as np
 import pytest
 
-from npalexnet.evaluate import Evaluation, per_class
+import npalexnet as na
+from npalexnet.classifier import Classifier
+from npalexnet.data.datasets import ArrayDataset
+from npalexnet.data.pipeline import Pipeline
+from npalexnet.data.transforms import MiddleSquare, Normalize
+from npalexnet.evaluate import evaluate, per_class
+from npalexnet.held_out import HeldOut
 
-SHARES = np.array(
-    [
-        [0.5, 0.1, 0.1, 0.1, 0.1, 0.1],
-        [0.3, 0.2, 0.2, 0.1, 0.1, 0.1],
-        [0.0, 0.2, 0.2, 0.2, 0.2, 0.2],
-        [0.1, 0.1, 0.1, 0.1, 0.1, 0.5],
-    ]
-)
-LABELS = np.array([0, 2, 0, 5])
+AS_IT_IS = Pipeline([MiddleSquare(227), Normalize((0.0,) * 3, (1.0,) * 3)])
 
 
 @pytest.fixture
-def found():
-    with np.errstate(divide="ignore"):
-        return Evaluation(np.log(SHARES), LABELS)
+def classifier(tmp_path):
+    """Names what is brighter than a half "bright", by the pixel in the middle."""
+    model = na.Sequential(na.Flatten(), na.Linear(3 * 227 * 227, 2, seed=0)).eval()
+    state = {name: np.zeros_like(values) for name, values in model.state_dict().items()}
+    state["1.weight"][1, 227 * 113 + 113] = 4
+    state["1.bias"][1] = -2
+    model.load_state_dict(state)
+    return Classifier(tmp_path / "weights.safetensors", model, ["dark", "bright"], AS_IT_IS, {})
 
 
-def test_loss_and_shares_right_are_those_counted_by_hand(found):
-    assert Evaluation(np.log(SHARES[[0, 1, 3]]), LABELS[[0, 1, 3]]).loss == pytest.approx(
-        -(2 * np.log(0.5) + np.log(0.2)) / 3
-    )
-    assert found.top(1) == 2 / 4
-    assert found.top(3) == 3 / 4
-    assert found.top(5) == 3 / 4
-    assert found.top(100) == 1
+def grey(levels, labels):
+    images = np.tile(np.array(levels, np.uint8)[:, None, None], (1, 4, 4))
+    return ArrayDataset(images, np.array(labels), ["dark", "bright"])
 
 
-def test_the_first_of_equal_shares_comes_first():
-    found = Evaluation(np.log(np.full((6, 6), 1 / 6)), np.arange(6))
-    assert [found.top(k) for k in range(1, 7)] == pytest.approx([k / 6 for k in range(1, 7)])
+def test_what_is_counted_is_what_the_network_says_of_each_picture_in_order(classifier):
+    levels, labels = [0, 255, 51, 255] + [0] * 15, [0, 1, 1, 0] + [0] * 15
+    seen = []
+    held_out = HeldOut("grey", grey(levels, labels), classifier)
+    metrics = evaluate(classifier, held_out, watch=seen.append)
+    np.testing.assert_array_equal(metrics.confusion, [[16, 1], [1, 1]])
+    bright = 4 * np.array(levels) / 255 - 2
+    shares = np.stack([1 / (1 + np.exp(bright)), 1 / (1 + np.exp(-bright))], axis=1)
+    assert [found.shape for found in seen] == [(16, 2), (3, 2)]
+    np.testing.assert_allclose(np.exp(np.concatenate(seen)), shares, rtol=1e-5)
+    assert metrics.loss == pytest.approx(-np.log(shares[range(19), labels]).mean(), rel=1e-5)
 
 
-def test_the_confusion_matrix_counts_true_classes_in_rows(found):
-    expected = np.zeros((6, 6), int)
-    expected[0, 0] = expected[2, 0] = expected[0, 1] = expected[5, 5] = 1
-    np.testing.assert_array_equal(found.confusion(), expected)
+def test_ten_crops_are_averaged(classifier):
+    """The white dot is in the middle of the first crop and of its mirror image, but of no other one."""
+    images = np.zeros((1, 256, 256), np.uint8)
+    images[0, 113, 113] = 255
+    held_out = HeldOut("dot", ArrayDataset(images, np.array([1]), ["dark", "bright"]), classifier)
+    share = (2 / (1 + np.exp(-2)) + 8 / (1 + np.exp(2))) / 10
+    assert evaluate(classifier, held_out, ten_crop=True).loss == pytest.approx(-np.log(share), rel=1e-5)
+
+
+def test_answers_that_are_not_finite_are_refused(classifier):
+    state = classifier.model.state_dict()
+    classifier.model.load_state_dict({**state, "1.bias": np.full(2, np.nan, np.float32)})
+    held_out = HeldOut("grey", grey([0, 255], [0, 1]), classifier)
+    seen = []
+    with pytest.raises(
+        ValueError, match=r"the weights in .*weights\.safetensors are not finite: they come from training"
+    ):
+        evaluate(classifier, held_out, watch=seen.append)
+    assert seen == []
 
 
 def test_the_table_tells_of_each_class_how_many_were_right_and_what_the_rest_were_taken_for():

@@ -1,3 +1,4 @@
+import itertools
 import json
 
 import numpy as np
@@ -105,6 +106,12 @@ def test_evaluate_with_ten_crops_says_so(run, data, capsys):
     assert names(run / "evaluation") == {"confusion.png", "confusion.csv"}
 
 
-def test_data_of_other_classes_are_refused(run, capsys):
-    assert main(["evaluate", str(run)]) == 1
+@pytest.mark.parametrize("command", ["evaluate", "look"])
+def test_data_must_be_named_where_the_run_does_not_and_be_of_classes_that_it_knows(run, tmp_path, capsys, command):
+    assert main([command, str(run)]) == 1
+    assert "does not say which data it was trained on; name them with --data" in capsys.readouterr().err
+    for part, name in itertools.product(("train", "val"), ("bright", "red")):
+        (tmp_path / part / name).mkdir(parents=True)
+        Image.new("RGB", (8, 8)).save(tmp_path / part / name / "1.png")
+    assert main([command, str(run), "--data", str(tmp_path)]) == 1
     assert "classes that the network in" in capsys.readouterr().err

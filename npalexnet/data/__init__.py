@@ -4,7 +4,7 @@ from npalexnet.data.datasets import ArrayDataset, Dataset, Subset
 from npalexnet.data.folder import FolderDataset
 from npalexnet.data.images import open_picture
 from npalexnet.data.loader import DataLoader, LoadError
-from npalexnet.data.pipeline import RECIPES, Pipeline, evaluation_pipeline, training_pipeline
+from npalexnet.data.pipeline import RECIPES, Pipeline, evaluation_pipeline, ten_cropped, training_pipeline
 from npalexnet.data.sources import Data, open_data
 from npalexnet.data.statistics import Statistics
 from npalexnet.data.transforms import (
@@ -42,5 +42,6 @@ __all__ = [
     "evaluation_pipeline",
     "open_data",
     "open_picture",
+    "ten_cropped",
     "training_pipeline",
 ]

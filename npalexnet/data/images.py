@@ -2,63 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from npalexnet.alexnet import IMAGE_SIZE
-
 if TYPE_CHECKING:
     from PIL.Image import Image
-
-
-@dataclass(frozen=True)
-class Preprocessing:
-    """Scales pictures to the network's size and shifts their colours to about zero mean and unit variance.
-
-    Attributes
-    ----------
-    mean, std : tuple of three floats
-        Of the training images' red, green and blue, each from 0 to 1.
-    """
-
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
-
-    @classmethod
-    def fit(cls, images: np.ndarray) -> Preprocessing:
-        """Measure the training images: grey ones of uint8, (N, H, W)."""
-        mean, std = float(images.mean() / 255), float(images.std() / 255)
-        return cls((mean,) * 3, (max(std, 1e-6),) * 3)
-
-    def __call__(self, pictures: Sequence[Image] | np.ndarray) -> np.ndarray:
-        """Return pictures as the network's input.
-
-        The middle of each picture is taken, the largest square that fits, and scaled bilinearly.
-
-        Parameters
-        ----------
-        pictures : sequence of PIL.Image, or array of uint8, (N, H, W) or (N, H, W, 3)
-            Pictures of any sizes.
-
-        Returns
-        -------
-        ndarray of float32, (N, 3, 227, 227), channels last in memory.
-        """
-        from PIL import Image, ImageOps
-
-        batch = np.empty((len(pictures), IMAGE_SIZE, IMAGE_SIZE, 3), np.float32)
-        for row, picture in zip(batch, pictures, strict=True):
-            image = Image.fromarray(picture) if isinstance(picture, np.ndarray) else picture
-            square = ImageOps.fit(image, (IMAGE_SIZE, IMAGE_SIZE), Image.Resampling.BILINEAR)
-            row[...] = np.asarray(square.convert("RGB"))
-        batch /= 255
-        batch -= np.array(self.mean, np.float32)
-        batch /= np.array(self.std, np.float32)
-        return batch.transpose(0, 3, 1, 2)
 
 
 def open_picture(path: str | Path, *, at_least: int = 512) -> Image:

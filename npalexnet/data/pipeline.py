@@ -126,8 +126,8 @@ def training_pipeline(statistics: Statistics, recipe: str = "simple") -> Pipelin
     return Pipeline([MiddleSquare(256), *before, RandomCrop(IMAGE_SIZE), Mirror(), noise, normalize])
 
 
-def evaluation_pipeline(statistics: Statistics, recipe: str = "simple", *, ten_crop: bool = False) -> Pipeline:
-    """Return what is done to pictures that are to be named; nothing of it is left to chance.
+def evaluation_pipeline(statistics: Statistics, recipe: str = "simple") -> Pipeline:
+    """Return what is done to pictures that are to be named; nothing of it is left to chance. See also `ten_cropped`.
 
     Parameters
     ----------
@@ -135,19 +135,41 @@ def evaluation_pipeline(statistics: Statistics, recipe: str = "simple", *, ten_c
         Of the training pictures.
     recipe : {"simple", "paper"}
         That of the training. "paper": the middle 227 x 227 of 256 x 256.
-    ten_crop : bool
-        Take the corners as well, and the mirror images of all: ten inputs a picture, whose predictions are averaged.
-        With "simple" too, this starts from 256 x 256.
     """
     _check_recipe(recipe)
-    if recipe == "simple" and not ten_crop:
+    if recipe == "simple":
         return Pipeline([MiddleSquare(IMAGE_SIZE), Normalize(statistics.mean, statistics.std)])
-    before, normalize = (
-        _mean_subtraction(statistics) if recipe == "paper" else ([], Normalize(statistics.mean, statistics.std))
-    )
-    return Pipeline(
-        [MiddleSquare(256), *before, TenCrop(IMAGE_SIZE) if ten_crop else CentreCrop(IMAGE_SIZE), normalize]
-    )
+    before, normalize = _mean_subtraction(statistics)
+    return Pipeline([MiddleSquare(256), *before, CentreCrop(IMAGE_SIZE), normalize])
+
+
+def ten_cropped(pipeline: Pipeline) -> Pipeline:
+    """Return the pipeline that takes ten crops where the given one takes the middle of a picture.
+
+    They are the corners and the middle, and the mirror images of these five; the network's answers to them are
+    averaged. Of a pipeline that crops nothing, the middle square is scaled to 256 x 256 for this, instead of to the
+    network's size.
+
+    Raises
+    ------
+    ValueError
+        If the pipeline takes no part of a picture in whose place ten can be taken.
+
+    References
+    ----------
+    A. Krizhevsky, I. Sutskever and G. Hinton, "ImageNet Classification with Deep Convolutional Neural Networks", 2012,
+    section 4.1.
+    """
+    steps: list[Transform] = []
+    if any(isinstance(step, CentreCrop | TenCrop) for step in pipeline.transforms):
+        steps = [TenCrop(step.size) if isinstance(step, CentreCrop) else step for step in pipeline.transforms]
+    else:
+        for step in pipeline.transforms:
+            steps += [MiddleSquare(256), TenCrop(step.size)] if isinstance(step, MiddleSquare) else [step]
+    if not any(isinstance(step, TenCrop) for step in steps):
+        names = ", ".join(type(step).__name__ for step in pipeline.transforms)
+        raise ValueError(f"ten crops need a pipeline with a MiddleSquare or a CentreCrop, got {names or 'none'}")
+    return Pipeline(steps)
 
 
 def _mean_subtraction(statistics: Statistics) -> tuple[list[Transform], Normalize]:

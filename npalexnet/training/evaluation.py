@@ -9,16 +9,56 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 
 from npalexnet import backend
-from npalexnet.backend import Batch
+from npalexnet.backend import Array, Batch
 from npalexnet.layers.layer import Layer
+from npalexnet.losses import log_softmax
 from npalexnet.training.metrics import Counter, Metrics
 
 if TYPE_CHECKING:
     from npalexnet.data.loader import DataLoader
 
 
+def log_probabilities(model: Layer, images: Array) -> np.ndarray:
+    """Return the logarithms of the shares that a network gives the classes of each image.
+
+    Parameters
+    ----------
+    model : Layer
+        A classifier, in eval mode.
+    images : array
+        (N, 3, H, W), or (N, 10, 3, H, W) for ten crops of each image: the mean of their shares is taken. They are on
+        the model's device.
+
+    Returns
+    -------
+    ndarray of float64, (N, K)
+        Computed from the logits in float64; NaN for an image whose logits are not finite.
+
+    References
+    ----------
+    A. Krizhevsky, I. Sutskever and G. Hinton, "ImageNet Classification with Deep Convolutional Neural Networks", 2012,
+    section 4.1: ten crops.
+    """
+    device = backend.device_of(images)
+    with device.active():
+        flat = images.reshape(-1, *images.shape[-3:])
+    logits = device.to_host(model(flat)).astype(np.float64)
+    with np.errstate(invalid="ignore"):  # of infinities
+        found = log_softmax(logits)
+        if images.ndim == 4:
+            return found
+        found = found.reshape(*images.shape[:2], -1)  # (N, 10, K)
+        highest = found.max(axis=1, keepdims=True)  # taken off, so that not all exponentials can become 0
+        return np.log(np.exp(found - highest).mean(axis=1)) + highest[:, 0]
+
+
 def evaluate(
-    model: Layer, loader: DataLoader, *, dtype: str = "float32", should_stop: Callable[[], bool] = lambda: False
+    model: Layer,
+    loader: DataLoader,
+    *,
+    dtype: str = "float32",
+    should_stop: Callable[[], bool] = lambda: False,
+    watch: Callable[[np.ndarray], object] = lambda found: None,
 ) -> Metrics | None:
     """Return how good a network's answers to all images of a loader are; the model's mode stays as it is.
 
@@ -27,21 +67,18 @@ def evaluate(
     model : Layer
         It is put into eval mode for this.
     loader : DataLoader
-        Its batches are (N, 3, H, W), or (N, 10, 3, H, W) for ten crops of each image: their probabilities are averaged.
+        Its batches are (N, 3, H, W), or (N, 10, 3, H, W) for ten crops of each image.
     dtype : {"float32", "bfloat16", "float16"}
         What the network computes in.
     should_stop : callable
         Is asked before each batch.
+    watch : callable
+        Is handed what `log_probabilities` says of each batch, before that is counted.
 
     Returns
     -------
     Metrics or None
         None if `should_stop` said so.
-
-    References
-    ----------
-    A. Krizhevsky, I. Sutskever and G. Hinton, "ImageNet Classification with Deep Convolutional Neural Networks", 2012,
-    section 4.1: ten crops.
     """
     device, kind = backend.get_device(model.device or "cpu"), backend.input_dtype(dtype)
     counter, training = None, model.training
@@ -51,22 +88,15 @@ def evaluate(
             for images, labels in device.prefetch(batches):
                 if should_stop():
                     return None
-                shape = images.shape
                 with device.active():
-                    images = images.reshape(-1, *shape[-3:]).astype(kind, copy=False)
-                logits = device.to_host(model(images)).astype(np.float64)
-                del images
-                counter = counter or Counter(logits.shape[1])
-                counter.add(_averaged(logits, shape[1]) if len(shape) == 5 else logits, device.to_host(labels))
+                    images = images.astype(kind, copy=False)
+                found = log_probabilities(model, images)
+                del images  # while the next batch is awaited
+                watch(found)
+                counter = counter or Counter(found.shape[1])
+                counter.add(found, device.to_host(labels))
     finally:
         model.train(training)
     if counter is None:
         raise ValueError("there are no images to test with")
     return counter.metrics()
-
-
-def _averaged(logits: np.ndarray, crops: int) -> np.ndarray:
-    """(N * crops, K) -> (N, K): the logarithms of the mean probabilities."""
-    shifted = logits - logits.max(axis=1, keepdims=True)
-    shares = np.exp(shifted) / np.exp(shifted).sum(axis=1, keepdims=True)
-    return np.log(np.maximum(shares.reshape(-1, crops, shares.shape[1]).mean(axis=1), np.finfo(np.float64).tiny))

@@ -14,6 +14,7 @@ from npalexnet.data import (
     RandomCrop,
     Statistics,
     evaluation_pipeline,
+    ten_cropped,
     training_pipeline,
 )
 from tests.data.pictures import noise
@@ -106,7 +107,7 @@ def test_pictures_of_one_batch_get_different_chances():
 
 
 def test_ten_crops_are_an_axis_of_their_own():
-    loader = DataLoader(DATASET, evaluation_pipeline(STATISTICS, "paper", ten_crop=True), 2, shuffle=False)
+    loader = DataLoader(DATASET, ten_cropped(evaluation_pipeline(STATISTICS, "paper")), 2, shuffle=False)
     images, labels = next(batches := loader.epoch(0))
     batches.close()
     assert images.shape == (2, 10, 3, 227, 227)

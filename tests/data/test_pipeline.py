@@ -12,10 +12,11 @@ from npalexnet.data import (
     Pipeline,
     RandomCrop,
     Statistics,
+    TenCrop,
     evaluation_pipeline,
+    ten_cropped,
     training_pipeline,
 )
-from npalexnet.data.images import Preprocessing
 
 MEAN, STD = (0.4, 0.5, 0.6), (0.2, 0.25, 0.3)
 STATISTICS = Statistics(MEAN, STD, (0.15, 0.01, 0.002))
@@ -34,8 +35,11 @@ def reference(size):
 @pytest.mark.parametrize(
     "picture", [COLOUR, COLOUR[..., 0], Image.fromarray(COLOUR), COLOUR[:, ::2].transpose(1, 0, 2)]
 )
-def test_the_simple_recipe_is_preprocessing_to_the_bit(picture):
-    expected = Preprocessing(MEAN, STD)([picture])[0]
+def test_the_simple_recipe_is_the_middle_square_less_the_mean_over_the_deviation_to_the_bit(picture):
+    image = Image.fromarray(picture) if isinstance(picture, np.ndarray) else picture
+    square = ImageOps.fit(image, (227, 227), Image.Resampling.BILINEAR).convert("RGB")
+    expected = np.asarray(square, np.float32).transpose(2, 0, 1) / 255
+    expected = (expected - np.float32(MEAN)[:, None, None]) / np.float32(STD)[:, None, None]
     for pipeline in (training_pipeline(STATISTICS), evaluation_pipeline(STATISTICS)):
         y = pipeline(picture, RNG(0))
         np.testing.assert_array_equal(y, expected)
@@ -73,13 +77,29 @@ def test_the_papers_evaluation_picture_is_the_middle_and_the_same_each_time():
 
 @pytest.mark.parametrize("recipe", ["simple", "paper"])
 def test_ten_crops_are_ten_inputs_of_which_the_fifth_is_the_middle(recipe):
-    ten = evaluation_pipeline(STATISTICS, recipe, ten_crop=True)(COLOUR, RNG(0))
+    ten = ten_cropped(evaluation_pipeline(STATISTICS, recipe))(COLOUR, RNG(0))
     assert ten.shape == (10, 3, 227, 227)
     assert ten.transpose(0, 2, 3, 1).flags.c_contiguous
     square = (reference(256) - MEAN) / STD
     np.testing.assert_allclose(ten[4].transpose(1, 2, 0), square[14:241, 14:241], atol=1e-5)
     np.testing.assert_allclose(ten[3].transpose(1, 2, 0), square[29:, 29:], atol=1e-5)
     np.testing.assert_array_equal(ten[8], ten[3][:, :, ::-1])
+
+
+def test_ten_crops_have_the_mean_image_taken_off_before():
+    ten = ten_cropped(evaluation_pipeline(WITH_IMAGE, "paper"))(COLOUR, RNG(0))
+    expected = (reference(256) - MEAN_IMAGE)[:227, 29:] / STD
+    np.testing.assert_allclose(ten[1].transpose(1, 2, 0), expected, atol=1e-5)
+
+
+def test_a_pipeline_of_ten_crops_stays_as_it_is():
+    pipeline = Pipeline([MiddleSquare(30), TenCrop(20)])
+    assert ten_cropped(pipeline).to_json() == pipeline.to_json()
+
+
+def test_ten_crops_of_a_pipeline_that_takes_no_square_are_refused():
+    with pytest.raises(ValueError, match="need a pipeline with a MiddleSquare or a CentreCrop, got Mirror"):
+        ten_cropped(Pipeline([Mirror()]))
 
 
 def test_a_mean_image_is_taken_off_before_the_crop():
@@ -94,7 +114,7 @@ def test_a_mean_image_is_taken_off_before_the_crop():
     [
         training_pipeline(STATISTICS),
         training_pipeline(WITH_IMAGE, "paper"),
-        evaluation_pipeline(STATISTICS, "paper", ten_crop=True),
+        ten_cropped(evaluation_pipeline(STATISTICS, "paper")),
     ],
 )
 def test_a_pipeline_read_from_its_json_does_the_same_to_the_bit(pipeline):
@@ -105,7 +125,7 @@ def test_a_pipeline_read_from_its_json_does_the_same_to_the_bit(pipeline):
 
 def test_the_shape_is_known_before_any_picture_is_seen():
     assert training_pipeline(STATISTICS, "paper").output_shape == (3, 227, 227)
-    assert evaluation_pipeline(STATISTICS, ten_crop=True).output_shape == (10, 3, 227, 227)
+    assert ten_cropped(evaluation_pipeline(STATISTICS)).output_shape == (10, 3, 227, 227)
 
 
 @pytest.mark.parametrize(
