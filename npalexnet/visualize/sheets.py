@@ -52,6 +52,8 @@ def blank_sheet(count: int, columns: int, cell: tuple[float, float]) -> tuple[Fi
     places = figure.subplots(rows, columns, squeeze=False).flatten()
     for axes in places:
         axes.set_axis_off()
+        axes.xaxis.set_visible(False)  # else matplotlib measures ticks that it doesn't draw, for each title's place
+        axes.yaxis.set_visible(False)
     for axes in places[count:]:
         axes.remove()
     return figure, list(places[:count])
