@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from npalexnet import visualize
+from npalexnet import backend, visualize
 from npalexnet.alexnet import IMAGE_SIZE
 from npalexnet.classifier import Classifier
 from npalexnet.data.images import open_picture
@@ -59,7 +59,8 @@ class Look:
 
     def run(self) -> None:
         """Draw the filters and, where the run's folder has its metrics, the curves of training."""
-        weight = self.classifier.model.state_dict()["layers.0.weight"]
+        weight = dict(self.classifier.model.named_parameters())["layers.0.weight"].data
+        weight = backend.device_of(weight).to_host(weight)
         filters = self._draw("filters.png", visualize.filters(weight, grey=self.held_out.grey))
         records = _records(self.classifier.path.parent)
         if records:

@@ -14,6 +14,12 @@ MAPS = [f"features-layers.{i}.png" for i in (1, 2, 4, 5, 7, 9, 11, 12)]
 FEATURES = [*MAPS, *(f"features-classifier.{i}.png" for i in (2, 5, 6))]
 
 
+@pytest.fixture(autouse=True)
+def few_squares(monkeypatch):
+    """25 for the occlusion map instead of 225, a forward pass each."""
+    monkeypatch.setattr("npalexnet.look.CELLS", 5)
+
+
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("look") / "run <1>"
@@ -66,7 +72,8 @@ def test_look_writes_all_pictures_and_a_page_that_holds_them(run, data, capsys):
     assert output.err == ""
 
 
-def test_look_at_ones_own_image_units_and_class(run, data, tmp_path, capsys):
+def test_look_at_ones_own_image_units_and_class(run, data, tmp_path, monkeypatch):
+    monkeypatch.setattr("npalexnet.look.MAPS", ["layers.12"])  # the rest is drawn as for any other image
     image = tmp_path / "mine.png"
     Image.new("RGB", (50, 40), "black").save(image)
     options = ["--unit", "layers.4:0", "--unit", "classifier.6:1", "--class", "bright", "--images", "3"]
