@@ -14,6 +14,7 @@ from npalexnet import backend
 from npalexnet.alexnet import IMAGE_SIZE, AlexNet
 from npalexnet.data.pipeline import Pipeline, ten_cropped
 from npalexnet.data.transforms import MiddleSquare, Normalize, SubtractMeanImage
+from npalexnet.files import shown
 from npalexnet.training.evaluation import log_probabilities
 from npalexnet.weights import FILE_NAME, load_weights
 
@@ -43,6 +44,11 @@ class Classifier:
     classes: list[str]
     pipeline: Pipeline
     about: dict[str, Any]
+
+    @property
+    def names(self) -> list[str]:
+        """The classes' names so that they can be printed, see `npalexnet.files.shown`."""
+        return [shown(name) for name in self.classes]
 
     @classmethod
     def load(cls, path: str | Path, device: str = "cpu") -> Classifier:

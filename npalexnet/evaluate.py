@@ -65,12 +65,12 @@ def run(options: argparse.Namespace) -> int:
     with progress("evaluating", len(held_out)) as watch:
         metrics = evaluate(classifier, held_out, ten_crop=options.ten_crop, watch=lambda found: watch(len(found)))
     how = ", each the mean of ten crops" if options.ten_crop else ""
-    print(f"{held_out.name}: {len(held_out):,} held-out images of {len(classifier.classes)} classes{how}\n")
-    print(per_class(metrics.confusion, classifier.classes))
+    print(f"{shown(held_out.name)}: {len(held_out):,} held-out images of {len(classifier.classes)} classes{how}\n")
+    print(per_class(metrics.confusion, classifier.names))
     print(f"\nloss {metrics.loss:.4f}, top-1 {100 * metrics.top1:.2f} %, top-5 {100 * metrics.top5:.2f} %")
-    write_confusion(out / "confusion.csv", metrics.confusion, classifier.classes)
-    visualize.write_figure(out / "confusion.png", visualize.confusion(metrics.confusion, classifier.classes))
-    print(f"Wrote confusion.png and confusion.csv to {out}/")
+    write_confusion(out / "confusion.csv", metrics.confusion, classifier.names)
+    visualize.write_figure(out / "confusion.png", visualize.confusion(metrics.confusion, classifier.names))
+    print(f"Wrote confusion.png and confusion.csv to {shown(str(out))}/")
     return 0
 
 

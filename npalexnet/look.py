@@ -70,7 +70,7 @@ class Look:
 
     def evaluation(self) -> Metrics:
         """Classify the held-out pictures; draw the confusion matrix and the mistakes."""
-        classes, shares = self.classifier.classes, []
+        classes, shares = self.classifier.names, []
         with progress("classifying", len(self.held_out)) as advance:
 
             def keep(found: np.ndarray) -> None:
@@ -103,7 +103,8 @@ class Look:
         else:
             why = "Of each convolution the channel whose excitement differs most between the images."
             units = list(liveliest(found).items())
-        names = [self.classifier.classes[k] for k in self.held_out.labels]
+        classes = self.classifier.names
+        names = [classes[k] for k in self.held_out.labels]
         pictures = []
         for layer, channel in units:
             figure = visualize.exciting(
@@ -119,7 +120,7 @@ class Look:
         `label` is the class that is asked about; None: the most probable one.
         """
         image, seen = self.classifier.inputs([picture])[0], self.classifier.seen(picture)
-        model, classes = self.classifier.model, self.classifier.classes
+        model, classes = self.classifier.model, self.classifier.names
         shares = np.exp(self.classifier.log_probabilities(image[None])[0])
         label = int(shares.argmax()) if label is None else label
         with progress("occlusion", CELLS**2, "square") as watch:
@@ -142,11 +143,12 @@ class Look:
         weights = self.classifier.path
         name = weights.parent if weights.name == FILE_NAME else weights
         with written_whole(path) as temporary:
-            temporary.write_text(page(f"A look inside the network of {name}", facts, self.sections), encoding="utf-8")
+            content = page(shown(f"A look inside the network of {name}"), facts, self.sections)
+            temporary.write_text(content, encoding="utf-8")
         return path
 
     def _add(self, title: str, text: str, pictures: Sequence[tuple[Path, str]]) -> None:
-        self.sections.append(Section(title, text, pictures))
+        self.sections.append(Section(title, shown(text), pictures))
 
     def _draw(self, name: str, figure: Figure) -> Path:
         self.drawn.append(self.out / name)
@@ -168,7 +170,7 @@ def run(options: argparse.Namespace) -> int:
     look = Look(classifier, held_out, options.out or classifier.path.parent / "look")
     name = options.image
     if picture is None:
-        where, is_a = held_out.dataset.name(0), classifier.classes[held_out.labels[0]]
+        where, is_a = held_out.dataset.name(0), classifier.names[held_out.labels[0]]
         name = f"the first held-out image ({where}, of class {is_a})"
         picture = held_out.picture(0)
     look.run()
@@ -176,8 +178,8 @@ def run(options: argparse.Namespace) -> int:
     look.image(picture, name, label)
     look.exciting(units, None if options.image is None else classifier.inputs([picture])[0])
     path = look.page([*_facts(classifier), *_results(held_out, total, metrics)])
-    print(f"{held_out.name}: {100 * metrics.top1:.1f} % of {len(held_out):,} held-out images named rightly")
-    print(f"Wrote {len(look.drawn)} pictures to {look.out}/; {path} shows them together")
+    print(f"{shown(held_out.name)}: {100 * metrics.top1:.1f} % of {len(held_out):,} held-out images named rightly")
+    print(shown(f"Wrote {len(look.drawn)} pictures to {look.out}/; {path} shows them together"))
     return 0
 
 
@@ -214,7 +216,7 @@ def _facts(classifier: Classifier) -> list[tuple[str, str]]:
     options = classifier.about.get("options")
     options = options if isinstance(options, dict) else {}
     wanted = ("epochs", "batch_size", "lr", "momentum", "weight_decay", "dropout", "init", "precision", "seed")
-    facts = [("weights", str(classifier.path)), ("classes", f"{len(classifier.classes)}")]
+    facts = [("weights", shown(str(classifier.path))), ("classes", f"{len(classifier.classes)}")]
     if "steps" in classifier.about:
         facts.append(("training steps", f"{classifier.about['steps']}"))
     settings = [f"{name.replace('_', ' ')} {options[name]}" for name in wanted if name in options]
@@ -224,7 +226,7 @@ def _facts(classifier: Classifier) -> list[tuple[str, str]]:
 def _results(held_out: HeldOut, total: int, metrics: Metrics) -> list[tuple[str, str]]:
     drawn = f", {len(held_out):,} of them drawn for this page" if len(held_out) < total else ""
     return [
-        ("held-out data", f"{held_out.name}: {total:,} images{drawn}"),
+        ("held-out data", f"{shown(held_out.name)}: {total:,} images{drawn}"),
         ("loss", f"{metrics.loss:.3f}"),
         ("right at once (top-1)", f"{100 * metrics.top1:.1f} %"),
         ("among the first five (top-5)", f"{100 * metrics.top5:.1f} %"),

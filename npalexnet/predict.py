@@ -51,7 +51,7 @@ def predict(
         If the weights can't be used.
     """
     classifier = Classifier.load(weights, device)
-    failed = 0
+    names, failed = classifier.names, 0
     for group in _groups(images):
         pictures: list[tuple[str, Any]] = []
         for path in group:
@@ -66,16 +66,16 @@ def predict(
         shares_of_all = np.exp(classifier.log_probabilities(inputs))
         for (path, _), shares in zip(pictures, shares_of_all, strict=True):
             best = np.argsort(-shares, kind="stable")[:top].tolist()
-            print(_as_json(path, best, shares, classifier.classes) if as_json else path)
+            print(_as_json(path, best, shares, names) if as_json else path)
             if not as_json:
                 for k in best:
-                    print(f"  {100 * shares[k]:5.1f} %  {classifier.classes[k]}")
+                    print(f"  {100 * shares[k]:5.1f} %  {names[k]}")
         sys.stdout.flush()  # who writes paths into our standard input may be waiting for these answers
     return failed
 
 
-def _as_json(path: str, best: Sequence[int], shares: np.ndarray, classes: Sequence[str]) -> str:
-    found = [{"class": classes[k], "index": k, "probability": round(float(shares[k]), 6)} for k in best]
+def _as_json(path: str, best: Sequence[int], shares: np.ndarray, names: Sequence[str]) -> str:
+    found = [{"class": names[k], "index": k, "probability": round(float(shares[k]), 6)} for k in best]
     return json.dumps({"path": path, "predictions": found}, ensure_ascii=False)
 
 

@@ -1,5 +1,7 @@
 import itertools
 import json
+import os
+import sys
 
 import numpy as np
 import pytest
@@ -7,6 +9,7 @@ from PIL import Image
 
 from npalexnet.cli import main
 from npalexnet.look import _records
+from npalexnet.weights import load_weights, save_weights
 from tests.networks import save_bright_network
 from tests.pages import check_self_contained
 
@@ -86,6 +89,25 @@ def test_look_at_ones_own_image_units_and_class(run, data, tmp_path, monkeypatch
     assert "3 of them drawn for this page" in text
     assert f"The image is {image}. The network says: dark 73.1 %, bright 26.9 %." in text
     assert not (run / "side").exists()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="file names are any bytes on Linux alone")
+def test_classes_and_folders_whose_names_are_no_text_are_shown_all_the_same(run, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("npalexnet.look.MAPS", [])
+    odd = os.fsdecode(b"d\xe9")
+    folder = tmp_path / odd
+    for part, name in itertools.product(("train", "val"), ("bright", odd)):
+        (folder / "data" / part / name).mkdir(parents=True)
+        Image.new("RGB", (8, 8), "white" if name == "bright" else "black").save(folder / "data" / part / name / "1.png")
+    state, about = load_weights(run / "weights.safetensors")
+    save_weights(folder / "weights.safetensors", state, {**about, "classes": [odd, "bright"]})
+    data, image = ["--data", str(folder / "data")], str(folder / "data" / "val" / odd / "1.png")
+    assert main(["evaluate", str(folder), *data]) == 0
+    assert "d\ufffd" in (folder / "evaluation" / "confusion.csv").read_text(encoding="utf-8")
+    assert main(["look", str(folder), image, *data, "--unit", "classifier.6:0"]) == 0
+    assert "1.png. The network says: d\ufffd 73.1 %" in (folder / "look" / "index.html").read_text(encoding="utf-8")
+    assert main(["predict", str(folder), image, "--top", "1"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1].split()[-1] == "d\ufffd"
 
 
 def test_metrics_are_read_while_the_last_line_is_being_written(tmp_path):

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from npalexnet.files import shown
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -60,6 +62,7 @@ def blank_sheet(count: int, columns: int, cell: tuple[float, float]) -> tuple[Fi
 
 
 def shortened(name: str, longest: int = LONGEST_NAME) -> str:
-    """Return a name, cut off where it is too long, and without what matplotlib would read as mathematics."""
+    """Return a name as matplotlib can write it: cut off where it is too long, and nothing read as mathematics."""
+    name = shown(name)
     name = name if len(name) <= longest else name[: longest - 1] + "…"
     return name.replace("$", r"\$")
