@@ -7,11 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from npalexnet.data.pipeline import RECIPES
 from npalexnet.data.sources import absolute_spec
 from npalexnet.init import SCHEMES
+from npalexnet.training.schedules import SCHEDULES
 
 PRECISIONS = ("float32", "tf32", "bfloat16", "float16")
-SCHEDULE_NAMES = ("linear", "constant", "step", "plateau", "cosine")
 WITH_RESUME = ("resume", "device", "workers", "epochs", "steps")  # may be given anew; the rest is the run's
 DEFAULTS: dict[str, Any] = {
     "out": None, "resume": None, "data": None, "strict": False, "recipe": "simple", "workers": 1, "epochs": 1,
@@ -50,7 +51,7 @@ def add_options(parser: argparse.ArgumentParser, number: Callable[..., Callable[
     add("strict", "refuse a folder with files that are no images, instead of naming and skipping them", data,
         action="store_true")  # fmt: skip
     add("recipe", "how images are prepared: simple, the middle square; paper, random crops, mirror images and colour "
-        "noise", data, choices=("simple", "paper"))  # fmt: skip
+        "noise", data, choices=RECIPES)  # fmt: skip
     add("train-images", "use the first N only", data, type=positive, metavar="N")
     add("test-images", "use the first N only", data, type=positive, metavar="N")
     add("workers", "threads that prepare images ahead of the step", data, type=positive, metavar="N")
@@ -62,7 +63,7 @@ def add_options(parser: argparse.ArgumentParser, number: Callable[..., Callable[
     add("accumulate", "batches that make one step", length, type=positive, metavar="N")
     add("lr", "highest learning rate", length, type=above_zero, metavar="X")
     add("schedule", "how it falls: linear or cosine, to 0; step, by ten at each third; plateau, by ten when the "
-        "held-out images get no better", length, choices=SCHEDULE_NAMES)  # fmt: skip
+        "held-out images get no better", length, choices=tuple(SCHEDULES))  # fmt: skip
     add("warmup", "steps over which it rises first", length, type=whole, metavar="N")
     add("momentum", "of the optimizer", length, type=number(float, 0), metavar="X")
     add("weight-decay", "of the optimizer", length, type=number(float, 0), metavar="X")
