@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from npalexnet import __version__, backend
+from npalexnet.training.interrupt import INTERRUPTED
 from npalexnet.training.options import add_options as add_training_options
-
-INTERRUPTED = 130  # the exit status of a program that Ctrl-C ended, by the shells' convention
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -24,7 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.threads is not None:
             backend.set_num_threads(options.threads)
         backend.get_num_threads()  # a bad environment variable is refused before anything is begun
-        return options.run(options)
+        return import_module(options.module).run(options)
     except BrokenPipeError:  # `npalexnet summary | head`: nobody reads on, so nothing is wrong
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the interpreter's own flush at the end
         return 0
@@ -46,123 +45,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print(f"\nnpalexnet {options.command}: interrupted", file=sys.stderr)
         return INTERRUPTED
-
-
-def _train(options: argparse.Namespace) -> int:
-    for needed in ("PIL", "matplotlib", "safetensors", "tqdm"):
-        import_module(needed)  # a missing one is to be known before training, not when its result is to be written
-    from npalexnet.training.session import train
-
-    return 0 if train(vars(options)) else INTERRUPTED
-
-
-def _predict(options: argparse.Namespace) -> int:
-    from npalexnet.predict import predict
-
-    return predict(
-        options.weights,
-        options.images,
-        top=options.top,
-        ten_crop=options.ten_crop,
-        as_json=options.json,
-        device=options.device,
-    )
-
-
-def _evaluate(options: argparse.Namespace) -> int:
-    from npalexnet.evaluate import run
-
-    return run(options)
-
-
-def _look(options: argparse.Namespace) -> int:
-    from npalexnet.look import run
-
-    return run(options)
-
-
-def _summary(options: argparse.Namespace) -> int:
-    from npalexnet.alexnet import IMAGE_SIZE, AlexNet
-    from npalexnet.summary import summarize
-    from npalexnet.table import table
-
-    model = AlexNet(options.num_classes)
-    layers = list(summarize(model, (options.batch_size, 3, IMAGE_SIZE, IMAGE_SIZE), item_bytes=4))
-    rows = [
-        [
-            layer.name,
-            layer.kind,
-            " x ".join(map(str, layer.output_shape)),
-            f"{layer.parameters:,}",
-            f"{layer.multiply_adds / 1e6:,.1f}",
-            f"{layer.activation_bytes / 2**20:,.2f}",
-        ]
-        for layer in layers
-    ]
-    parameters = sum(layer.parameters for layer in layers)
-    multiply_adds = sum(layer.multiply_adds for layer in layers)
-    activations = sum(layer.activation_bytes for layer in layers)
-    rows.append(["total", "", "", f"{parameters:,}", f"{multiply_adds / 1e6:,.1f}", f"{activations / 2**20:,.2f}"])
-    print(f"AlexNet for {options.num_classes} classes, a batch of {options.batch_size}, float32\n")
-    header = ["layer", "kind", "output shape", "parameters", "multiply-adds (M)", "activations (MiB)"]
-    print(table(header, rows, left=3))
-    print(
-        f"\nThe parameters take {parameters * 4 / 2**20:,.1f} MiB. Activations are the layers' outputs. A training step"
-    )
-    print("takes about three times the multiply-adds of the forward pass, which are those of the matrix products.")
-    return 0
-
-
-def _gradcheck(options: argparse.Namespace) -> int:
-    from npalexnet.layer_checks import check_all_layers
-
-    verdicts = []
-    backend.get_device(options.device)
-    print(f"Gradients by backward against central differences, float64, on {options.device}\n")
-    print(f"{'layer':<56}{'derivatives':>12}{'worst error':>13}  verdict")
-    for name, report in check_all_layers(options.device, seed=options.seed):
-        compared = sum(row.elements + row.directions for row in report.rows)
-        verdicts.append("WRONG" if not report.ok else "not differentiable" if report.not_differentiable else "ok")
-        print(f"{name:<56}{compared:>12}{report.worst.error:>13.1e}  {verdicts[-1]}", flush=True)
-        if not report.ok:
-            print(report)
-    print(f"\n{verdicts.count('ok')} of {len(verdicts)} ok; an error is relative to the derivative, 1e-6 is let pass")
-    return 1 if "WRONG" in verdicts else 0
-
-
-def _info(options: argparse.Namespace) -> int:
-    import platform
-    from importlib.metadata import PackageNotFoundError, version
-
-    import numpy as np
-    from threadpoolctl import threadpool_info
-
-    from npalexnet.backend.cuda import probe
-    from npalexnet.backend.launcher import cuda_kernels_enabled
-
-    gpu = probe()
-    blas = [f"{pool['internal_api']} {pool['version']}" for pool in threadpool_info() if pool["user_api"] == "blas"]
-    print(f"npalexnet    {__version__}, Python {platform.python_version()}, {platform.system()} {platform.machine()}")
-    print(f"cpu          usable: NumPy {np.__version__}, BLAS {', '.join(blas) or 'unknown'}")
-    print(f"             {backend.get_num_threads()} threads")
-    print(f"cuda         {'usable' if gpu.usable else 'not usable'}: {gpu.reason} (stage: {gpu.stage})")
-    print(f"             kernels of our own {'on' if cuda_kernels_enabled() else 'off'}")
-    for distribution in (
-        "cupy-cuda13x",
-        "cupy-cuda12x",
-        "ml_dtypes",
-        "matplotlib",
-        "pillow",
-        "safetensors",
-        "tqdm",
-        "torch",
-    ):
-        try:
-            found = version(distribution)
-        except PackageNotFoundError:
-            found = "not installed"
-        print(f"{distribution:<13}{found}")
-    return 0
 
 
 def _number(kind: type, minimum: float, *, above: bool = False, maximum: float | None = None) -> Callable[[str], Any]:
@@ -264,12 +146,12 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     whole, positive = _number(int, 0), _number(int, 1)
 
-    def add(name: str, run: Callable[[argparse.Namespace], int], text: str, more: str = "") -> argparse.ArgumentParser:
+    def add(name: str, module: str, text: str, more: str = "") -> argparse.ArgumentParser:
         command = commands.add_parser(
             name, help=text[0].lower() + text[1:], description=f"{text}. {more}".strip(),
             formatter_class=argparse.ArgumentDefaultsHelpFormatter,
         )  # fmt: skip
-        command.set_defaults(run=run)
+        command.set_defaults(module=f"npalexnet.{module}")  # imported when the command runs
         return command
 
     def add_machine_options(command: argparse.ArgumentParser) -> None:
@@ -286,33 +168,33 @@ def _parser() -> argparse.ArgumentParser:
     parser.set_defaults(threads=None, out=None, data=None, image=None, unit=None, class_name=None)
 
     train = add(
-        "train", _train, "Train AlexNet on pictures",
+        "train", "train", "Train AlexNet on pictures",
         "Without --data, on the built-in sample of Fashion-MNIST: 2,000 training and 500 held-out images of ten "
         "classes of clothing. Ctrl-C stops after the step under way and keeps what was learnt; --resume goes on.",
     )  # fmt: skip
     add_training_options(train, _number)
     add_threads_option(train)
 
-    predict = add("predict", _predict, "Name what is on images", "The middle square of each image is looked at.")
+    predict = add("predict", "predict", "Name what is on images", "The middle square of each image is looked at.")
     _add_predict(predict)
     add_machine_options(predict)
 
     evaluate = add(
-        "evaluate", _evaluate, "Count how many held-out images a network names rightly",
+        "evaluate", "evaluate", "Count how many held-out images a network names rightly",
         "Prints a table of the classes, and writes confusion.png and confusion.csv.",
     )  # fmt: skip
     _add_evaluate(evaluate)
     add_machine_options(evaluate)
 
     look = add(
-        "look", _look, "Look inside a network",
+        "look", "look", "Look inside a network",
         "Writes pictures of its filters, of what becomes of an image layer by layer, of what its answer depends on, of "
         "the images that excite its units, and of its mistakes; and index.html, one file that shows them together.",
     )  # fmt: skip
     _add_look(look)
     add_machine_options(look)
 
-    summary = add("summary", _summary, "Print each layer with its shape, parameters, work and memory")
+    summary = add("summary", "summary", "Print each layer with its shape, parameters, work and memory")
     summary.add_argument("--batch-size", type=positive, default=1, metavar="N", help="images in the batch")
     summary.add_argument(
         "--num-classes",
@@ -322,9 +204,9 @@ def _parser() -> argparse.ArgumentParser:
         help="width of the last layer",
     )
 
-    gradcheck = add("gradcheck", _gradcheck, "Hold every layer's gradients against finite differences")
+    gradcheck = add("gradcheck", "layer_checks", "Hold every layer's gradients against finite differences")
     gradcheck.add_argument("--seed", type=whole, default=0, metavar="N", help="of inputs, parameters and directions")
     add_machine_options(gradcheck)
 
-    add("info", _info, "Print versions, devices and, where a device is not usable, why")
+    add("info", "info", "Print versions, devices and, where a device is not usable, why")
     return parser

@@ -1,7 +1,8 @@
-"""Every layer of the package, checked against finite differences in several configurations."""
+"""Every layer of the package, checked against finite differences in several configurations: ``npalexnet gradcheck``."""
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Iterator
 from typing import Any
 
@@ -73,3 +74,19 @@ def check_all_layers(device: str = "cpu", *, seed: int = 0, **settings: Any) -> 
     for reduction, smoothing in (("mean", 0.0), ("sum", 0.1), ("none", 0.1)):
         loss = CrossEntropyLoss(reduction=reduction, label_smoothing=smoothing)
         yield repr(loss), gradcheck(loss, logits, labels, **settings)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Check every layer as the command line's options say, and print a table; returns 1 if a gradient is wrong."""
+    verdicts = []
+    backend.get_device(options.device)
+    print(f"Gradients by backward against central differences, float64, on {options.device}\n")
+    print(f"{'layer':<56}{'derivatives':>12}{'worst error':>13}  verdict")
+    for name, report in check_all_layers(options.device, seed=options.seed):
+        compared = sum(row.elements + row.directions for row in report.rows)
+        verdicts.append("WRONG" if not report.ok else "not differentiable" if report.not_differentiable else "ok")
+        print(f"{name:<56}{compared:>12}{report.worst.error:>13.1e}  {verdicts[-1]}", flush=True)
+        if not report.ok:
+            print(report)
+    print(f"\n{verdicts.count('ok')} of {len(verdicts)} ok; an error is relative to the derivative, 1e-6 is let pass")
+    return 1 if "WRONG" in verdicts else 0

@@ -1,7 +1,8 @@
-"""Naming what is on image files, with the weights of a training run."""
+"""Naming what is on image files, with the weights of a training run: ``npalexnet predict``."""
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import sys
@@ -18,41 +19,20 @@ from npalexnet.files import shown
 STANDARD_INPUT = "-"
 
 
-def predict(
-    weights: Path,
-    images: Sequence[str],
-    *,
-    top: int = 3,
-    ten_crop: bool = False,
-    as_json: bool = False,
-    device: str = "cpu",
-) -> int:
+def run(options: argparse.Namespace) -> int:
     """Print the most probable classes of each image file; returns 1 if one couldn't be read, else 0.
 
-    Parameters
-    ----------
-    weights : Path
-        A run's folder, or its weights file.
-    images : sequence of str
-        Files, folders (all image files in them and below, in the order of their names), and "-" for paths on standard
-        input, one a line. Those are answered as they come.
-    top : int
-        How many classes are printed.
-    ten_crop : bool
-        Whether each picture's shares are the mean over ten crops.
-    as_json : bool
-        Whether to print a JSON object a line: ``{"path": ..., "predictions": [{"class", "index", "probability"}]}``.
-    device : str
-        What computes.
+    Of the options, `images` holds files, folders (all image files in them and below, in the order of their names), and
+    "-" for paths on standard input, one a line. Those are answered as they come.
 
     Raises
     ------
     OSError, ValueError
         If the weights can't be used.
     """
-    classifier = Classifier.load(weights, device)
+    classifier = Classifier.load(options.weights, options.device)
     names, failed = classifier.names, 0
-    for group in _groups(images):
+    for group in _groups(options.images):
         pictures: list[tuple[str, Any]] = []
         for path in group:
             try:
@@ -62,12 +42,12 @@ def predict(
                 failed = 1
         if not pictures:
             continue
-        inputs = classifier.inputs([picture for _, picture in pictures], ten_crop=ten_crop)
+        inputs = classifier.inputs([picture for _, picture in pictures], ten_crop=options.ten_crop)
         shares_of_all = np.exp(classifier.log_probabilities(inputs))
         for (path, _), shares in zip(pictures, shares_of_all, strict=True):
-            best = np.argsort(-shares, kind="stable")[:top].tolist()
-            print(_as_json(path, best, shares, names) if as_json else path)
-            if not as_json:
+            best = np.argsort(-shares, kind="stable")[: options.top].tolist()
+            print(_as_json(path, best, shares, names) if options.json else path)
+            if not options.json:
                 for k in best:
                     print(f"  {100 * shares[k]:5.1f} %  {names[k]}")
         sys.stdout.flush()  # who writes paths into our standard input may be waiting for these answers
@@ -75,6 +55,7 @@ def predict(
 
 
 def _as_json(path: str, best: Sequence[int], shares: np.ndarray, names: Sequence[str]) -> str:
+    """Return ``{"path": ..., "predictions": [{"class", "index", "probability"}]}``, the most probable class first."""
     found = [{"class": names[k], "index": k, "probability": round(float(shares[k]), 6)} for k in best]
     return json.dumps({"path": path, "predictions": found}, ensure_ascii=False)
 

@@ -1,14 +1,17 @@
-"""What a network consists of, layer by layer, without running it."""
+"""What a network consists of, layer by layer, without running it: ``npalexnet summary``."""
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Iterator
 from dataclasses import dataclass
 from math import prod
 
+from npalexnet.alexnet import IMAGE_SIZE, AlexNet
 from npalexnet.layers.layer import Layer
 from npalexnet.layers.parameter import Shape
 from npalexnet.layers.sequential import Sequential
+from npalexnet.table import table
 
 
 @dataclass(frozen=True)
@@ -75,3 +78,34 @@ def leaves(layer: Layer, prefix: str = "") -> Iterator[tuple[str, Layer]]:
         yield prefix.rstrip("."), layer
     for name, child in children:
         yield from leaves(child, f"{prefix}{name}.")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print AlexNet's layers and their totals, as the command line's options say."""
+    model = AlexNet(options.num_classes)
+    layers = list(summarize(model, (options.batch_size, 3, IMAGE_SIZE, IMAGE_SIZE), item_bytes=4))
+    parameters = sum(layer.parameters for layer in layers)
+    multiply_adds = sum(layer.multiply_adds for layer in layers)
+    activation_bytes = sum(layer.activation_bytes for layer in layers)
+    rows = [
+        [
+            layer.name,
+            layer.kind,
+            " x ".join(map(str, layer.output_shape)),
+            *_figures(layer.parameters, layer.multiply_adds, layer.activation_bytes),
+        ]
+        for layer in layers
+    ]
+    rows.append(["total", "", "", *_figures(parameters, multiply_adds, activation_bytes)])
+    print(f"AlexNet for {options.num_classes} classes, a batch of {options.batch_size}, float32\n")
+    header = ["layer", "kind", "output shape", "parameters", "multiply-adds (M)", "activations (MiB)"]
+    print(table(header, rows, left=3))
+    print(
+        f"\nThe parameters take {parameters * 4 / 2**20:,.1f} MiB. Activations are the layers' outputs. A training step"
+    )
+    print("takes about three times the multiply-adds of the forward pass, which are those of the matrix products.")
+    return 0
+
+
+def _figures(parameters: int, multiply_adds: int, activation_bytes: int) -> list[str]:
+    return [f"{parameters:,}", f"{multiply_adds / 1e6:,.1f}", f"{activation_bytes / 2**20:,.2f}"]

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+INTERRUPTED = 130  # the exit status of a program that Ctrl-C ended, by the shells' convention
+
 
 class Stop:
     """Whether a stop was asked for: ``stop.requested``, or ``stop()`` for what takes a function."""
