@@ -1,4 +1,4 @@
-"""Fixtures: the dtypes and devices that tests run over."""
+"""Fixtures: the dtypes and devices that tests run over, and a trained network."""
 
 import itertools
 import shutil
@@ -10,7 +10,9 @@ from npalexnet import backend
 from npalexnet.backend.cuda import probe
 from npalexnet.backend.kernels import Kernels
 from npalexnet.backend.layouts import aligned_length
+from npalexnet.cli import main
 from tests.backend.shim import ShimLauncher, compile_shim
+from tests.networks import TINY
 from tests.standin import StandInDevice
 
 
@@ -43,6 +45,21 @@ def no_chance(monkeypatch):
 @pytest.fixture(params=["float32", "float64"])
 def dtype(request):
     return request.param
+
+
+@pytest.fixture(scope="session")
+def trained_run(tmp_path_factory):
+    """The folder of a run of two steps, shared by all tests: to be read, not to be written to."""
+    folder, threads = tmp_path_factory.mktemp("trained") / "run", backend.get_num_threads()
+    assert main(["train", *TINY, "--out", str(folder), "--threads", "2"]) == 0
+    backend.set_num_threads(threads)
+    before = _files(folder)
+    yield folder
+    assert _files(folder) == before, "a test has written into the run that all share"
+
+
+def _files(folder):
+    return {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
 
 
 @pytest.fixture(scope="session")

@@ -1,9 +1,11 @@
-"""Trained networks made by hand."""
+"""Networks of tests: one trained a little, and one made by hand."""
 
 import numpy as np
 
 import npalexnet as na
 from npalexnet.weights import save_weights
+
+TINY = ["--epochs", "1", "--batch-size", "4", "--train-images", "8", "--test-images", "4"]  # of `npalexnet train`
 
 
 def save_bright_network(folder):

@@ -2,13 +2,21 @@ import io
 import json
 import os
 import sys
+from pathlib import Path
 
+import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
+from npalexnet.classifier import Classifier
 from npalexnet.cli import main
+from npalexnet.data.images import open_picture
+from npalexnet.data.sample import load_sample
 from npalexnet.predict import _groups
+from npalexnet.weights import load_weights, save_weights
 from tests.networks import save_bright_network
+
+BOOT = str(Path(__file__).parent.parent / "docs" / "ankle-boot.png")
 
 
 @pytest.fixture
@@ -119,3 +127,84 @@ def test_a_name_that_is_no_text_is_shown_all_the_same(run, pictures, capsys, opt
     os.rename(pictures / "c.gif", name)
     assert main(["predict", run, os.fsdecode(name), *options]) == 0
     assert "caf\ufffd.gif" in capsys.readouterr().out
+
+
+def test_predict_answers_as_often_as_it_is_asked(trained_run, capsys):
+    assert main(["predict", str(trained_run), BOOT, BOOT, "--top", "1"]) == 0
+    assert capsys.readouterr().out.splitlines()[::2] == [BOOT, BOOT]
+
+
+def test_predict_names_the_class_that_the_weights_say(tmp_path, capsys):
+    save_bright_network(tmp_path)
+    for name, colour in (("white.png", "white"), ("black.png", "black")):
+        Image.new("RGB", (40, 30), colour).save(tmp_path / name)
+    paths = [str(tmp_path / name) for name in ("white.png", "black.png")]
+    assert main(["predict", str(tmp_path / "weights.safetensors"), *paths, "--top", "1"]) == 0
+    white, first, black, second = capsys.readouterr().out.splitlines()
+    assert (white, black) == (paths[0], paths[1])
+    assert (first.split()[-1], second.split()[-1]) == ("bright", "dark")
+    assert second.split()[0] == "73.1"  # softmax of (1, 0)
+
+
+def test_predict_prepares_images_as_training_did_and_drops_nothing(trained_run):
+    picture = open_picture(BOOT)
+    classifier = Classifier.load(trained_run)
+    assert not classifier.model.training
+    images = load_sample("train")[0][:8]
+    square = np.asarray(ImageOps.fit(picture, (227, 227), Image.Resampling.BILINEAR), "float32")  # (227, 227, 3)
+    expected = (square / 255 - images.mean() / 255) / (images.std() / 255)
+    np.testing.assert_allclose(classifier.inputs([picture]), expected.transpose(2, 0, 1)[None], atol=1e-5)
+    batch = classifier.inputs([picture] * 2)
+    shares = np.exp(classifier.log_probabilities(batch))
+    np.testing.assert_array_equal(np.exp(classifier.log_probabilities(batch)), shares)
+    np.testing.assert_allclose(shares.sum(axis=1), 1, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"classes": None}, "does not name the classes that it tells apart, got None"),
+        ({"classes": []}, "does not name the classes"),
+        ({"mean": [0.5, 0.5]}, "must give mean and std of three colours each, got [0.5, 0.5]"),
+        ({"std": [0, 1, 1]}, "must give mean and std of three colours"),
+        ({"pipeline": [{"name": "unheard of"}]}, "pipeline"),
+    ],
+)
+def test_weights_that_describe_no_classifier_are_refused_by_name(trained_run, tmp_path, capsys, changes, message):
+    about = load_weights(trained_run / "weights.safetensors")[1]
+    if {"mean", "std"} & set(changes):
+        about = {"classes": about["classes"], "mean": [0.5] * 3, "std": [0.5] * 3}  # as weights without a pipeline
+    save_weights(tmp_path / "odd.safetensors", {"classifier.6.bias": np.zeros(10)}, {**about, **changes})
+    assert main(["predict", str(tmp_path / "odd.safetensors"), BOOT]) == 1
+    error = capsys.readouterr().err
+    assert "odd.safetensors" in error
+    assert message in error
+
+
+def test_weights_for_another_number_of_classes_than_they_name_are_refused_by_name(trained_run, tmp_path, capsys):
+    state, about = load_weights(trained_run / "weights.safetensors")
+    save_weights(tmp_path / "odd.safetensors", state, {**about, "classes": ["one"]})
+    assert main(["predict", str(tmp_path / "odd.safetensors"), BOOT]) == 1
+    error = capsys.readouterr().err
+    assert "odd.safetensors" in error
+    assert "classifier.6.weight must have shape (1, 4096), got (10, 4096)" in error
+
+
+def test_weights_that_are_not_finite_give_no_prediction(trained_run, tmp_path, capsys):
+    state, about = load_weights(trained_run / "weights.safetensors")
+    state["classifier.6.bias"] = np.full_like(state["classifier.6.bias"], np.nan)
+    save_weights(tmp_path / "nan.safetensors", state, about)
+    assert main(["predict", str(tmp_path / "nan.safetensors"), BOOT]) == 1
+    output = capsys.readouterr()
+    assert "the weights in" in output.err
+    assert "not finite" in output.err
+    assert output.out == ""
+
+
+def test_predict_goes_on_after_a_file_that_it_cannot_read(trained_run, tmp_path, capsys):
+    (tmp_path / "note.txt").write_text("hello")
+    assert main(["predict", str(trained_run), str(tmp_path / "note.txt"), BOOT, str(tmp_path / "missing.png")]) == 1
+    output = capsys.readouterr()
+    assert output.out.startswith(BOOT)
+    assert "note.txt is not an image file" in output.err
+    assert "missing.png" in output.err

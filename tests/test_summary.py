@@ -1,6 +1,7 @@
 import pytest
 
 import npalexnet as na
+from npalexnet.cli import main
 from npalexnet.summary import summarize
 
 
@@ -27,3 +28,11 @@ def test_groups_divide_the_work():
 def test_a_shape_that_does_not_fit_is_refused():
     with pytest.raises(ValueError, match="227 x 227"):
         list(summarize(na.AlexNet(2), (1, 3, 224, 224), item_bytes=4))
+
+
+def test_summary_prints_every_layer_and_the_totals(capsys):
+    assert main(["summary", "--batch-size", "2", "--num-classes", "10"]) == 0
+    output = capsys.readouterr().out
+    assert "2 x 96 x 55 x 55" in output
+    assert "classifier.6" in output
+    assert "58,322,314" in output
