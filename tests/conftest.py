@@ -12,7 +12,7 @@ from npalexnet.backend.kernels import Kernels
 from npalexnet.backend.layouts import aligned_length
 from npalexnet.cli import main
 from tests.backend.shim import ShimLauncher, compile_shim
-from tests.networks import TINY
+from tests.networks import TINY, narrow
 from tests.standin import StandInDevice
 
 
@@ -47,11 +47,24 @@ def dtype(request):
     return request.param
 
 
+@pytest.fixture(name="narrow")
+def _narrow(monkeypatch):
+    """AlexNet has few parameters, see `narrow`."""
+    narrow(monkeypatch)
+
+
+@pytest.fixture
+def trained_run(narrow, _trained_run):
+    """The folder of a run of two steps of the narrow network, shared by all tests: to be read, not to be written to."""
+    return _trained_run
+
+
 @pytest.fixture(scope="session")
-def trained_run(tmp_path_factory):
-    """The folder of a run of two steps, shared by all tests: to be read, not to be written to."""
+def _trained_run(tmp_path_factory):
     folder, threads = tmp_path_factory.mktemp("trained") / "run", backend.get_num_threads()
-    assert main(["train", *TINY, "--out", str(folder), "--threads", "2"]) == 0
+    with pytest.MonkeyPatch.context() as patch:
+        narrow(patch)
+        assert main(["train", *TINY, "--out", str(folder), "--threads", "2"]) == 0
     backend.set_num_threads(threads)
     before = _files(folder)
     yield folder

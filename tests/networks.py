@@ -1,11 +1,30 @@
-"""Networks of tests: one trained a little, and one made by hand."""
+"""Networks of tests: one trained a little, one made by hand, and one with few parameters."""
 
 import numpy as np
 
 import npalexnet as na
+from npalexnet import alexnet
 from npalexnet.weights import save_weights
 
 TINY = ["--epochs", "1", "--batch-size", "4", "--train-images", "8", "--test-images", "4"]  # of `npalexnet train`
+WIDTH = 64
+
+
+def narrow(monkeypatch):
+    """Give AlexNet linear layers of 64 numbers instead of 4096: 4 million parameters, not 58.
+
+    For tests of what is done with a network, not of its numbers: writing and reading 58 million takes most of the time.
+    """
+    monkeypatch.setattr(alexnet, "Linear", narrowed(na.Linear))
+
+
+def narrowed(linear):
+    """Return what makes a linear layer so."""
+
+    def make(in_features, out_features, **settings):
+        return linear(*(WIDTH if width == 4096 else width for width in (in_features, out_features)), **settings)
+
+    return make
 
 
 def save_bright_network(folder):

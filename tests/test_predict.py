@@ -187,7 +187,7 @@ def test_weights_for_another_number_of_classes_than_they_name_are_refused_by_nam
     assert main(["predict", str(tmp_path / "odd.safetensors"), BOOT]) == 1
     error = capsys.readouterr().err
     assert "odd.safetensors" in error
-    assert "classifier.6.weight must have shape (1, 4096), got (10, 4096)" in error
+    assert "classifier.6.weight must have shape (1, 64), got (10, 64)" in error
 
 
 def test_weights_that_are_not_finite_give_no_prediction(trained_run, tmp_path, capsys):

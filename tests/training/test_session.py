@@ -32,13 +32,15 @@ def threads():
     na.set_num_threads(before)
 
 
-def test_train_writes_a_run_that_predict_can_use(trained_run, capsys):
-    assert {path.name for path in trained_run.iterdir() if not path.name.startswith("events")} == {
+def test_train_writes_a_run_that_predict_can_use(tmp_path, capsys):
+    assert main(["train", *TINY, "--out", str(tmp_path / "run")]) == 0
+    assert {path.name for path in (tmp_path / "run").iterdir() if not path.name.startswith("events")} == {
         "config.json", "confusion.csv", "confusion.png", "curves.png", "filters.png", "last.safetensors",
         "metrics.jsonl",
         "weights.safetensors",
     }  # fmt: skip
-    assert main(["predict", str(trained_run), str(ROOT / "docs" / "ankle-boot.png"), "--top", "10"]) == 0
+    capsys.readouterr()
+    assert main(["predict", str(tmp_path / "run"), str(ROOT / "docs" / "ankle-boot.png"), "--top", "10"]) == 0
     first, *lines = capsys.readouterr().out.splitlines()
     assert first.endswith("ankle-boot.png")
     shares = [float(line.split()[0]) for line in lines]
@@ -55,8 +57,11 @@ def test_too_little_space_is_said_before_training(tmp_path, capsys, monkeypatch)
 
 @pytest.mark.skipif(os.name == "nt", reason="there is no RLIMIT_FSIZE")
 def test_without_room_for_a_checkpoint_training_says_so_and_fails_at_its_end_but_keeps_the_weights(tmp_path):
-    limit = "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (300_000_000,) * 2)\n"
-    code = limit + "from npalexnet.cli import main; sys.exit(main(sys.argv[1:]))"
+    code = (
+        "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (25_000_000,) * 2)\n"  # weights: 17, both: 35
+        "import pytest; from tests.networks import narrow; narrow(pytest.MonkeyPatch())\n"
+        "from npalexnet.cli import main; sys.exit(main(sys.argv[1:]))"
+    )
     done = subprocess.run(
         [sys.executable, "-c", code, "train", *TINY, "--out", str(tmp_path / "run")],
         cwd=ROOT, capture_output=True, text=True, check=False,
@@ -68,7 +73,7 @@ def test_without_room_for_a_checkpoint_training_says_so_and_fails_at_its_end_but
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
-def test_diverging_training_says_so_and_suggests_what_to_do(tmp_path, capsys):
+def test_diverging_training_says_so_and_suggests_what_to_do(narrow, tmp_path, capsys):
     assert main(["train", *TINY, "--lr", "1e30", "--out", str(tmp_path / "run")]) == 1
     assert "training has diverged; try a smaller learning rate" in capsys.readouterr().err
 
@@ -97,7 +102,7 @@ def test_ctrl_c_stops_after_the_step_and_keeps_what_was_learnt(tmp_path):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Ctrl-C is sent as a POSIX signal")
-def test_ctrl_c_before_the_first_step_leaves_no_folder(tmp_path, capsys, monkeypatch):
+def test_ctrl_c_before_the_first_step_leaves_no_folder(narrow, tmp_path, capsys, monkeypatch):
     model, before = session._model, signal.getsignal(signal.SIGINT)
 
     def interrupted(*arguments):
@@ -139,9 +144,9 @@ def test_a_resumed_run_ends_with_the_bits_of_one_that_never_stopped(trained_run,
         stepped(self, step)
         os.kill(os.getpid(), signal.SIGINT)
 
-    monkeypatch.setattr(Progress, "stepped", interrupt)
-    assert main(["train", *TINY, "--out", str(folder)]) == 130
-    monkeypatch.undo()
+    with monkeypatch.context() as patch:
+        patch.setattr(Progress, "stepped", interrupt)
+        assert main(["train", *TINY, "--out", str(folder)]) == 130
     assert main(["train", "--resume", str(folder), "--workers", "2", "--threads", "1"]) == 0
     assert json.loads((folder / "config.json").read_text())["workers"] == 2
     (lines, (tensors, about), weights), (found_lines, (found, found_about), found_weights) = map(
@@ -193,7 +198,9 @@ def test_fine_tuning_loads_what_fits_freezes_parts_and_says_what_is_new(trained_
     assert main(["predict", str(folder), str(ROOT / "docs" / "ankle-boot.png")]) == 0
 
 
-def test_a_run_keeps_the_split_that_it_drew_and_its_data_from_any_working_directory(tmp_path, monkeypatch, capsys):
+def test_a_run_keeps_the_split_that_it_drew_and_its_data_from_any_working_directory(
+    narrow, tmp_path, monkeypatch, capsys
+):
     rng = np.random.default_rng(0)
     for name in ("a", "b"):
         (tmp_path / "pictures" / "train" / name).mkdir(parents=True)
