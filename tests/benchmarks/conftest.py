@@ -1,10 +1,14 @@
 """Benchmarks in tests: one run a turn, few candidates for the floor, and the threads as they were afterwards."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 
 import npalexnet as na
-from benchmarks import floor, turns
+from benchmarks import floor, torch_rival, turns
+from benchmarks.torch_twin import torch_alexnet
+from tests.networks import narrow, narrowed
 
 FLAGS = ((torch.backends.cuda.matmul, "allow_tf32"), (torch.backends.cudnn, "allow_tf32"))
 RIVALS = ["npalexnet", "torch", "torch, channels_last"]
@@ -30,3 +34,15 @@ def _hurry():
         yield
     na.set_num_threads(ours)
     torch.set_num_threads(theirs)
+
+
+def narrow_rivals(monkeypatch):
+    """Give npalexnet's and torch's AlexNet few parameters, see `tests.networks.narrow`."""
+    narrow(monkeypatch)
+    nn = SimpleNamespace(**{**vars(torch.nn), "Linear": narrowed(torch.nn.Linear)})
+    monkeypatch.setattr(torch_rival, "torch_alexnet", lambda _, *settings: torch_alexnet(nn, *settings))
+
+
+@pytest.fixture(name="narrow_rivals")
+def _narrow_rivals(monkeypatch):
+    narrow_rivals(monkeypatch)

@@ -30,7 +30,7 @@ def state():
 
 
 @pytest.mark.skipif(probe().usable, reason="there is a GPU here")
-def test_without_a_gpu_it_says_why_and_measures_the_cpu(capsys):
+def test_without_a_gpu_it_says_why_and_measures_the_cpu(narrow_rivals, capsys):
     assert main(["gpu", "--quick", "--classes", "3", "--threads", "1"]) == 0
     printed = capsys.readouterr()
     assert f"no GPU for npalexnet: {probe().reason}" in printed.err
@@ -39,7 +39,7 @@ def test_without_a_gpu_it_says_why_and_measures_the_cpu(capsys):
     assert "verdict" not in printed.out
 
 
-def test_on_a_gpu_every_rival_is_measured_beside_the_cpu(monkeypatch, tmp_path, capsys):
+def test_on_a_gpu_every_rival_is_measured_beside_the_cpu(narrow_rivals, monkeypatch, tmp_path, capsys):
     pretend(monkeypatch, STAND_IN)
     name = tmp_path / "gpu"
     line = ["gpu", "--quick", "--classes", "3", "--threads", "1", "--precisions", "tf32"]
@@ -103,8 +103,9 @@ def test_torch_in_bfloat16_is_within_its_tolerance_and_outside_that_of_float32(m
     assert max(apart) < PRECISIONS["bf16"].tolerance
 
 
-def test_a_precision_begins_with_the_initial_parameters(monkeypatch, state):
+def test_a_precision_begins_with_the_initial_parameters(narrow_rivals, monkeypatch):
     pretend(monkeypatch, STAND_IN)
+    state = na.AlexNet(num_classes=3, seed=0).state_dict()
     for rival in (PreciseNpalexnet(1, 3, 0.5, state, "standin"), PreciseTorch(1, 3, 0.5, False, state, "cpu:0")):
         rival.take(*random_batch(1, 3))
         rival.runner("step")()

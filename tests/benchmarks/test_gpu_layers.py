@@ -146,7 +146,7 @@ def test_the_faster_layout_of_torch_stands_beside_npalexnet():
     assert (pair["ours"]["median"], pair["torch"]["median"]) == (2.0, 1.0)
 
 
-def test_on_a_gpu_layers_and_ceilings_are_measured(monkeypatch, tmp_path, capsys):
+def test_on_a_gpu_layers_and_ceilings_are_measured(narrow_rivals, monkeypatch, tmp_path, capsys):
     pretend(monkeypatch, STAND_IN)
     rate = {"precision": "tf32", "batch": 1, "what": "conv1", "shape": [2], "bytes": 8, "median": 1.0, "seconds": [1.0]}
     row = {"kernel": "im2col", "bytes_per_second": 8.0, **rate}

@@ -15,9 +15,11 @@ import torch
 import npalexnet as na
 from benchmarks import ladder, memory, network, profile
 from benchmarks.__main__ import QUESTIONS, main
-from tests.benchmarks.conftest import RIVALS
+from tests.benchmarks.conftest import RIVALS, narrow_rivals
+from tests.networks import WIDTH
 
 CHILD = {"imports": 2**20, "model": 3 * 2**20, "peak": 8 * 2**20, "threads": 1}
+CONVOLUTIONS = 62_378_344 - 9217 * 4096 - 4097 * (4096 + 1000)  # AlexNet's parameters, less those of its linear layers
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +49,7 @@ def answers(tmp_path_factory):
         return found[question]
 
     with pytest.MonkeyPatch.context() as patch:
+        narrow_rivals(patch)
         patch.setattr(network, "trainers", trainers)
         for module in (ladder, profile):
             patch.setattr(module, "NpalexnetRival", lambda *given: network.trainers(None, None)[0])
@@ -146,12 +149,12 @@ def test_layers_has_every_layer_once_forward_and_backward(answers):
         ("flatten1", "1 x 256 x 6 x 6"),
         ("dropout1", "1 x 9216"),
         ("linear1", "1 x 9216"),
-        ("relu6", "1 x 4096"),
-        ("dropout2", "1 x 4096"),
-        ("linear2", "1 x 4096"),
-        ("linear3", "1 x 4096"),
+        ("relu6", f"1 x {WIDTH}"),
+        ("dropout2", f"1 x {WIDTH}"),
+        ("linear2", f"1 x {WIDTH}"),
+        ("linear3", f"1 x {WIDTH}"),
         ("loss", "1 x 3"),
-        ("SGD step", str(62378344 - 997 * 4097)),
+        ("SGD step", str(CONVOLUTIONS + 9217 * WIDTH + (WIDTH + 1) * (WIDTH + 3))),
     ]
     for name, _, *rest in cells:
         forward, backward = rest[:5], rest[5:]
@@ -163,7 +166,7 @@ def test_layers_has_every_layer_once_forward_and_backward(answers):
     conv1 = 2 * 55 * 55 * 96 * 11 * 11 * 3
     assert rows["conv1", "forward", "npalexnet"]["flops"] == rows["conv1", "backward", "torch"]["flops"] == conv1
     assert rows["conv1, to the images", "backward", "torch"]["flops"] == 2 * conv1
-    assert rows["linear2", "backward", "torch"]["flops"] == 2 * 2 * 4096 * 4096
+    assert rows["linear2", "backward", "torch"]["flops"] == 2 * 2 * WIDTH * WIDTH
     ours, torch = (rows["pool1", "forward", rival] for rival in ("npalexnet", "torch"))
     assert ours["time_over_torch"] == pytest.approx(ours["median"] / torch["median"])
 
