@@ -1,8 +1,18 @@
-"""The CUDA kernels on the CPU, as fixtures."""
+"""The CUDA kernels on the CPU, and a GPU with cuBLAS that is made up, as fixtures."""
+
+import shutil
+import subprocess
+import sys
+import types
+from pathlib import Path
 
 import pytest
 
+import npalexnet as na
+from npalexnet.backend import cublas, cuda
 from npalexnet.backend.kernels import Kernels
+from tests.backend import made_up_cupy
+from tests.backend.made_up_cublas import FakeCublas
 from tests.backend.shim import GuardedMemory, ShimLauncher
 
 BLOCKS = (256, 4)  # with 4 threads, rows are longer than a block
@@ -24,3 +34,47 @@ def memory():
 def kernels(request, memory, launcher):
     yield Kernels(memory, launcher, request.param)
     assert launcher.launched, "no kernel was run"
+
+
+@pytest.fixture(scope="session")
+def compiled(tmp_path_factory):
+    compiler = shutil.which("g++")
+    if compiler is None:
+        pytest.skip("no g++ to compile the made-up cuBLAS with")
+    path = tmp_path_factory.mktemp("cublas") / "libcublas.so"
+    source = Path(__file__).with_name("fake_cublas.cpp")
+    subprocess.run([compiler, "-std=c++17", "-O2", "-shared", "-fPIC", source, "-o", path], check=True)
+    return path
+
+
+@pytest.fixture
+def cupy(monkeypatch):
+    yield made_up_cupy.make(monkeypatch)
+    na.set_float32_matmul_precision("highest")
+    cuda._cupys_precision = None
+
+
+@pytest.fixture
+def blas(compiled, tmp_path, monkeypatch):
+    """A fresh made-up cuBLAS, where `cuda.pathfinder` finds it."""
+    blas = FakeCublas(shutil.copy(compiled, tmp_path / "libcublas.so"))
+    pathfinder = types.ModuleType("cuda.pathfinder")
+    pathfinder.load_nvidia_dynamic_lib = lambda name: types.SimpleNamespace(abs_path={"cublas": blas.path}[name])
+    monkeypatch.setitem(sys.modules, "cuda", types.ModuleType("cuda"))
+    monkeypatch.setitem(sys.modules, "cuda.pathfinder", pathfinder)
+    cublas.library.cache_clear()
+    yield blas
+    cublas.library.cache_clear()
+
+
+@pytest.fixture
+def gpu(cupy, blas):
+    return cuda.CudaDevice(0)
+
+
+@pytest.fixture
+def cupys_turn(cupy):
+    """The shapes of products that CuPy was asked for."""
+    shapes, matmul = [], cupy.matmul
+    cupy.matmul = lambda a, b, out=None: (shapes.append((a.shape, b.shape)), matmul(a, b, out=out))[1]
+    return shapes
