@@ -98,11 +98,14 @@ def test_a_missing_extra_is_named_with_the_command_that_brings_it(tmp_path, caps
     assert not (tmp_path / "run").exists()
 
 
-def test_importing_the_package_loads_nothing_heavy():
+def test_importing_the_package_loads_nothing_heavy_nor_does_info():
     code = (
         "import sys, npalexnet, npalexnet.cli\n"
         "heavy = {'torch', 'cupy', 'PIL', 'matplotlib', 'tqdm', 'safetensors'}\n"
-        "sys.exit(', '.join(heavy & set(sys.modules)) or 0)"
+        "found = heavy & set(sys.modules)\n"
+        "npalexnet.cli.main(['info'])\n"
+        "found |= (heavy - {'cupy'}) & set(sys.modules)\n"  # whether there is a GPU, CuPy alone can say
+        "sys.exit(', '.join(found) or 0)"
     )
     done = python("-c", code)
     assert done.returncode == 0, done.stderr

@@ -32,6 +32,18 @@ def threads():
     na.set_num_threads(before)
 
 
+def narrow_training(*arguments, before=""):
+    """A process that trains the narrow network."""
+    code = before + (
+        "import sys, pytest; from tests.networks import narrow; narrow(pytest.MonkeyPatch())\n"
+        "from npalexnet.cli import main; sys.exit(main(sys.argv[1:]))"
+    )
+    return subprocess.Popen(
+        [sys.executable, "-c", code, "train", *arguments], cwd=ROOT, text=True, stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )  # fmt: skip
+
+
 def test_train_writes_a_run_that_predict_can_use(tmp_path, capsys):
     assert main(["train", *TINY, "--out", str(tmp_path / "run")]) == 0
     assert {path.name for path in (tmp_path / "run").iterdir() if not path.name.startswith("events")} == {
@@ -57,18 +69,12 @@ def test_too_little_space_is_said_before_training(tmp_path, capsys, monkeypatch)
 
 @pytest.mark.skipif(os.name == "nt", reason="there is no RLIMIT_FSIZE")
 def test_without_room_for_a_checkpoint_training_says_so_and_fails_at_its_end_but_keeps_the_weights(tmp_path):
-    code = (
-        "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (25_000_000,) * 2)\n"  # weights: 17, both: 35
-        "import pytest; from tests.networks import narrow; narrow(pytest.MonkeyPatch())\n"
-        "from npalexnet.cli import main; sys.exit(main(sys.argv[1:]))"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code, "train", *TINY, "--out", str(tmp_path / "run")],
-        cwd=ROOT, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 1
-    assert "can't write a checkpoint: " in done.stdout
-    assert done.stderr.startswith("npalexnet train: error: can't write ")
+    limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (25_000_000,) * 2)\n"  # weights: 17, both: 35
+    process = narrow_training(*TINY, "--out", str(tmp_path / "run"), before=limit)
+    out, err = process.communicate()
+    assert process.returncode == 1
+    assert "can't write a checkpoint: " in out
+    assert err.startswith("npalexnet train: error: can't write ")
     assert load_weights(tmp_path / "run" / "weights.safetensors")[1]["steps"] == 2
 
 
@@ -80,10 +86,7 @@ def test_diverging_training_says_so_and_suggests_what_to_do(narrow, tmp_path, ca
 
 @pytest.mark.skipif(os.name == "nt", reason="Ctrl-C is sent as a POSIX signal")
 def test_ctrl_c_stops_after_the_step_and_keeps_what_was_learnt(tmp_path):
-    process = subprocess.Popen(
-        [sys.executable, "-m", "npalexnet", "train", "--batch-size", "2", "--out", str(tmp_path / "run")],
-        cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    )  # fmt: skip
+    process = narrow_training("--batch-size", "2", "--out", str(tmp_path / "run"))
     metrics = tmp_path / "run" / "metrics.jsonl"
     deadline = time.monotonic() + 60
     while not (metrics.exists() and metrics.read_text().count("\n") >= 2) and time.monotonic() < deadline:
