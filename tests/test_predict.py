@@ -167,6 +167,7 @@ def test_predict_prepares_images_as_training_did_and_drops_nothing(trained_run):
         ({"classes": []}, "does not name the classes"),
         ({"mean": [0.5, 0.5]}, "must give mean and std of three colours each, got [0.5, 0.5]"),
         ({"std": [0, 1, 1]}, "must give mean and std of three colours"),
+        ({"std": None}, "must give mean and std of three colours each, got [0.5, 0.5, 0.5] and None"),
         ({"pipeline": [{"name": "unheard of"}]}, "pipeline"),
     ],
 )
