@@ -3,7 +3,7 @@
 A figure is written with ``write_figure("filters.png", figure)``.
 """
 
-from npalexnet.visualize.augmenting import augmentations
+from npalexnet.visualize.augmenting import augmentations, evaluation_crops
 from npalexnet.visualize.images import exciting, mistakes, occlusion
 from npalexnet.visualize.network import feature_maps, filters
 from npalexnet.visualize.results import confusion, curves
@@ -13,6 +13,7 @@ __all__ = [
     "augmentations",
     "confusion",
     "curves",
+    "evaluation_crops",
     "exciting",
     "feature_maps",
     "filters",

@@ -1,4 +1,4 @@
-"""What augmentation makes of pictures."""
+"""What the 2012 recipe makes of pictures."""
 
 from __future__ import annotations
 
@@ -8,10 +8,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from PIL.Image import Image
 
     from npalexnet.data.datasets import Picture
     from npalexnet.data.statistics import Statistics
+
+SIDE = 256  # of the square that the recipe cuts its parts from
 
 
 def augmentations(pictures: Sequence[Picture], statistics: Statistics | None = None, *, seed: int = 0) -> Figure:
@@ -26,7 +30,6 @@ def augmentations(pictures: Sequence[Picture], statistics: Statistics | None = N
         Of the draws.
     """
     from matplotlib.figure import Figure
-    from PIL import Image
 
     from npalexnet.alexnet import IMAGE_SIZE
     from npalexnet.data import ArrayDataset, ColourNoise, MiddleSquare, RandomCrop, Statistics
@@ -34,9 +37,8 @@ def augmentations(pictures: Sequence[Picture], statistics: Statistics | None = N
     if not len(pictures):
         raise ValueError("there is no picture to show")
     rng = np.random.default_rng(seed)
-    images = [Image.fromarray(picture) if isinstance(picture, np.ndarray) else picture for picture in pictures]
-    images = [image.convert("RGB") for image in images]
-    squares = np.stack([np.asarray(MiddleSquare(256)(image, rng)) for image in images])  # (N, 256, 256, 3)
+    images = [_as_image(picture) for picture in pictures]
+    squares = np.stack([np.asarray(MiddleSquare(SIDE)(image, rng)) for image in images])  # (N, 256, 256, 3)
     if statistics is None:
         statistics = Statistics.fit(ArrayDataset(squares, np.zeros(len(squares), np.int64), ["picture"]))
     crop, noise = RandomCrop(IMAGE_SIZE), ColourNoise(statistics.eigenvalues, statistics.eigenvectors)
@@ -56,7 +58,80 @@ def augmentations(pictures: Sequence[Picture], statistics: Statistics | None = N
             "another noise": noise(part, rng),
         }
         for axes, (title, array) in zip(row, shown.items(), strict=True):
-            axes.imshow(np.clip(array, 0, 1) if isinstance(array, np.ndarray) else array)
-            axes.set_axis_off()
-            axes.set_title(title if image is images[0] else "", size=8)
+            _show(axes, title if image is images[0] else "", array)
     return figure
+
+
+def evaluation_crops(picture: Picture, statistics: Statistics) -> Figure:
+    """Show what becomes of a picture that is to be named: the mean taken off, the centre crop, the ten crops.
+
+    Parameters
+    ----------
+    picture : PIL.Image or ndarray of uint8, (H, W) or (H, W, 3)
+    statistics : Statistics
+        Of the training pictures, with their mean picture: ``Statistics.fit(dataset, mean_image=256)``.
+
+    Raises
+    ------
+    ValueError
+        If the statistics lack a mean picture of 256 x 256.
+    """
+    from matplotlib.figure import Figure
+
+    from npalexnet.alexnet import IMAGE_SIZE
+    from npalexnet.data import CentreCrop, MiddleSquare, Normalize, SubtractMeanImage, TenCrop
+
+    mean = statistics.mean_image
+    if mean is None or mean.shape != (SIDE, SIDE, 3):
+        raise ValueError(
+            f"statistics must have a mean picture of shape {(SIDE, SIDE, 3)}, as Statistics.fit(dataset, "
+            f"mean_image={SIDE}) makes it, got {'none' if mean is None else f'one of shape {mean.shape}'}"
+        )
+    rng = np.random.default_rng(0)  # none of these steps leaves anything to chance
+    image = _as_image(picture)
+    square = np.asarray(MiddleSquare(SIDE)(image, rng), np.float32) / 255  # (256, 256, 3)
+    by_pixel, by_channel = SubtractMeanImage(mean)(square, rng), Normalize(statistics.mean)(square, rng)
+    ten = TenCrop(IMAGE_SIZE)(square, rng)  # (10, 227, 227, 3)
+    names = "top left", "top right", "bottom left", "bottom right", "middle"
+    shown: list[tuple[str, Any]] = [
+        ("the picture", image),
+        ("its middle square,\n256 x 256", square),
+        ("the mean picture", mean),
+        ("the square less it,\npixel by pixel", by_pixel / 2 + 0.5),  # from [-1, 1]: 0 is middle grey
+        ("the mean colour", np.full((SIDE, SIDE, 3), statistics.mean)),
+        ("the square less it,\nchannel by channel", by_channel / 2 + 0.5),
+        ("the centre crop,\n227 x 227", CentreCrop(IMAGE_SIZE)(square, rng)),
+        *zip([*names, *(f"{name},\nmirrored" for name in names)], ten, strict=True),
+    ]
+    figure = Figure(figsize=(9.6, 5.6), dpi=80, layout="constrained")
+    grid = figure.add_gridspec(3, 6)
+    ten_places = [grid[row, column] for row in (1, 2) for column in range(1, 6)]
+    for place, (title, array) in zip(
+        [*(grid[0, column] for column in range(6)), grid[1:, 0], *ten_places], shown, strict=True
+    ):
+        _show(figure.add_subplot(place), title, array)
+    return figure
+
+
+def _as_image(picture: Picture) -> Image:
+    """Return a picture as one of Pillow's, in RGB."""
+    from PIL import Image
+
+    if isinstance(picture, Image.Image):
+        return picture.convert("RGB")
+    if not isinstance(picture, np.ndarray):
+        raise TypeError(f"a picture must be a PIL.Image or an array of uint8, got {type(picture).__name__}")
+    fits = picture.ndim == 2 or (picture.ndim == 3 and picture.shape[2] == 3)
+    if picture.dtype != np.uint8 or not fits or not picture.size:
+        raise ValueError(
+            "a picture must be of uint8 and shape (H, W) or (H, W, 3), not empty, got "
+            f"{picture.dtype} of shape {picture.shape}"
+        )
+    return Image.fromarray(picture).convert("RGB")
+
+
+def _show(axes: Axes, title: str, array: Any) -> None:
+    """Show a picture, or an array of float, (H, W, 3), cut off at 0 and 1."""
+    axes.imshow(np.clip(array, 0, 1) if isinstance(array, np.ndarray) else array)
+    axes.set_axis_off()
+    axes.set_title(title, size=8)
