@@ -83,7 +83,8 @@ def remove_leftovers(folder: Path) -> list[Path]:
 
     Only where no other process is writing there.
     """
-    leftovers = sorted(folder.glob(".*.tmp*"))
+    of_safetensors = folder.glob(".tmp??????")  # it writes to a temporary file of its own, beside ours
+    leftovers = sorted([*folder.glob(".*.tmp*"), *of_safetensors])
     for path in leftovers:
         path.unlink(missing_ok=True)
     return leftovers

@@ -215,7 +215,10 @@ def _facts(classifier: Classifier) -> list[tuple[str, str]]:
     """Return what the weights file says of its training."""
     options = classifier.about.get("options")
     options = options if isinstance(options, dict) else {}
-    wanted = ("epochs", "batch_size", "lr", "momentum", "weight_decay", "dropout", "init", "precision", "seed")
+    wanted = (
+        "recipe", "epochs", "batch_size", "lr", "schedule", "warmup", "momentum", "weight_decay", "dropout", "init",
+        "precision", "seed",
+    )  # fmt: skip
     facts = [("weights", shown(str(classifier.path))), ("classes", f"{len(classifier.classes)}")]
     if "steps" in classifier.about:
         facts.append(("training steps", f"{classifier.about['steps']}"))

@@ -23,6 +23,7 @@ nav a { display: inline-block; margin-right: 1rem; color: inherit; }
 table { border-collapse: collapse; }
 td, th { padding: 0.2rem 1.2rem 0.2rem 0; text-align: left; vertical-align: top; overflow-wrap: anywhere; }
 th { color: var(--soft); font-weight: normal; white-space: nowrap; }
+@media (max-width: 36rem) { th, td { display: block; padding: 0; } td { padding-bottom: 0.5rem; } }
 figure { margin: 1rem 0; padding: 0.7rem; background: var(--card); border: 1px solid var(--line); border-radius: 8px;
   overflow-x: auto; }
 figure img { display: block; max-width: 100%; height: auto; background: #ffffff; border-radius: 4px; cursor: zoom-in; }

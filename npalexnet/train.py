@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import warnings
 from importlib import import_module
 
 from npalexnet.training.interrupt import INTERRUPTED
@@ -14,4 +15,7 @@ def run(options: argparse.Namespace) -> int:
         import_module(needed)  # a missing one is to be known before training, not when its result is to be written
     from npalexnet.training.session import train
 
-    return 0 if train(vars(options)) else INTERRUPTED
+    with warnings.catch_warnings():
+        # NumPy's, of training that diverges, which has a message of its own.
+        warnings.filterwarnings("ignore", "(overflow|invalid value) encountered", RuntimeWarning)
+        return 0 if train(vars(options)) else INTERRUPTED

@@ -131,8 +131,8 @@ class Saver:
         kept = ""
         if self._run is not None and self._saved:
             kept = f"; the checkpoint of step {self._saved[0]} is kept in {self._run.folder}/"
-        steps = f"{what} after {self._trainer.step} steps"
-        return DivergedError(f"{steps}: training has diverged; try a smaller learning rate{kept}")
+        when = f"{what} after {self._trainer.step} step{'s' * (self._trainer.step != 1)}"
+        return DivergedError(f"{when}: training has diverged; try a smaller learning rate{kept}")
 
     # --- how -------------------------------------------------------------------------------------------------------
 

@@ -54,6 +54,7 @@ def blank_sheet(count: int, columns: int, cell: tuple[float, float]) -> tuple[Fi
     places = figure.subplots(rows, columns, squeeze=False).flatten()
     for axes in places:
         axes.set_axis_off()
+        axes.set_anchor("N")  # titles of pictures of different heights stand in one line
         axes.xaxis.set_visible(False)  # else matplotlib measures ticks that it doesn't draw, for each title's place
         axes.yaxis.set_visible(False)
     for axes in places[count:]:

@@ -78,7 +78,6 @@ def test_without_room_for_a_checkpoint_training_says_so_and_fails_at_its_end_but
     assert load_weights(tmp_path / "run" / "weights.safetensors")[1]["steps"] == 2
 
 
-@pytest.mark.filterwarnings("ignore::RuntimeWarning")
 def test_diverging_training_says_so_and_suggests_what_to_do(narrow, tmp_path, capsys):
     assert main(["train", *TINY, "--lr", "1e30", "--out", str(tmp_path / "run")]) == 1
     assert "training has diverged; try a smaller learning rate" in capsys.readouterr().err
