@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
 
+# What `written_whole` names them, and safetensors those that it writes meanwhile.
+_TEMPORARY = re.compile(r"\..+\.\d+-\d+\.tmp(\.[^.]*)?|\.tmp\w{6}")
 _numbers = count()  # of the temporary files of this process: two threads never get the same one
 
 
@@ -83,8 +86,7 @@ def remove_leftovers(folder: Path) -> list[Path]:
 
     Only where no other process is writing there.
     """
-    of_safetensors = folder.glob(".tmp??????")  # it writes to a temporary file of its own, beside ours
-    leftovers = sorted([*folder.glob(".*.tmp*"), *of_safetensors])
+    leftovers = sorted(path for path in folder.iterdir() if _TEMPORARY.fullmatch(path.name))
     for path in leftovers:
         path.unlink(missing_ok=True)
     return leftovers

@@ -80,7 +80,8 @@ def test_file_and_folder_are_on_the_disk_before_and_after_the_renaming(tmp_path,
 
 def test_leftovers_of_a_killed_process_are_removed_and_nothing_else(tmp_path):
     (tmp_path / "file.txt").write_text("mine")
-    (tmp_path / ".hidden").write_text("mine")
+    for name in (".hidden", ".notes.tmp", ".tmpnotes", "1-1.tmp"):
+        (tmp_path / name).write_text("mine")
     (tmp_path / ".tmpjrCPiV").write_text("as safetensors names them")
     code = (
         "import os, signal, sys; from npalexnet.files import written_whole\n"
@@ -88,9 +89,9 @@ def test_leftovers_of_a_killed_process_are_removed_and_nothing_else(tmp_path):
         "    temporary.write_text('half'); os.kill(os.getpid(), signal.SIGKILL)"
     )
     subprocess.run([sys.executable, "-c", code, str(tmp_path / "file.txt")], cwd=ROOT, check=False)
-    assert len(list(tmp_path.iterdir())) == 4
+    assert len(list(tmp_path.iterdir())) == 7
     assert len(remove_leftovers(tmp_path)) == 2
-    assert {path.name for path in tmp_path.iterdir()} == {"file.txt", ".hidden"}
+    assert {path.name for path in tmp_path.iterdir()} == {"file.txt", ".hidden", ".notes.tmp", ".tmpnotes", "1-1.tmp"}
 
 
 def test_names_of_any_bytes_can_be_printed():

@@ -150,7 +150,7 @@ def test_predict_prepares_images_as_training_did_and_drops_nothing(trained_run):
     picture = open_picture(BOOT)
     classifier = Classifier.load(trained_run)
     assert not classifier.model.training
-    images = load_sample("train")[0][:8]
+    images = load_sample("train")[0][::250]
     square = np.asarray(ImageOps.fit(picture, (227, 227), Image.Resampling.BILINEAR), "float32")  # (227, 227, 3)
     expected = (square / 255 - images.mean() / 255) / (images.std() / 255)
     np.testing.assert_allclose(classifier.inputs([picture]), expected.transpose(2, 0, 1)[None], atol=1e-5)

@@ -21,7 +21,7 @@ def test_the_library_example_runs_as_written_and_learns(capsys):
     assert losses[2] < losses[0]
 
 
-def test_what_the_five_lines_of_training_write_can_be_used_by_the_commands(tmp_path, monkeypatch):
+def test_what_the_five_lines_of_training_write_can_be_used_by_the_commands(narrow, tmp_path, monkeypatch):
     rng = np.random.default_rng(0)
     for name in ("cat", "dog"):
         (tmp_path / "pictures" / "train" / name).mkdir(parents=True)

@@ -1,7 +1,7 @@
 """Checkpoints: all that a run needs to go on to the same bits, in one file that is written whole or not at all.
 
 A checkpoint is a safetensors file: the tensors (weights and velocities), and in its metadata, as JSON, the rest, the
-version of this format, and a checksum of each tensor, which safetensors does not have.
+version of this format, and checksums of all that, which safetensors does not have.
 """
 
 from __future__ import annotations
@@ -49,7 +49,8 @@ def save_checkpoint(path: Path, tensors: Mapping[str, np.ndarray], about: Mappin
     from safetensors.numpy import save_file
 
     arrays = {name: np.ascontiguousarray(array).reshape(array.shape) for name, array in tensors.items()}
-    content = {"format": FORMAT, "checksums": {name: _checksum(a) for name, a in arrays.items()}, "about": about}
+    checksums = {name: _checksum(a) for name, a in arrays.items()}
+    content = {"format": FORMAT, "checksums": checksums, "about": about, "checksum": _text_checksum(about)}
     with written_whole(path, previous=path.with_name(PREVIOUS)) as temporary:
         try:
             save_file(arrays, temporary, metadata={_KEY: json.dumps(content, sort_keys=True)})
@@ -126,9 +127,15 @@ def _content(path: Path, metadata: Mapping[str, str]) -> dict[str, Any]:
             )
         if version != FORMAT or not isinstance(content["checksums"], dict) or not isinstance(content["about"], dict):
             raise TypeError
+        if content["checksum"] != _text_checksum(content["about"]):
+            raise CheckpointError(f"{path} is damaged: the checksum of its description is wrong")
     except (json.JSONDecodeError, KeyError, TypeError):
         raise CheckpointError(f"{path} is damaged: its description can't be read") from None
     return content
+
+
+def _text_checksum(about: Mapping[str, Any]) -> int:
+    return zlib.crc32(json.dumps(about, sort_keys=True).encode())
 
 
 def _checksum(array: np.ndarray) -> int:

@@ -11,10 +11,17 @@ from typing import Any
 INTERRUPTED = 130  # the exit status of a program that Ctrl-C ended, by the shells' convention
 
 
+STOPPING = "Stopping after this step; Ctrl-C again stops at once, and only the last checkpoint is kept."
+
+
 class Stop:
-    """Whether a stop was asked for: ``stop.requested``, or ``stop()`` for what takes a function."""
+    """Whether a stop was asked for: ``stop.requested``, or ``stop()`` for what takes a function.
+
+    `message` is what the user is told then.
+    """
 
     requested = False
+    message = "Stopping before the first step; Ctrl-C again stops at once."
 
     def __call__(self) -> bool:
         """Return ``requested``."""
@@ -32,11 +39,7 @@ def stop_on_ctrl_c() -> Iterator[Stop]:
     def request(signal_number: int, frame: Any) -> None:
         stop.requested = True
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        print(
-            "\nStopping after this step; Ctrl-C again stops at once, and only the last checkpoint is kept.",
-            file=sys.stderr,
-            flush=True,
-        )
+        print(f"\n{stop.message}", file=sys.stderr, flush=True)
 
     before = signal.signal(signal.SIGINT, request)
     try:

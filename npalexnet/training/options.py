@@ -52,8 +52,8 @@ def add_options(parser: argparse.ArgumentParser, number: Callable[..., Callable[
         action="store_true")  # fmt: skip
     add("recipe", "how images are prepared: simple, the middle square; paper, random crops, mirror images and colour "
         "noise", data, choices=RECIPES)  # fmt: skip
-    add("train-images", "use the first N only", data, type=positive, metavar="N")
-    add("test-images", "use the first N only", data, type=positive, metavar="N")
+    add("train-images", "use N only, spread evenly", data, type=positive, metavar="N")
+    add("test-images", "use N only, spread evenly", data, type=positive, metavar="N")
     add("workers", "threads that prepare images ahead of the step", data, type=positive, metavar="N")
 
     length = parser.add_argument_group("how long and how fast")

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 CONFIG, SPLIT, METRICS = "config.json", "split.json", "metrics.jsonl"
+ALL_FILES = {CONFIG, SPLIT, METRICS, LAST, PREVIOUS, FILE_NAME}
 
 
 def new_run_folder(parent: Path = Path("runs")) -> Path:
@@ -82,7 +83,8 @@ class Run:
         folder = Path(folder)
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise ValueError(
-                f"{folder} holds something already; name a new folder, remove it first, or go on with --resume {folder}"
+                f"{folder} holds something already; name a new folder, remove it first, or go on with "
+                f"--resume {folder} (in Python, Run.reopen)"
             )
         self._made = [path for path in (folder, *folder.parents) if not path.exists()]
         folder.mkdir(parents=True, exist_ok=True)
@@ -100,8 +102,9 @@ class Run:
             If it is no run's folder.
         """
         folder = Path(folder)
-        if not folder.is_dir():
-            raise ValueError(f"{folder} is not the folder of a run")
+        names = {path.name for path in folder.glob("[!.]*")}  # one killed at once may have left an empty folder
+        if not folder.is_dir() or (names and not names & ALL_FILES):
+            raise ValueError(f"{folder} is not the folder of a run: it holds none of {', '.join(sorted(ALL_FILES))}")
         run = cls.__new__(cls)
         run._made = []
         run._begin(folder, about, grey)
@@ -180,8 +183,12 @@ class Run:
                 raise
         self._unwritten = []
 
-    def rewind(self, lines: int) -> None:
-        """Forget all lines of the metrics behind the first ones: they are of steps that will be taken again."""
+    def rewind(self, lines: int, checkpoint: Path | None = None) -> None:
+        """Forget all lines of the metrics behind the first ones: they are of steps that will be taken again.
+
+        The `checkpoint` that has so many is copied to ``last.safetensors``, whether what is there is damaged or newer.
+        Else the next one would move that to ``previous.safetensors``, over a good one, before it is in place itself.
+        """
         path = self.folder / METRICS
         content = path.read_bytes() if path.exists() else b""
         kept = content.splitlines(keepends=True)[:lines]
@@ -191,6 +198,9 @@ class Run:
             self.records = [json.loads(line) for line in kept]
         except json.JSONDecodeError as error:
             raise CheckpointError(f"{path} is damaged: {error}") from None
+        if checkpoint is not None and not self._is_last(checkpoint):
+            with written_whole(self.folder / LAST) as temporary:
+                shutil.copyfile(checkpoint, temporary)
         if path.exists():
             os.truncate(path, sum(map(len, kept)))
 
@@ -198,10 +208,18 @@ class Run:
 
     def save_config(self, config: Mapping[str, Any], split: Mapping[str, Sequence[str]] | None = None) -> None:
         """Write ``config.json``, what ``--resume`` needs to know of how the run began, and a drawn ``split.json``."""
-        for name, content in ((SPLIT, split), (CONFIG, config)):
-            if content is not None:
-                with written_whole(self.folder / name) as temporary:
-                    temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        if split is not None:
+            self.save_split(split)
+        self._write_json(CONFIG, config)
+
+    def save_split(self, split: Mapping[str, Sequence[str]]) -> None:
+        """Write ``split.json``, what `Data.split` returned, unless it is there already: the first one counts."""
+        if not (self.folder / SPLIT).exists():
+            self._write_json(SPLIT, split)
+
+    def _write_json(self, name: str, content: Mapping[str, Any]) -> None:
+        with written_whole(self.folder / name) as temporary:
+            temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
     def save_weights(self, state: Mapping[str, np.ndarray], **about: Any) -> None:
         """Write ``weights.safetensors`` and ``filters.png``, in the place of earlier ones."""
@@ -237,6 +255,10 @@ class Run:
         """Whether there is one to go on from, good or damaged."""
         return any((self.folder / name).exists() for name in (LAST, PREVIOUS))
 
+    def has_weights(self) -> bool:
+        """Whether weights were written."""
+        return (self.folder / FILE_NAME).exists()
+
     def load_checkpoint(self, path: Path | None = None) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """Return what `save_checkpoint` wrote last, or that of `path`.
 
@@ -245,20 +267,9 @@ class Run:
         CheckpointError, OSError
             See `npalexnet.training.checkpoint.load_newest`.
         """
-        if path is None:
-            _, tensors, about = load_newest(self.folder)
-        else:
-            tensors, about = load_checkpoint(path)
-        return tensors, about
-
-    def keep_as_last(self, path: Path) -> None:
-        """Copy a good checkpoint to ``last.safetensors``, whether what is there is damaged or newer.
-
-        Else the next one would move that to ``previous.safetensors``, over the good one, before it is in place itself.
-        """
-        if path.resolve() != (self.folder / LAST).resolve():
-            with written_whole(self.folder / LAST) as temporary:
-                shutil.copyfile(path, temporary)
+        if path is None or self._is_last(path):
+            return load_newest(self.folder)[1:]
+        return load_checkpoint(path)
 
     def close(self) -> None:
         """End what is written on the way; a record opens it again."""
@@ -274,6 +285,9 @@ class Run:
             for path in self._made:
                 path.rmdir()
         return True
+
+    def _is_last(self, path: Path) -> bool:
+        return path.resolve() == (self.folder / LAST).resolve()
 
     def _draw(self, name: str, figure: Callable[[], Figure]) -> None:
         try:

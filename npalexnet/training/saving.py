@@ -10,7 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from npalexnet.data.datasets import Subset
 from npalexnet.data.loader import LoadError
+from npalexnet.layers.linear import Linear
+from npalexnet.summary import leaves
 from npalexnet.training import state
 from npalexnet.training.metrics import Metrics
 from npalexnet.training.observer import Observer
@@ -43,8 +46,11 @@ class Saver:
         self._saved_at = time.monotonic()
         self._weights_missing = False  # whether those of the best evaluation could not be written
         self._metrics_wait = False  # for space, and the user knows it
+        self._attempted = False  # to write a checkpoint
+        if run is not None:
+            run.describe(classes=_names_of_outputs(trainer))
         if run is not None and trainer.val is not None:
-            run.describe(classes=list(trainer.train.dataset.classes), pipeline=trainer.val.pipeline.to_json())
+            run.describe(pipeline=trainer.val.pipeline.to_json())
 
     @contextmanager
     def working(self, observer: Observer) -> Iterator[None]:
@@ -54,6 +60,8 @@ class Saver:
 
         Raises
         ------
+        ValueError
+            If there is a checkpoint that `resume` should have been called for.
         OSError
             If at the end something can't be written.
         """
@@ -62,6 +70,11 @@ class Saver:
             yield
             return
         with self._run.held(), closing(self._run):
+            if self._saved is None and self._run.has_checkpoint():
+                raise ValueError(
+                    f"{self._run.folder} has a checkpoint, and would be overwritten: call the trainer's resume() first"
+                )
+            self._save_split()
             try:
                 yield
             except LoadError:
@@ -87,10 +100,19 @@ class Saver:
     def weights(self, metrics: Metrics | None) -> None:
         """Write the weights as they are, with what an evaluation made of them."""
         self._weights_missing = not self._try("the weights", lambda: self._write_weights(metrics))
+        if metrics is not None and self._run is not None:
+            run = self._run
+            self._try("the confusion matrix", lambda: run.save_confusion(metrics.confusion, run.about["classes"]))
 
     def checkpoint(self) -> None:
         """Write a checkpoint."""
+        self._attempted = True
         self._try("a checkpoint", self._write_checkpoint)
+
+    def checkpoint_first(self) -> None:
+        """Write a checkpoint if none was so far: where there are weights, there is one to go on from, too."""
+        if self._saved is None and not self._attempted:
+            self.checkpoint()
 
     def checkpoint_if_due(self) -> None:
         """Write a checkpoint if it is time for one within a pass."""
@@ -99,7 +121,7 @@ class Saver:
             self.checkpoint()
 
     def end(self) -> None:
-        """Write what is not written; without an evaluation so far, the weights as they are.
+        """Write what is not written; without weights of an evaluation so far, those that there are.
 
         Raises
         ------
@@ -109,10 +131,14 @@ class Saver:
         trainer = self._trainer
         if trainer.step and self._saved != self._place():
             self._write_checkpoint()
-        if trainer.step and trainer.best is None and (self._weights_missing or trainer.tested_step < trainer.step):
+        if trainer.best is None:
+            unwritten = self._weights_missing or trainer.tested_step < trainer.step
+        else:
+            unwritten = self._weights_missing and self._run is not None and not self._run.has_weights()
+        if trainer.step and unwritten:
             self._write_weights(None)
-        elif self._weights_missing:
-            raise OSError("the weights of the best evaluation could not be written")
+        if self._weights_missing and trainer.best is not None:
+            raise OSError("the weights of the best evaluation could not be written when it was made")
 
     def resume(self, path: Path | None) -> None:
         """Put the trainer where a checkpoint was written."""
@@ -121,10 +147,8 @@ class Saver:
         with self._run.held():
             tensors, about = self._run.load_checkpoint(path)
             state.restore(self._trainer, tensors, about)
-            if path is not None:
-                self._run.keep_as_last(path)
-            self._run.rewind(about["lines"])
-        self._saved = self._place()
+            self._run.rewind(about["lines"], path)
+        self._saved, self._weights_missing = self._place(), about["weights_missing"]
 
     def diverged(self, what: str) -> DivergedError:
         """Return the error that says so, and what is kept."""
@@ -176,7 +200,7 @@ class Saver:
             return
         tensors, about = state.capture(self._trainer)
         self._check_finite(tensors)
-        self._run.save_checkpoint(tensors, about)
+        self._run.save_checkpoint(tensors, {**about, "weights_missing": self._weights_missing})
         self._saved, self._saved_at = self._place(), time.monotonic()
         self._run.save_curves()
 
@@ -185,15 +209,24 @@ class Saver:
             return
         weights = self._trainer.model.state_dict()
         self._check_finite(weights)
-        if metrics is None:
-            self._run.save_weights(weights, steps=self._trainer.step)
+        about = {} if metrics is None else {"test_accuracy": metrics.top1, "test_loss": metrics.loss}
+        self._run.save_weights(weights, steps=self._trainer.step, **about)
+
+    def _save_split(self) -> None:
+        """Keep how pictures were distributed, if both parts are of one data set: `npalexnet evaluate` asks for it."""
+        run, train = self._run, self._trainer.train.dataset
+        val = None if self._trainer.val is None else self._trainer.val.dataset
+        if run is None or not (isinstance(train, Subset) and isinstance(val, Subset) and train.dataset is val.dataset):
             return
-        classes = names_of_outputs(self._run.about["classes"], len(metrics.confusion))
-        self._run.save_weights(
-            weights, steps=self._trainer.step, classes=classes, test_accuracy=metrics.top1, test_loss=metrics.loss
-        )
-        self._run.save_confusion(metrics.confusion, classes)
+        split = {part: [data.name(i) for i in range(len(data))] for part, data in (("train", train), ("val", val))}
+        self._try("how pictures were distributed", lambda: run.save_split(split))
 
     def _check_finite(self, tensors: dict[str, np.ndarray]) -> None:
         if bad := next((name for name, array in tensors.items() if not np.isfinite(array).all()), None):
             raise self.diverged(f"{bad} is not finite")
+
+
+def _names_of_outputs(trainer: Trainer) -> list[str]:
+    """The classes' names, and others for what the last linear layer has beyond them."""
+    outputs = [layer.out_features for _, layer in leaves(trainer.model) if isinstance(layer, Linear)]
+    return names_of_outputs(trainer.train.dataset.classes, outputs[-1] if outputs else 0)

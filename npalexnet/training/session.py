@@ -9,12 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from npalexnet import backend
 from npalexnet.alexnet import AlexNet
 from npalexnet.data import Data, DataLoader, Subset, open_data
 from npalexnet.files import shown
 from npalexnet.training.finetune import load_fitting, read_weights
-from npalexnet.training.interrupt import Stop, stop_on_ctrl_c
+from npalexnet.training.interrupt import STOPPING, Stop, stop_on_ctrl_c
 from npalexnet.training.options import as_config, complete
 from npalexnet.training.progress import Progress
 from npalexnet.training.run import CONFIG, Run, names_of_outputs, new_run_folder, saved_split
@@ -49,7 +51,9 @@ def train(given: dict[str, Any]) -> bool:
             data = _open(options)
             prepared = _prepare(options, data)
             if stop.requested:
+                print("Stopped before the first step.")
                 return False
+            stop.message = STOPPING
             run = _run(options, prepared)
             with run.held():
                 return _train(options, prepared, run, stop)
@@ -71,6 +75,11 @@ class _Prepared:
 
 def _train(options: argparse.Namespace, prepared: _Prepared, run: Run, stop: Stop) -> bool:
     begins = options.resume is None or not (options.resume.is_file() or run.has_checkpoint())
+    if begins and run.has_weights():
+        raise ValueError(
+            f"{run.folder} can't be resumed: it holds weights, but no checkpoint; begin another run with them by "
+            f"--weights {run.folder}"
+        )
     model = _model(options, prepared.classes, begins)
     trainer = _trainer(options, prepared, run, model)
     if begins:
@@ -84,10 +93,11 @@ def _train(options: argparse.Namespace, prepared: _Prepared, run: Run, stop: Sto
             trainer.resume(options.resume if options.resume.is_file() else None)
         run.save_config(as_config(options))  # with another length, if one was given
     _announce(options, prepared.data, trainer, run)
-    started = time.monotonic()
+    started, before = time.monotonic(), trainer.step
     with Progress() as progress:
         complete = trainer.fit(progress, stop)
-    _conclude(trainer, run, complete, time.monotonic() - started)
+    if trainer.step > before or not complete:
+        _conclude(trainer, run, complete, time.monotonic() - started)
     return complete
 
 
@@ -116,10 +126,15 @@ def _open(options: argparse.Namespace) -> Data:
     before = None if options.resume is None else saved_split(_folder_of(options.resume))
     data = open_data(options.data, seed=options.seed, strict=options.strict, drawn=before)
     train, val = (
-        dataset if count is None or count >= len(dataset) else Subset(dataset, range(count))
+        dataset if count is None or count >= len(dataset) else Subset(dataset, _spread(len(dataset), count))
         for dataset, count in ((data.train, options.train_images), (data.val, options.test_images))
     )
     return Data(data.name, train, val, data.grey, data.notes, data.drawn)
+
+
+def _spread(total: int, count: int) -> np.ndarray:
+    """Return so many indices, evenly spread: a folder's pictures come class by class."""
+    return np.arange(count) * total // count
 
 
 def _prepare(options: argparse.Namespace, data: Data) -> _Prepared:
@@ -178,17 +193,18 @@ def _announce(options: argparse.Namespace, data: Data, trainer: Trainer, run: Ru
     counts = f"{len(data.train):,} training and {len(data.val):,} held-out images"
     print(f"{data.name}: {counts} of {len(data.classes)} classes")
     device = backend.get_device(options.device)
-    place = f"{backend.get_num_threads()} CPU threads" if device is backend.CPU else device.name
+    threads = backend.get_num_threads()
+    place = f"{threads} CPU thread{'s' * (threads > 1)}" if device is backend.CPU else device.name
     print(
         f"{trainer.steps} steps, {trainer.steps_per_epoch} a pass, on {place} in {options.precision}; "
         f"the run is {run.folder}/"
     )
-    if trainer.step:
-        print(
-            f"It is complete: all of its {trainer.step} steps were taken."
-            if trainer.finished
-            else f"It goes on after step {trainer.step}."
-        )
+    if trainer.finished and trainer.step < trainer.steps:
+        print(f"It is complete: its patience ended after step {trainer.step}.")
+    elif trainer.finished:
+        print(f"It is complete: all of its {trainer.step} steps were taken.")
+    elif trainer.step:
+        print(f"It goes on after step {trainer.step}.")
     elif options.resume is not None:
         print("It begins again: it was stopped before its first checkpoint.")
 

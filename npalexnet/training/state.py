@@ -30,6 +30,7 @@ def configuration(trainer: Trainer) -> dict[str, Any]:
         "images": len(loader.dataset),
         "classes": list(loader.dataset.classes),
         "data (names and labels)": _fingerprint(loader.dataset),
+        "held-out data (names and labels)": None if trainer.val is None else _fingerprint(trainer.val.dataset),
         "preparation of images": _short(json.dumps(loader.pipeline.to_json(), sort_keys=True).encode()),
         "optimizer": groups,
         "batch_size": loader.batch_size,

@@ -53,7 +53,8 @@ class Trainer:
     train : DataLoader
         The training images.
     val : DataLoader, optional
-        Held-out images, tested with after each pass and at the end.
+        Held-out images, tested with after each pass and at the end. Without them, what `run` keeps does not say how
+        images are prepared, and ``npalexnet predict`` refuses it.
     epochs, steps : int
         How long: passes over all training images, or steps. One of the two.
     lr, schedule, warmup : float, str or Schedule, int
@@ -246,6 +247,7 @@ class Trainer:
     def _end_pass(self, observer: Observer, should_stop: Callable[[], bool]) -> None:
         """Test, note how it went, and save; or nothing of it if `should_stop` says so."""
         metrics = None
+        self._saver.checkpoint_first()
         if self.val is not None:
             observer.testing()
             metrics = self.evaluate(self.val, should_stop)
@@ -272,5 +274,6 @@ class Trainer:
         if self.schedule.report(1 - metrics.top1):
             observer.say(f"no better: the learning rate is now {self.schedule.lr(self.step):g}")
         if self.out_of_patience and self.step < self.steps:
-            observer.say(f"no better for {self.bad_evaluations} evaluations: that is where the patience ends")
+            times = f"{self.bad_evaluations} evaluation{'s' * (self.bad_evaluations > 1)}"
+            observer.say(f"no better for {times}: that is where the patience ends")
         return better

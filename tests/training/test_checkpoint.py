@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import re
+import zlib
 
 import numpy as np
 import pytest
@@ -60,14 +61,21 @@ def flip(path):
     path.write_bytes(content)
 
 
+def change_a_digit(path):
+    content = path.read_bytes()
+    assert content.count(b'\\"step\\": 7') == 1
+    path.write_bytes(content.replace(b'\\"step\\": 7', b'\\"step\\": 9'))
+
+
 def rewrite(path, **changes):
     """Write the same file with another description."""
-    header = {"format": 1, "checksums": {}, "about": {}, **changes}
+    header = {"format": 1, "checksums": {}, "about": {}, "checksum": zlib.crc32(b"{}"), **changes}
     save_file({"a": np.zeros(2)}, path, metadata={"npalexnet-checkpoint": json.dumps(header)})
 
 
 DAMAGES = {
     "a flipped bit": (flip, r"is damaged: the checksum of .* is wrong"),
+    "another digit": (change_a_digit, "is damaged: the checksum of its description is wrong"),
     "cut short": (lambda path: os.truncate(path, path.stat().st_size - 4), "is damaged or cut short"),
     "empty": (lambda path: os.truncate(path, 0), "is damaged or cut short"),
     "text": (lambda path: path.write_text("hello"), "is damaged or cut short, or no safetensors file"),

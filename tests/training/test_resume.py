@@ -92,6 +92,7 @@ def test_a_test_that_was_left_out_is_made_when_the_run_goes_on(tmp_path):
         ({"momentum": 0.5}, r"its optimizer was .*'momentum': 0\.9.* and is .*'momentum': 0\.5"),
         ({"lr": 0.5}, r"its optimizer was .* and is .*'lr': 0\.5"),
         ({"clip_norm": 1.0}, r"its clip_norm was None, and is 1\.0"),
+        ({"val": 8}, r"its held-out data \(names and labels\) was None, and is '"),
         ({"schedule": "cosine"}, "its schedule was 'Linear, 20 steps of warm-up', and is 'Cosine"),
         ({"model": small_network().freeze("0")}, r"its frozen was \[\], and is \['0.weight', '0.bias'\]"),
         ({"model": na.Sequential(na.Flatten(), na.Linear(3 * 227 * 227, 10))}, "generators"),
@@ -182,6 +183,63 @@ class Torn(Subset):
         return super().__getitem__(index)
 
 
+def test_going_on_from_the_checkpoint_before_with_damaged_metrics_leaves_all_as_it_was(tmp_path):
+    trainer = trainer_of(run=Run(tmp_path), checkpoint_every=1)
+    trainer.fit(should_stop=lambda: trainer.step >= 5)
+    (tmp_path / "metrics.jsonl").write_bytes(b"")
+    again = trainer_of(run=Run.reopen(tmp_path), checkpoint_every=1)
+    with pytest.raises(CheckpointError, match="has fewer lines than the 4 of the checkpoint"):
+        again.resume(tmp_path / "previous.safetensors")
+    assert [load_checkpoint(tmp_path / f"{name}.safetensors")[1]["step"] for name in ("last", "previous")] == [5, 4]
+
+
+def test_a_damaged_last_checkpoint_that_is_named_offers_the_one_before_too(tmp_path):
+    trainer = trainer_of(run=Run(tmp_path), checkpoint_every=1)
+    trainer.fit(should_stop=lambda: trainer.step >= 5)
+    os.truncate(tmp_path / "last.safetensors", 1000)
+    with pytest.raises(CheckpointError, match=r"of step 4, is good: .* --resume .*previous\.safetensors"):
+        trainer_of(run=Run.reopen(tmp_path)).resume(tmp_path / "last.safetensors")
+
+
+def test_a_run_is_not_trained_from_the_beginning_where_its_resume_was_forgotten(tmp_path):
+    trainer = trainer_of(run=Run(tmp_path), val=8)
+    trainer.fit(should_stop=lambda: trainer.step >= 4)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    with pytest.raises(ValueError, match=r"has a checkpoint, and would be overwritten: call the trainer's resume\(\)"):
+        trainer_of(run=Run.reopen(tmp_path), val=8).fit()
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+    assert trainer.fit()
+
+
+@pytest.mark.parametrize("first", [True, False], ids=["none before", "some before"])
+def test_best_weights_that_could_not_be_written_are_not_forgotten_when_the_run_goes_on(tmp_path, monkeypatch, first):
+    """Nothing is learnt, so the first evaluation is the best one; or, of two, the second one is made so."""
+    settings = {"epochs": 3, "val": 8, "lr": 1e-12}
+    trainer = trainer_of(run=Run(tmp_path), **settings)
+    save = Run.save_weights
+
+    def full(run, state, **about):
+        if first or trainer.step == 6:
+            raise OSError(28, "No space left on device")
+        save(run, state, **about)
+
+    monkeypatch.setattr(Run, "save_weights", full)
+
+    def stop():
+        if trainer.step == 4:
+            trainer.best = (1.0, np.inf)
+        return trainer.step >= 7
+
+    with pytest.raises(OSError, match=r"No space left|could not be written"):
+        trainer.fit(should_stop=stop)
+    monkeypatch.undo()
+    again = trainer_of(run=Run.reopen(tmp_path), **settings)
+    again.resume()
+    with pytest.raises(OSError, match="the weights of the best evaluation could not be written when it was made"):
+        again.fit()
+    assert load_weights(tmp_path / "weights.safetensors")[1]["steps"] == (9 if first else 3)
+
+
 @pytest.mark.parametrize("part", ["train", "val"])
 def test_a_picture_that_can_not_be_loaded_ends_training_with_all_that_was_learnt_until_then(tmp_path, part):
     """In the second of three batches that make a step: the first has drawn from dropout's generator already."""
@@ -264,7 +322,7 @@ def limited(folder, size):
 def test_on_a_disk_without_room_for_a_checkpoint_training_says_so_goes_on_and_ends_with_the_error(tmp_path):
     done = limited(tmp_path / "run", 90_000)  # metrics and weights fit; weights and velocities don't
     assert done.returncode == 1
-    assert done.stdout.count("can't write a checkpoint: ") == 2
+    assert done.stdout.count("can't write a checkpoint: ") == 3  # before the first test, and after both
     assert "training goes on, there is no checkpoint yet" in done.stdout
     assert "OSError: can't write" in done.stderr
     assert len(metrics(tmp_path / "run")) == 8  # six steps and two tests
@@ -340,7 +398,7 @@ def test_metrics_that_can_not_be_written_are_told_once_not_at_each_step(tmp_path
     monkeypatch.setattr(run, "flush", lambda **k: (_ for _ in ()).throw(OSError(28, "No space left on device")))
     with pytest.raises(OSError, match="No space left"):
         trainer_of(run=run).fit(observer)
-    assert [line.split(":")[0] for line in lines] == ["can't write the metrics"] + 2 * ["can't write a checkpoint"]
+    assert [line.split(":")[0] for line in lines] == ["can't write the metrics"] + 3 * ["can't write a checkpoint"]
 
 
 TINY_DISK = """

@@ -10,11 +10,12 @@ import pytest
 from PIL import Image
 
 import npalexnet as na
+from npalexnet.data import Subset
 from npalexnet.data.sample import CLASSES
 from npalexnet.training.checkpoint import CheckpointError
-from npalexnet.training.run import Run, new_run_folder
+from npalexnet.training.run import Run, new_run_folder, saved_split
 from npalexnet.weights import load_weights
-from tests.training.small import small_network, trainer_of
+from tests.training.small import sample, small_network, trainer_of
 
 ROOT = Path(__file__).parent.parent.parent
 STATE = {"layers.0.weight": np.random.default_rng(0).standard_normal((4, 3, 5, 5))}
@@ -116,8 +117,13 @@ def test_metrics_with_fewer_lines_than_the_checkpoint_knows_are_refused_and_stay
 
 
 def test_what_is_no_runs_folder_can_not_be_gone_on_with(tmp_path):
-    with pytest.raises(ValueError, match="is not the folder of a run"):
-        Run.reopen(tmp_path / "nowhere")
+    (tmp_path / "mine").mkdir()
+    for name in ("notes.txt", ".last.1-1.tmp.safetensors"):
+        (tmp_path / "mine" / name).write_text("mine")
+    for folder in ("nowhere", "mine"):
+        with pytest.raises(ValueError, match="is not the folder of a run"):
+            Run.reopen(tmp_path / folder)
+    assert len(list((tmp_path / "mine").iterdir())) == 2
 
 
 def test_a_line_that_can_not_be_written_is_written_whole_with_the_next_one_that_can(tmp_path, monkeypatch):
@@ -171,14 +177,25 @@ def test_a_run_that_another_process_is_training_is_left_alone(tmp_path):
     assert not (run.folder / ".last.1-1.tmp.safetensors").exists()
 
 
+def test_a_library_run_keeps_the_split_of_one_data_set_and_no_other(tmp_path):
+    pictures = sample("train", 30)
+    for name, held_out in (("drawn", pictures), ("apart", sample("test", 30))):
+        trainer = trainer_of(run=Run(tmp_path / name), val=8, epochs=1)
+        trainer.train.dataset, trainer.val.dataset = Subset(pictures, range(0, 30, 2)), Subset(held_out, [1, 3])
+        trainer.batches = len(trainer.train)
+        trainer.fit()
+    assert saved_split(tmp_path / "apart") is None
+    names = [f"image {i}" for i in range(0, 30, 2)]
+    assert saved_split(tmp_path / "drawn") == {"train": names, "val": ["image 1", "image 3"]}
+
+
 def test_weights_of_a_library_run_name_their_classes_and_how_pictures_are_prepared_unless_the_run_does(tmp_path):
     for name, about in (("plain", {}), ("told", {"classes": ["one", "two"], "pipeline": [], "by": "hand"})):
         model = na.Sequential(*list(small_network())[:4], na.Linear(8 * 14 * 14, 12))
         trainer = trainer_of(model, run=Run(tmp_path / name, about), val=8, epochs=1)
         trainer.fit()
         _, found = load_weights(tmp_path / name / "weights.safetensors")
-        classes = list(about.get("classes", CLASSES))
-        assert found["classes"] == classes + [f"unused {i}" for i in range(len(classes), 12)]
+        assert found["classes"] == about.get("classes", [*CLASSES, "unused 10", "unused 11"])
         assert found["pipeline"] == about.get("pipeline", json.loads(json.dumps(trainer.val.pipeline.to_json())))
         assert found.get("by") == about.get("by")
 

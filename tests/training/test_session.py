@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -48,8 +49,7 @@ def test_train_writes_a_run_that_predict_can_use(tmp_path, capsys):
     assert main(["train", *TINY, "--out", str(tmp_path / "run")]) == 0
     assert {path.name for path in (tmp_path / "run").iterdir() if not path.name.startswith("events")} == {
         "config.json", "confusion.csv", "confusion.png", "curves.png", "filters.png", "last.safetensors",
-        "metrics.jsonl",
-        "weights.safetensors",
+        "metrics.jsonl", "previous.safetensors", "weights.safetensors",
     }  # fmt: skip
     capsys.readouterr()
     assert main(["predict", str(tmp_path / "run"), str(ROOT / "docs" / "ankle-boot.png"), "--top", "10"]) == 0
@@ -226,6 +226,32 @@ def test_a_run_keeps_the_split_that_it_drew_and_its_data_from_any_working_direct
     (tmp_path / split["val"][0]).rename(tmp_path / "elsewhere.png")
     assert main(["evaluate", str(tmp_path / "run")]) == 1
     assert "lacks 1 of the pictures that the run's split names" in capsys.readouterr().err
+
+
+def test_a_run_without_its_checkpoints_is_not_begun_again_over_its_weights(narrow, trained_run, tmp_path, capsys):
+    folder = tmp_path / "run"
+    shutil.copytree(trained_run, folder)
+    for name in ("last", "previous"):
+        (folder / f"{name}.safetensors").unlink()
+    before = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+    assert main(["train", "--resume", str(folder)]) == 1
+    assert f"it holds weights, but no checkpoint; begin another run with them by --weights {folder}" in (
+        capsys.readouterr().err
+    )
+    assert {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()} == before
+
+
+def test_a_complete_run_says_so_and_why_and_nothing_else(narrow, trained_run, tmp_path, capsys):
+    folder = tmp_path / "run"
+    shutil.copytree(trained_run, folder)
+    assert main(["train", "--resume", str(folder)]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "It is complete: all of its 2 steps were taken."
+    patient = ["--batch-size", "8", "--patience", "1", "--epochs", "9", "--lr", "1e-12", "--out", str(tmp_path / "2")]
+    for arguments in ([*TINY, *patient], ["--resume", str(tmp_path / "2")]):
+        assert main(["train", *arguments]) == 0
+    out = capsys.readouterr().out
+    assert "no better for 1 evaluation: that is where the patience ends" in out
+    assert out.splitlines()[-1] == "It is complete: its patience ended after step 2."
 
 
 def test_a_run_that_was_killed_before_its_first_checkpoint_begins_again_to_the_same_end(trained_run, tmp_path, capsys):
