@@ -22,6 +22,14 @@ def noise(size=(40, 30), mode="RGB", seed=0):
     return Image.fromarray(pixels).convert(mode)
 
 
+def write_classes(folder, count, classes=("cat", "dog")):
+    """Write so many pictures of each class, in the usual layout; none is held out."""
+    for number, name in enumerate(classes):
+        (folder / "train" / name).mkdir(parents=True)
+        for i in range(count):
+            noise((30, 20), seed=number * count + i).save(folder / "train" / name / f"{i}.png")
+
+
 def write_good(folder):
     """Write a file of each kind that is usable; returns how many."""
     folder.mkdir(parents=True)
