@@ -1,6 +1,7 @@
 import errno
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,8 +11,10 @@ import pytest
 from PIL import Image
 
 import npalexnet as na
-from npalexnet.data import Subset
+from npalexnet.data import LoadError, Subset
 from npalexnet.data.sample import CLASSES
+from npalexnet.files import held
+from npalexnet.training import Observer
 from npalexnet.training.checkpoint import CheckpointError
 from npalexnet.training.run import Run, new_run_folder, saved_split
 from npalexnet.weights import load_weights
@@ -187,6 +190,62 @@ def test_a_library_run_keeps_the_split_of_one_data_set_and_no_other(tmp_path):
     assert saved_split(tmp_path / "apart") is None
     names = [f"image {i}" for i in range(0, 30, 2)]
     assert saved_split(tmp_path / "drawn") == {"train": names, "val": ["image 1", "image 3"]}
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there is no flock")
+def test_a_trainer_takes_no_step_in_a_run_that_is_in_use_and_holds_its_own_to_the_end(tmp_path):
+    trainer, observer = trainer_of(run=Run(tmp_path / "run"), count=16, epochs=1), Observer()
+
+    def stepped(step):
+        with pytest.raises(BlockingIOError), held(tmp_path / "run"):
+            pass
+
+    observer.stepped = stepped
+    with held(tmp_path / "run"), pytest.raises(ValueError, match="run is in use: another process is training this run"):
+        trainer.fit()
+    assert trainer.step == 0
+    assert list((tmp_path / "run").iterdir()) == []
+    assert trainer.fit(observer)
+    with held(tmp_path / "run"):
+        pass
+
+
+def test_the_lines_of_the_metrics_that_a_checkpoint_counts_are_on_the_disk_before_it_is_in_place(tmp_path, monkeypatch):
+    run, synced = filled(tmp_path / "run"), []
+    metrics, fsync, replace = run.folder / "metrics.jsonl", os.fsync, os.replace
+
+    def watched_fsync(descriptor):
+        fsync(descriptor)
+        if os.path.samestat(os.fstat(descriptor), metrics.stat()):
+            synced.append(metrics.read_text().count("\n"))
+
+    def watched_replace(source, target):
+        if Path(target).name == "last.safetensors":
+            assert synced == [3]
+            synced.append("in place")
+        replace(source, target)
+
+    run.record(step=2, loss=1.0)
+    monkeypatch.setattr(os, "fsync", watched_fsync)
+    monkeypatch.setattr(os, "replace", watched_replace)
+    run.save_checkpoint(STATE, {"step": 2})
+    assert synced == [3, "in place"]
+
+
+def test_a_picture_that_can_not_be_loaded_is_what_training_ends_with_even_if_the_disk_is_full(tmp_path, monkeypatch):
+    trainer, observer, lines = trainer_of(run=Run(tmp_path / "run")), Observer(), []
+    observer.say = lines.append
+    trainer.train.dataset.indices[trainer.train.order(0)[16]] = 1_000_000  # of the second step; there is no such image
+
+    def full(descriptor):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(LoadError, match="image 1000000 can't be loaded"):
+        trainer.fit(observer)
+    assert trainer.step == 1
+    assert len(lines) == 1
+    assert re.match("can't write what was learnt: .*No space left on device", lines[0])
 
 
 def test_weights_of_a_library_run_name_their_classes_and_how_pictures_are_prepared_unless_the_run_does(tmp_path):
