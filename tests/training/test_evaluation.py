@@ -10,7 +10,8 @@ from npalexnet.data import CentreCrop, DataLoader, MiddleSquare, Normalize, Pipe
 from npalexnet.training import evaluate
 from npalexnet.training.evaluation import log_probabilities
 from tests.support import normal
-from tests.training.small import sample, small_network
+from tests.training.small import loader as small_loader
+from tests.training.small import sample, small_network, trainer_of
 
 
 def logits_network():
@@ -73,3 +74,13 @@ def test_a_loader_of_ten_crops_is_counted_by_picture_and_each_batch_is_handed_on
     assert metrics.images == 5
     assert metrics.confusion[dataset.labels, shares.argmax(1)].all()
     np.testing.assert_allclose(np.exp(np.concatenate(seen)), shares, rtol=1e-4)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
+def test_the_network_gets_images_of_the_dtype_that_it_is_to_compute_in(monkeypatch, dtype):
+    model, images, seen = small_network(), small_loader("test", 4, shuffle=False), []
+    forward = model.forward
+    monkeypatch.setattr(model, "forward", lambda x: seen.append(x.dtype.name) or forward(x))
+    evaluate(model, images, dtype=dtype)
+    trainer_of(model, dtype=dtype).evaluate(images)
+    assert seen == [dtype, dtype]
