@@ -3,15 +3,22 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
+import pytest
 
 import npalexnet as na
 from npalexnet.classifier import Classifier
 from npalexnet.cli import main
+from tests.data.pictures import write_classes
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-EXAMPLES = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+
+
+def examples_of(page):
+    return re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(encoding="utf-8"), re.DOTALL)
+
+
+EXAMPLES = examples_of("README.md")
 
 
 def test_the_library_example_runs_as_written_and_learns(capsys):
@@ -21,21 +28,35 @@ def test_the_library_example_runs_as_written_and_learns(capsys):
     assert losses[2] < losses[0]
 
 
-def test_what_the_five_lines_of_training_write_can_be_used_by_the_commands(narrow, tmp_path, monkeypatch):
-    rng = np.random.default_rng(0)
-    for name in ("cat", "dog"):
-        (tmp_path / "pictures" / "train" / name).mkdir(parents=True)
-        for i in range(3):
-            picture = Image.fromarray(rng.integers(0, 256, (20, 30, 3), dtype=np.uint8))
-            picture.save(tmp_path / "pictures" / "train" / name / f"{i}.png")
+@pytest.fixture
+def pictures(narrow, tmp_path, monkeypatch):
+    """A folder of that name in the working directory, as the examples have it, and a network of few parameters."""
+    write_classes(tmp_path / "pictures", 3)
     monkeypatch.chdir(tmp_path)
+
+
+def test_what_the_five_lines_of_training_write_can_be_used_by_the_commands(pictures):
     names: dict[str, Any] = {}
     exec(compile(EXAMPLES[1], "README.md", "exec"), names)
-    classifier = Classifier.load("runs/library")
-    assert classifier.classes == ["cat", "dog"]
-    images, _ = next(names["val"].epoch(0))
-    np.testing.assert_array_equal(classifier.inputs([names["data"].val[i][0] for i in range(2)]), images)
+    assert_prepares_as("runs/library", names["val"], names["data"])
     assert main(["evaluate", "runs/library", "--data", "pictures"]) == 0
+
+
+def test_the_recipe_put_together_in_python_trains_and_is_kept_with_the_weights(pictures, capsys):
+    (example,) = examples_of("docs/training.md")
+    names: dict[str, Any] = {}
+    exec(compile(example, "docs/training.md", "exec"), names)
+    assert "2 pictures of train/ were drawn to be held out" in capsys.readouterr().out
+    assert names["trainer"].finished
+    assert_prepares_as("runs/python", names["trainer"].val, names["data"])
+
+
+def assert_prepares_as(run, loader, data):
+    """A classifier of the run makes of the held-out pictures what the loader makes of them."""
+    classifier = Classifier.load(run)
+    assert classifier.classes == ["cat", "dog"]
+    images, _ = next(loader.epoch(0))
+    np.testing.assert_array_equal(classifier.inputs([data.val[i][0] for i in range(2)]), images)
 
 
 def test_the_examples_for_a_gpu_run_as_written():
@@ -48,7 +69,7 @@ def test_the_examples_for_a_gpu_run_as_written():
         "labels": np.array([1, 2]),
     }
     weight = model[2].weight.data.copy()
-    scaling, replaying = re.findall(r"```python\n(.*?)```", (ROOT / "docs/gpu.md").read_text("utf-8"), re.DOTALL)
+    scaling, replaying = examples_of("docs/gpu.md")
     exec(compile(scaling, "docs/gpu.md", "exec"), names)
     assert (model[2].weight.data != weight).any()
     exec(compile(replaying, "docs/gpu.md", "exec"), names)
