@@ -12,7 +12,6 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from PIL import Image
 
 import npalexnet as na
 from npalexnet.classifier import Classifier
@@ -21,6 +20,7 @@ from npalexnet.held_out import HeldOut
 from npalexnet.training import Progress, session
 from npalexnet.training.checkpoint import load_checkpoint
 from npalexnet.weights import load_weights
+from tests.data.pictures import noise, write_classes
 from tests.networks import TINY
 
 ROOT = Path(__file__).parent.parent.parent
@@ -203,17 +203,12 @@ def test_fine_tuning_loads_what_fits_freezes_parts_and_says_what_is_new(trained_
 def test_a_run_keeps_the_split_that_it_drew_and_its_data_from_any_working_directory(
     narrow, tmp_path, monkeypatch, capsys
 ):
-    rng = np.random.default_rng(0)
-    for name in ("a", "b"):
-        (tmp_path / "pictures" / "train" / name).mkdir(parents=True)
-        for i in range(5):
-            picture = Image.fromarray(rng.integers(0, 256, (20, 20, 3), dtype=np.uint8))
-            picture.save(tmp_path / "pictures" / "train" / name / f"{i}.png")
+    write_classes(tmp_path / "pictures", 5)
     monkeypatch.chdir(tmp_path)
     assert main(["train", "--data", "pictures", "--batch-size", "4", "--out", "run"]) == 0
     split = json.loads((tmp_path / "run" / "split.json").read_text())
     for i in range(3):  # before the others, by name
-        picture.save(tmp_path / "pictures" / "train" / "a" / f"0-{i}.png")
+        noise().save(tmp_path / "pictures" / "train" / "cat" / f"0-{i}.png")
     monkeypatch.chdir(ROOT)
     assert main(["train", "--resume", str(tmp_path / "run"), "--epochs", "2"]) == 0
     assert json.loads((tmp_path / "run" / "split.json").read_text()) == split
