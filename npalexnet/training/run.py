@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from itertools import count
-from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,8 +14,9 @@ import numpy as np
 
 from npalexnet import visualize
 from npalexnet.files import held, remove_leftovers, shown, written_whole
-from npalexnet.training.checkpoint import LAST, PREVIOUS, CheckpointError, load_checkpoint, load_newest, save_checkpoint
+from npalexnet.training.checkpoint import LAST, PREVIOUS, load_checkpoint, load_newest, save_checkpoint
 from npalexnet.training.metrics import write_confusion
+from npalexnet.training.metrics_log import MetricsLog
 from npalexnet.training.tensorboard import EventWriter
 from npalexnet.weights import FILE_NAME, save_weights
 
@@ -114,8 +113,7 @@ class Run:
 
     def _begin(self, folder: Path, about: Mapping[str, Any] | None, grey: bool) -> None:
         self.folder, self.about, self.grey = folder, dict(about or {}), grey
-        self.records: list[dict[str, Any]] = []
-        self._unwritten: list[str] = []
+        self._log = MetricsLog(folder / METRICS)
         self._events = EventWriter(folder)
         self._holds = False
 
@@ -160,28 +158,13 @@ class Run:
         OSError
             If it can't be written. It is kept, and written with the next one that can be.
         """
-        values = {k: None if isinstance(v, float) and not isfinite(v) else v for k, v in values.items()}
-        self.records.append(values)
-        self._unwritten.append(json.dumps(values, allow_nan=False) + "\n")
-        self._events.add(values)
-        self.flush()
+        self._events.add(self._log.add(values))
+        self._log.flush()
 
-    def flush(self, *, to_disk: bool = False) -> None:
-        """Write the lines that wait; with `to_disk`, wait until they are on the disk. A line is written whole."""
-        with open(self.folder / METRICS, "ab") as file:
-            size = os.fstat(file.fileno()).st_size
-            try:
-                file.write("".join(self._unwritten).encode())
-                file.flush()
-                if to_disk:
-                    os.fsync(file.fileno())
-            except OSError:
-                with suppress(OSError):
-                    os.truncate(file.fileno(), size)
-                    file.close()  # tries to write what its buffer still holds
-                os.truncate(self.folder / METRICS, size)
-                raise
-        self._unwritten = []
+    @property
+    def records(self) -> list[dict[str, Any]]:
+        """The lines of the metrics."""
+        return self._log.records
 
     def rewind(self, lines: int, checkpoint: Path | None = None) -> None:
         """Forget all lines of the metrics behind the first ones: they are of steps that will be taken again.
@@ -189,20 +172,11 @@ class Run:
         The `checkpoint` that has so many is copied to ``last.safetensors``, whether what is there is damaged or newer.
         Else the next one would move that to ``previous.safetensors``, over a good one, before it is in place itself.
         """
-        path = self.folder / METRICS
-        content = path.read_bytes() if path.exists() else b""
-        kept = content.splitlines(keepends=True)[:lines]
-        if len(kept) < lines or not all(line.endswith(b"\n") for line in kept):
-            raise CheckpointError(f"{path} is damaged: it has fewer lines than the {lines} of the checkpoint")
-        try:
-            self.records = [json.loads(line) for line in kept]
-        except json.JSONDecodeError as error:
-            raise CheckpointError(f"{path} is damaged: {error}") from None
+        kept = self._log.read(lines)
         if checkpoint is not None and not self._is_last(checkpoint):
             with written_whole(self.folder / LAST) as temporary:
                 shutil.copyfile(checkpoint, temporary)
-        if path.exists():
-            os.truncate(path, sum(map(len, kept)))
+        self._log.keep(kept)
 
     # --- what was learnt -------------------------------------------------------------------------------------------
 
@@ -247,7 +221,7 @@ class Run:
         OSError
             If it, or a line of the metrics, can't be written; the last good checkpoint is still there.
         """
-        self.flush(to_disk=True)
+        self._log.flush(to_disk=True)
         self._events.flush()
         save_checkpoint(self.folder / LAST, tensors, {**about, "lines": len(self.records)})
 

@@ -395,7 +395,7 @@ def test_a_run_whose_patience_ended_is_not_trained_further(tmp_path):
 def test_metrics_that_can_not_be_written_are_told_once_not_at_each_step(tmp_path, monkeypatch):
     run, lines, observer = Run(tmp_path / "run"), [], Observer()
     observer.say = lines.append
-    monkeypatch.setattr(run, "flush", lambda **k: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+    monkeypatch.setattr(run._log, "flush", lambda **k: (_ for _ in ()).throw(OSError(28, "No space left on device")))
     with pytest.raises(OSError, match="No space left"):
         trainer_of(run=run).fit(observer)
     assert [line.split(":")[0] for line in lines] == ["can't write the metrics"] + 3 * ["can't write a checkpoint"]

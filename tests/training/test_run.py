@@ -153,7 +153,7 @@ def test_a_line_that_can_not_be_written_is_written_whole_with_the_next_one_that_
             self._file.flush()
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr("npalexnet.training.run.open", lambda *a, **k: Full(open(*a, **k)), raising=False)  # noqa: SIM115
+    monkeypatch.setattr("npalexnet.training.metrics_log.open", lambda *a, **k: Full(open(*a, **k)), raising=False)  # noqa: SIM115
     with pytest.raises(OSError, match="No space left"):
         run.record(step=2)
     assert (run.folder / "metrics.jsonl").read_text() == '{"step": 1}\n'

@@ -1,0 +1,88 @@
+"""``metrics.jsonl``: a line of JSON for each step and each evaluation, which grows while a run is trained."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+from npalexnet.training.checkpoint import CheckpointError
+
+
+class MetricsLog:
+    """The lines of a run, on the disk and in memory. A line is written whole.
+
+    Parameters
+    ----------
+    path : Path
+        Of the file. It is made with the first line.
+
+    Attributes
+    ----------
+    records : list of dict
+        The lines.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.records: list[dict[str, Any]] = []
+        self._unwritten: list[str] = []
+
+    def add(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Take a line, to be written by `flush`; returns it: numbers that are not finite are None, JSON's null."""
+        record = {k: None if isinstance(v, float) and not isfinite(v) else v for k, v in values.items()}
+        self.records.append(record)
+        self._unwritten.append(json.dumps(record, allow_nan=False) + "\n")
+        return record
+
+    def flush(self, *, to_disk: bool = False) -> None:
+        """Write the lines that wait; with `to_disk`, wait until they are on the disk.
+
+        Raises
+        ------
+        OSError
+            If they can't be written; they go on waiting.
+        """
+        with open(self.path, "ab") as file:
+            size = os.fstat(file.fileno()).st_size
+            try:
+                file.write("".join(self._unwritten).encode())
+                file.flush()
+                if to_disk:
+                    os.fsync(file.fileno())
+            except OSError:
+                with suppress(OSError):
+                    os.truncate(file.fileno(), size)
+                    file.close()  # tries to write what its buffer still holds
+                os.truncate(self.path, size)
+                raise
+        self._unwritten = []
+
+    def read(self, count: int) -> list[bytes]:
+        """Return the file's first lines.
+
+        Raises
+        ------
+        CheckpointError
+            If there are fewer, or they are no JSON.
+        """
+        content = self.path.read_bytes() if self.path.exists() else b""
+        lines = content.splitlines(keepends=True)[:count]
+        if len(lines) < count or not all(line.endswith(b"\n") for line in lines):
+            raise CheckpointError(f"{self.path} is damaged: it has fewer lines than the {count} of the checkpoint")
+        try:
+            for line in lines:
+                json.loads(line)
+        except ValueError as error:  # no JSON, or no text
+            raise CheckpointError(f"{self.path} is damaged: {error}") from None
+        return lines
+
+    def keep(self, lines: Sequence[bytes]) -> None:
+        """Forget all lines but these, which `read` returned."""
+        self.records, self._unwritten = [json.loads(line) for line in lines], []
+        if self.path.exists():
+            os.truncate(self.path, sum(map(len, lines)))
