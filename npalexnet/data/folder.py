@@ -37,7 +37,12 @@ class FolderDataset:
         return len(self.paths)
 
     def __getitem__(self, index: int) -> tuple[Image, int]:
-        return open_picture(self.paths[index]), int(self.labels[index])
+        path = self.paths[index]
+        try:
+            return open_picture(path), int(self.labels[index])
+        except OSError as error:
+            reason = str(error) if path in str(error) else f"{path} can't be read: {error}"
+            raise OSError(f"{reason}; put a good one in its place, or remove it and begin a new run") from error
 
     def name(self, index: int) -> str:
         """Return the path."""

@@ -1,14 +1,15 @@
-"""Finding the files in a folder that are no usable pictures, without decoding all the others.
+"""Finding the files in a folder that are no usable pictures.
 
-To decode every picture would be the surest check, and would take as long as loading a whole epoch. So a file of a
-common kind is believed where a look at its ends tells that it is all there:
+A file is usable if it can be decoded, so every file is, in the cheapest way that tells:
 
-- JPEG: the header can be read, and the last two bytes are the end-of-image marker;
-- PNG: all chunks are there with the right check sums, which Pillow can tell without decompressing them;
-- WebP: Pillow opens it, which it refuses where the file is shorter than it says.
+- JPEG: at an eighth of its size, which reads all of its data and leaves out most of the arithmetic;
+- PNG: nothing is decompressed, because each of its chunks has a check sum, and Pillow verifies them;
+- every other kind, WebP among them, as for training.
 
-Every other file is decoded: none is called broken on a suspicion. What can slip through is a JPEG or WebP file with
-wrong bytes in its middle. Decoders make some picture of most of these; the rest stop loading with the file's name.
+Decoders make some picture even of many damaged JPEG and WebP files, and what they can open is not called broken.
+
+On a core of an AMD EPYC, with the files in the system's memory, that took 0.5 ms of a JPEG of 500 x 375 pixels and
+4 ms of one of 2,000 x 1,500; with WebP 2 and 50 ms, with PNG 0.2 and 0.9 ms.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from typing import NamedTuple
 from npalexnet.data.images import open_picture
 
 GREY_MODES = ("1", "L", "LA", "I;16", "I;16B", "I;16L")
-THREADS = 8  # they wait for the disk more than they compute
+THREADS = max(8, os.cpu_count() or 1)  # on few cores they wait for the disk more than they compute
 
 
 class Finding(NamedTuple):
@@ -41,30 +42,24 @@ def inspect_file(path: str) -> Finding:
     """Find out whether a file is a picture that `open_picture` can open."""
     if os.path.isdir(path):
         return Finding(f"{path} is a folder", grey=False)
-    mode, whole = _look_at_ends(path)
-    if not whole:
+    mode, verified = _look_at_head(path)
+    if not verified:
         try:
-            open_picture(path)
+            open_picture(path, at_least=1)
         except OSError as error:
             return Finding(str(error), grey=False)
     return Finding(None, grey=mode in GREY_MODES)
 
 
-def _look_at_ends(path: str) -> tuple[str, bool]:
-    """Return the mode, and whether the file is surely whole."""
+def _look_at_head(path: str) -> tuple[str, bool]:
+    """Return the mode, and whether check sums tell that the file is whole."""
     from PIL import Image
 
     try:
-        with open(path, "rb") as file, Image.open(file) as image:
-            mode, kind = image.mode, image.format
-            if mode in ("I", "F"):
-                return mode, False
-            if kind == "PNG":
+        with Image.open(path) as image:
+            mode, sums = image.mode, image.format == "PNG" and image.mode not in ("I", "F")
+            if sums:
                 image.verify()
-                return mode, True
-            if kind == "JPEG":
-                file.seek(-2, os.SEEK_END)
-                return mode, file.read(2) == b"\xff\xd9"
-            return mode, kind == "WEBP"
+            return mode, sums
     except Exception:  # whatever the reason, decoding the file will tell it
         return "", False

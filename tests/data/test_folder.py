@@ -49,6 +49,21 @@ def test_broken_files_are_listed_by_name_and_skipped_and_all_others_open_as_rgb(
     ] == sorted(BROKEN)
 
 
+def test_a_picture_that_breaks_later_is_named_with_what_to_do(tmp_path, monkeypatch):
+    fill(tmp_path, a=1, b=1)
+    dataset, _ = read_folder(str(tmp_path))
+    (tmp_path / "b" / "000.png").unlink()
+    with pytest.raises(OSError, match=r"No such file .*b/000\.png'; put a good one in its place, or remove it and"):
+        dataset[1]
+
+    def fail(path):
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr("npalexnet.data.folder.open_picture", fail)
+    with pytest.raises(OSError, match=r"/a/000\.png can't be read: \[Errno 5\] Input/output error; put a good one"):
+        dataset[0]
+
+
 def test_strict_refuses_broken_files_by_name(tmp_path):
     fill(tmp_path / "train", a=2, b=2)
     (tmp_path / "train" / "b" / "notes.txt").write_text("hello")

@@ -156,7 +156,7 @@ def test_a_file_that_breaks_after_it_was_found_is_named_once(tmp_path):
     noise().save(tmp_path / "a.png")
     files = FolderDataset([str(tmp_path / "a.png")], [0], ["a"])
     (tmp_path / "a.png").write_text("gone")
-    with pytest.raises(RuntimeError, match=r"^\S+a\.png is not an image file$"):
+    with pytest.raises(RuntimeError, match=r"^\S+a\.png is not an image file; put a good one in its place, [^/]*$"):
         load(DataLoader(files, PLAIN, 1))
 
 

@@ -67,6 +67,15 @@ def test_large_pictures_count_no_more_than_small_ones(tmp_path):
     np.testing.assert_allclose(Statistics.fit(files).mean, 0.5)
 
 
+def test_a_picture_that_broke_since_it_was_found_is_named_with_what_to_do(tmp_path):
+    for name in ("a", "b"):
+        Image.new("RGB", (10, 20)).save(tmp_path / f"{name}.png")
+    files = FolderDataset([str(tmp_path / "a.png"), str(tmp_path / "b.png")], [0, 0], ["a"])
+    (tmp_path / "b.png").write_bytes((tmp_path / "a.png").read_bytes()[:40])
+    with pytest.raises(OSError, match=r"b\.png is .*; put a good one in its place, or remove it and begin a new run"):
+        Statistics.fit(files)
+
+
 def test_nothing_to_measure_is_refused():
     with pytest.raises(ValueError, match="there is no picture to measure"):
         Statistics.fit(dataset(COLOURS[:0]))
