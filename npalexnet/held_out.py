@@ -13,8 +13,8 @@ from npalexnet.classifier import BATCH_SIZE, Classifier
 from npalexnet.data.datasets import Dataset, Subset
 from npalexnet.data.loader import DataLoader
 from npalexnet.data.pipeline import ten_cropped
-from npalexnet.data.sources import Data, absolute_spec, open_data
-from npalexnet.training.run import saved_split
+from npalexnet.data.sources import Data, open_data
+from npalexnet.training.run import SPLIT, saved_split
 
 if TYPE_CHECKING:
     from npalexnet.data.datasets import Picture
@@ -125,16 +125,21 @@ class HeldOut:
 
 
 def _data(spec: str | None, classifier: Classifier) -> Data:
-    """Open data; without a name, those of a run. Held-out pictures that it drew are the same ones."""
+    """Open data; without a name, those of a run. Of pictures that it drew from, those that it held out are the same."""
     options = classifier.about.get("options")  # of `npalexnet train`, without those that were not given
     if not isinstance(options, dict):
         if spec is None:
             raise ValueError(f"{classifier.path} does not say which data it was trained on; name them with --data")
         options = {}
-    spec = options.get("data") if spec is None else absolute_spec(spec)
-    before = saved_split(classifier.path.parent) if spec == options.get("data") else None
-    seed, share = options.get("seed", 0), options.get("val_share", 0.1)
-    return open_data(spec, seed=seed, val_share=share, drawn=before)
+    split = saved_split(classifier.path.parent)
+    seed = options.get("seed", 0) if split is None else 0  # the run's draws the same again, if no file came or went
+    data = open_data(options.get("data") if spec is None else spec, seed=seed, split=split, held_out_only=True)
+    if not data.drawn or split is not None:
+        return data
+    note = (
+        f"these pictures may have been trained on: no {SPLIT} beside {classifier.path} says which ones its run held out"
+    )
+    return replace(data, notes=[*data.notes, note])
 
 
 def _listed(names: Sequence[str], most: int = 10) -> str:

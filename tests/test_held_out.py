@@ -1,3 +1,5 @@
+import json
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -7,7 +9,7 @@ from npalexnet.classifier import Classifier
 from npalexnet.data.datasets import ArrayDataset
 from npalexnet.data.pipeline import Pipeline
 from npalexnet.data.sample import CLASSES
-from npalexnet.data.sources import Data, open_data
+from npalexnet.data.sources import Data
 from npalexnet.data.transforms import MiddleSquare, Normalize
 from npalexnet.held_out import HeldOut
 
@@ -60,9 +62,11 @@ def test_a_loader_gives_what_the_network_takes_with_its_labels(folder, tmp_path)
 def test_a_sample_is_drawn_from_all_and_keeps_labels_with_their_pictures(folder, tmp_path):
     held_out = HeldOut.open(str(folder), classifier(["red", "green", "blue"], tmp_path))
     assert held_out.sample(18) is held_out
-    drawn = held_out.sample(10)
-    assert len(drawn) == len(drawn.dataset) == 10
-    assert set(drawn.labels.tolist()) == {0, 2}
+    drawn = held_out.sample(9)
+    assert len(drawn) == len(drawn.dataset) == 9
+    assert set(drawn.labels.tolist()) == {0, 2}  # the first nine are all blue, the last nine red
+    places = [names(held_out).index(name) for name in names(drawn)]
+    assert places == sorted(set(places))
     for i, label in enumerate(drawn.labels):
         assert drawn.picture(i).getpixel((0, 0)) == COLOURS["blue" if label == 2 else "red"]
 
@@ -94,14 +98,80 @@ def test_data_without_held_out_pictures_are_refused(tmp_path, monkeypatch):
         HeldOut.open("any", classifier(["blue", "red"], tmp_path))
 
 
-def test_the_part_that_a_run_drew_is_drawn_again(folder, tmp_path):
-    (folder / "train").rename(folder / "old")
+@pytest.fixture
+def drawn_from(folder, tmp_path):
+    """A folder without val/, of which the run beside it held out two of its pictures."""
+    (folder / "train").rename(tmp_path / "old")
     (folder / "val").rename(folder / "train")
-    options = {"data": str(folder), "seed": 5, "val_share": 0.34}
-    own = HeldOut.open(None, classifier(["blue", "red"], tmp_path, options))
-    drawn = open_data(str(folder), seed=5, val_share=0.34).val
-    names = [drawn.name(i) for i in range(len(drawn))]
-    assert [own.dataset.name(i) for i in range(len(own))] == names
-    other = open_data(str(folder), seed=0, val_share=0.34).val
-    assert [other.name(i) for i in range(len(other))] != names
-    assert any("seed 5" in note for note in own.notes)
+    names = {name: [f"pictures/train/{name}/{i}.png" for i in range(9)] for name in ("blue", "red")}
+    val = [names["blue"].pop(4), names["red"].pop(7)]
+    (tmp_path / "split.json").write_text(json.dumps({"train": [*names["blue"], *names["red"]], "val": val}))
+    return folder
+
+
+def names(held_out):
+    return [held_out.dataset.name(i) for i in range(len(held_out))]
+
+
+@pytest.mark.parametrize("about", ["of a command", "of a library"])
+@pytest.mark.parametrize("place", ["where it was", "moved", "linked"])
+def test_what_a_run_held_out_is_found_wherever_its_pictures_lie_though_some_were_added(
+    drawn_from, tmp_path, about, place
+):
+    options = {"data": str(drawn_from), "seed": 3} if about == "of a command" else None
+    where = drawn_from if place == "where it was" else tmp_path / "elsewhere"
+    if place == "moved":
+        drawn_from.rename(where)
+    elif place == "linked":
+        where.symlink_to(drawn_from)
+    Image.new("RGB", (8, 8)).save(where / "train" / "blue" / "0-added.png")
+    (where / "train" / "red" / "0.png").unlink()  # one that was trained on
+    held_out = HeldOut.open(str(where), classifier(["blue", "red"], tmp_path, options))
+    assert names(held_out) == [f"{where}/train/blue/4.png", f"{where}/train/red/7.png"]
+    assert held_out.notes[1:] == [f"1 picture of {where}/train left out: the run's split does not name them"]
+
+
+def test_without_a_part_of_the_pictures_that_a_run_held_out_nothing_is_tested(drawn_from, tmp_path):
+    (drawn_from / "train" / "red" / "7.png").unlink()
+    with pytest.raises(
+        ValueError, match=r"lacks 1 of the pictures that the run's split names, the first is red/7\.png"
+    ):
+        HeldOut.open(str(drawn_from), classifier(["blue", "red"], tmp_path))
+
+
+def test_where_no_split_is_known_a_note_says_that_pictures_may_have_been_trained_on(drawn_from, tmp_path):
+    (tmp_path / "copied").mkdir()
+    network = classifier(["blue", "red"], tmp_path / "copied", {"data": str(drawn_from), "seed": 5})
+    for spec in (None, str(drawn_from)):
+        held_out = HeldOut.open(spec, network)
+        first, warning = held_out.notes
+        assert "2 pictures of train/ were drawn to be held out" in first
+        assert "with seed 5" in first  # the run's: its own draw, if the pictures are the same
+        assert warning == (
+            f"these pictures may have been trained on: no split.json beside {network.path} says which ones its run "
+            "held out"
+        )
+    seeds = [names(HeldOut.open(str(drawn_from), classifier(["blue", "red"], tmp_path / "copied", options)))
+             for options in ({"seed": 5}, {"seed": 0}, None)]  # fmt: skip
+    assert seeds[0] != seeds[1] == seeds[2]
+
+
+def test_other_data_are_drawn_alike_for_each_run_and_said_to_be_others(drawn_from, tmp_path):
+    for name in ("blue", "red"):
+        for i in range(9):
+            path = drawn_from / "train" / name / f"{i}.png"
+            path.rename(path.with_name(f"other-{i}.png"))
+    found = [
+        HeldOut.open(str(drawn_from), classifier(["blue", "red"], tmp_path, options))
+        for options in ({"seed": 5}, {"seed": 0}, None)
+    ]
+    assert names(found[0]) == names(found[1]) == names(found[2])
+    assert len(found[0]) == 2
+    assert "it is taken for other data" in found[0].notes[0]
+    assert not any("may have been trained on" in note for note in found[0].notes)
+
+
+def test_pictures_that_the_user_set_apart_are_taken_whatever_the_run_drew(folder, tmp_path):
+    (tmp_path / "split.json").write_text(json.dumps({"train": ["train/blue/0.png"], "val": ["train/red/0.png"]}))
+    held_out = HeldOut.open(str(folder), classifier(["blue", "red"], tmp_path))
+    assert (len(held_out), held_out.notes) == (18, [])

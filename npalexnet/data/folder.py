@@ -110,6 +110,12 @@ def read_folder(
     return dataset, faults
 
 
+def count_loose(folder: str) -> int:
+    """Return how many pictures are in a folder of classes itself, in that of no class."""
+    paths = [os.path.join(folder, name) for name in _entries(folder)]
+    return sum(finding.fault is None for finding in inspect(path for path in paths if os.path.isfile(path)))
+
+
 def _entries(folder: str) -> list[str]:
     try:
         return sorted(name for name in os.listdir(folder) if not name.startswith("."))

@@ -10,10 +10,11 @@ from pathlib import Path
 import numpy as np
 
 from npalexnet.data.cifar10 import read_cifar10
-from npalexnet.data.datasets import ArrayDataset, Dataset, Subset, picture_key, split
+from npalexnet.data.datasets import ArrayDataset, Dataset
+from npalexnet.data.drawing import counted, draw, draw_again
 from npalexnet.data.fashion_mnist import FOLDER as FASHION_MNIST_FOLDER
 from npalexnet.data.fashion_mnist import read_fashion_mnist
-from npalexnet.data.folder import read_folder
+from npalexnet.data.folder import count_loose, read_folder
 from npalexnet.data.loader import DataLoader
 from npalexnet.data.pipeline import evaluation_pipeline, training_pipeline
 from npalexnet.data.sample import CLASSES, load_sample
@@ -90,7 +91,8 @@ def open_data(
     seed: int = 0,
     strict: bool = False,
     val_share: float = 0.1,
-    drawn: Mapping[str, Sequence[str]] | None = None,
+    split: Mapping[str, Sequence[str]] | None = None,
+    held_out_only: bool = False,
 ) -> Data:
     """Open the data that a user names.
 
@@ -108,9 +110,12 @@ def open_data(
         Refuse a folder with files that are no usable pictures; they are skipped, and named in the notes, otherwise.
     val_share : float
         How much of each class is drawn, between 0 and 1.
-    drawn : mapping, optional
-        What `Data.split` returned when it was drawn: the pictures are distributed so again. Those added since then are
-        left out.
+    split : mapping, optional
+        What `Data.split` returned when a folder's held-out pictures were drawn: its pictures, known by class and file,
+        are distributed so again. Those that it does not name are left out.
+    held_out_only : bool
+        To test, not to train: of the pictures that `split` names the held-out ones alone must be there, and a folder
+        with none of all is taken for other data, of which a share is drawn.
 
     Raises
     ------
@@ -132,7 +137,7 @@ def open_data(
     if spec == "fashion-mnist" or (kind == "fashion-mnist" and place):
         where = _folder(place) if place else FASHION_MNIST_FOLDER
         return _two_splits("Fashion-MNIST", lambda part: read_fashion_mnist(where, part))
-    return _open_folder(_folder(spec), seed, strict, val_share, drawn)
+    return _open_folder(_folder(spec), seed, strict, val_share, split, held_out_only)
 
 
 def absolute_spec(spec: str | os.PathLike[str]) -> str:
@@ -164,8 +169,9 @@ def _folder(place: str) -> Path:
 
 
 def _open_folder(
-    folder: Path, seed: int, strict: bool, val_share: float, as_before: Mapping[str, Sequence[str]] | None
-) -> Data:
+    folder: Path, seed: int, strict: bool, val_share: float,
+    split: Mapping[str, Sequence[str]] | None, held_out_only: bool,
+) -> Data:  # fmt: skip
     if not (folder / "train").is_dir():
         raise ValueError(f"{folder} has no folder train/; it must hold train/<class>/*.jpg for each class")
     pictures, faults = read_folder(str(folder / "train"), strict=strict)
@@ -176,51 +182,34 @@ def _open_folder(
         )
     train: Dataset = pictures
     val: Dataset
-    grey, drawn = pictures.grey, not (folder / "val").exists()
+    grey, drawn, notes = pictures.grey, not (folder / "val").exists(), _loose(folder / "train")
     if drawn:
-        train_indices, val_indices = (
-            split(pictures.labels, val_share, seed) if as_before is None else _drawn_before(folder, pictures, as_before)
-        )
-        if not len(val_indices):
-            raise ValueError(f"{folder} has no val/, and no class in train/ has two pictures, so none can be held out")
-        train, val = Subset(pictures, train_indices), Subset(pictures, val_indices)
+        again = None if split is None else draw_again(folder, pictures, split, held_out_only)
+        if split is not None and again is None:
+            notes.append(f"{folder / 'train'} holds no picture that the run's split names: it is taken for other data")
+        train, val, how = again or draw(folder, pictures, seed, val_share)
+        notes += how
     else:
         val, more_faults = read_folder(str(folder / "val"), pictures.classes, strict=strict)
         if not len(val):
             raise ValueError(f"{folder / 'val'} holds no folder of a class: fill it, or remove it to have one drawn")
         grey, faults = grey and val.grey, faults + more_faults
-    return Data(folder.resolve().name, train, val, grey, _notes(folder, val, seed, faults, drawn), drawn)
+        notes += _loose(folder / "val")
+    return Data(folder.resolve().name, train, val, grey, [*_skipped(faults), *notes, *_untested(val)], drawn)
 
 
-def _drawn_before(
-    folder: Path, pictures: Dataset, as_before: Mapping[str, Sequence[str]]
-) -> tuple[list[int], list[int]]:
-    """Return the indices of both parts of a split that was drawn in the past."""
-    places = {picture_key(pictures.name(i)): i for i in range(len(pictures))}
-    names = [list(map(picture_key, as_before.get(part, ()))) for part in ("train", "val")]
-    missing = [name for part in names for name in part if name not in places]
-    if missing:
-        raise ValueError(
-            f"{folder / 'train'} lacks {len(missing)} of the pictures that the run's split names, the first is "
-            f"{missing[0]}: put them back, or begin a new run"
-        )
-    train, val = ([places[name] for name in part] for part in names)
-    return train, val
+def _skipped(faults: list[str]) -> list[str]:
+    head = f"{len(faults)} file{'s' * (len(faults) > 1)} skipped, no usable pictures:"
+    return [head, *(f"  {fault}" for fault in faults)] if faults else []
 
 
-def _notes(folder: Path, val: Dataset, seed: int, faults: list[str], drawn: bool) -> list[str]:
-    notes = []
-    if faults:
-        notes.append(f"{len(faults)} file{'s' * (len(faults) > 1)} skipped, no usable pictures:")
-        notes += [f"  {fault}" for fault in faults]
-    counts = np.bincount(val.labels, minlength=len(val.classes)).tolist()
-    if drawn:
-        each = " to ".join(str(count) for count in sorted({min(counts), max(counts)}))
-        notes.append(
-            f"{folder} has no val/: {len(val):,} pictures of train/ were drawn to be held out, {each} of each class, "
-            f"with seed {seed}"
-        )
+def _loose(folder: Path) -> list[str]:
+    count = count_loose(str(folder))
+    note = f"{counted(count)} in {folder} itself left out: only those in the folder of a class are taken"
+    return [note] if count else []
+
+
+def _untested(val: Dataset) -> list[str]:
+    counts = np.bincount(val.labels, minlength=len(val.classes))
     missing = [name for name, count in zip(val.classes, counts, strict=True) if not count]
-    if missing:
-        notes.append(f"no held-out picture of {', '.join(missing)}")
-    return notes
+    return [f"no held-out picture of {', '.join(missing)}"] if missing else []

@@ -124,7 +124,7 @@ def _dtype(options: argparse.Namespace) -> str:
 
 def _open(options: argparse.Namespace) -> Data:
     before = None if options.resume is None else saved_split(_folder_of(options.resume))
-    data = open_data(options.data, seed=options.seed, strict=options.strict, drawn=before)
+    data = open_data(options.data, seed=options.seed, strict=options.strict, split=before)
     train, val = (
         dataset if count is None or count >= len(dataset) else Subset(dataset, _spread(len(dataset), count))
         for dataset, count in ((data.train, options.train_images), (data.val, options.test_images))

@@ -22,12 +22,12 @@ def noise(size=(40, 30), mode="RGB", seed=0):
     return Image.fromarray(pixels).convert(mode)
 
 
-def write_classes(folder, count):
-    """Write so many pictures each of a cat and a dog, in the usual layout; none is held out."""
-    for number, name in enumerate(("cat", "dog")):
-        (folder / "train" / name).mkdir(parents=True)
+def fill(folder, **counts):
+    """Write `counts` pictures of each class."""
+    for name, count in counts.items():
+        (folder / name).mkdir(parents=True)
         for i in range(count):
-            noise((30, 20), seed=number * count + i).save(folder / "train" / name / f"{i}.png")
+            noise((9, 8), seed=i).save(folder / name / f"{i:03}.png")
 
 
 def write_good(folder):

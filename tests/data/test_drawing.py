@@ -1,0 +1,87 @@
+import numpy as np
+import pytest
+
+from npalexnet.data import open_data
+from tests.data.pictures import fill
+
+SPLIT = {
+    "train": ["was/here/train/a/001.png", "was/here/train/b/000.png", "was/here/train/b/002.png"],
+    "val": ["was/here/train/a/000.png", "was/here/train/b/001.png"],
+}
+
+
+def test_without_val_a_seeded_share_of_each_class_is_drawn_and_noted(tmp_path):
+    fill(tmp_path / "train", a=20, b=10)
+    fill(tmp_path / "even" / "train", a=30, b=30)
+    first, again, other = (open_data(tmp_path, seed=seed, val_share=0.2) for seed in (5, 5, 6))
+    np.testing.assert_array_equal(np.bincount(first.val.labels), [4, 2])
+    assert first.split() == again.split()
+    assert first.split() != other.split()
+    names = first.split()
+    assert len(set(names["train"] + names["val"])) == 30
+    assert first.drawn
+    assert first.notes == [
+        f"{tmp_path} has no val/: 6 pictures of train/ were drawn to be held out, 2 to 4 of each class, with seed 5"
+    ]
+    assert ", 3 of each class," in open_data(tmp_path / "even").notes[0]
+
+
+def test_a_split_that_was_drawn_stays_as_it_was_when_pictures_are_added(tmp_path):
+    fill(tmp_path / "here" / "train", a=20, b=10)
+    first = open_data(tmp_path / "here")
+    fill(tmp_path / "more", a=23)
+    for name in ("020", "021", "022"):  # sorted to the end, before and after a renamed one
+        (tmp_path / "more" / "a" / f"{name}.png").rename(tmp_path / "here" / "train" / "a" / f"0-{name}.png")
+    assert open_data(tmp_path / "here").split() != first.split()
+    assert open_data(tmp_path / "here", split=first.split()).split() == first.split()
+    (tmp_path / "here").rename(tmp_path / "there")
+    moved = open_data(tmp_path / "there", split=first.split())
+    for part in ("train", "val"):
+        expected = [name.replace("here", "there") for name in first.split()[part]]
+        assert moved.split()[part] == expected
+    gone = tmp_path / "there" / "train" / "b" / "003.png"
+    gone.unlink()
+    with pytest.raises(ValueError, match=r"lacks 1 of the pictures that .* the first is b/003\.png"):
+        open_data(tmp_path / "there", split=first.split())
+
+
+def test_pictures_of_which_none_can_be_held_out_are_refused(tmp_path):
+    fill(tmp_path / "train", a=1, b=1)
+    with pytest.raises(ValueError, match="no class in train/ has two pictures"):
+        open_data(tmp_path)
+
+
+def test_pictures_that_a_split_does_not_name_are_left_out_with_a_note(tmp_path):
+    fill(tmp_path / "train", a=2, b=3)
+    how = f"{tmp_path} has no val/: 2 pictures of train/ are held out, 1 of each class, as the run drew them"
+    assert open_data(tmp_path, split=SPLIT).notes == [how]
+    for count, note in ((4, "2 pictures"), (3, "1 picture")):
+        fill(tmp_path / str(count) / "train", a=count, b=3)
+        data = open_data(tmp_path / str(count), split=SPLIT)
+        assert (len(data.train), len(data.val)) == (3, 2)
+        assert data.notes[1] == f"{note} of {tmp_path / str(count)}/train left out: the run's split does not name them"
+
+
+def test_to_test_the_held_out_pictures_of_a_split_are_needed_alone(tmp_path):
+    fill(tmp_path / "train", a=3, b=2)  # and no b/002
+    (tmp_path / "train" / "a" / "001.png").unlink()
+    with pytest.raises(ValueError, match=r"lacks 2 of .* the first is a/001\.png: put them .*, or begin a new run"):
+        open_data(tmp_path, split=SPLIT)
+    data = open_data(tmp_path, split=SPLIT, held_out_only=True)
+    assert data.split() == {
+        "train": [f"{tmp_path}/train/b/000.png"],
+        "val": [f"{tmp_path}/train/a/000.png", f"{tmp_path}/train/b/001.png"],
+    }
+    (tmp_path / "train" / "b" / "001.png").write_text("damaged")
+    with pytest.raises(ValueError, match=r"lacks 1 of .* is b/001\.png: put .* damaged counts .*, or name other data"):
+        open_data(tmp_path, split=SPLIT, held_out_only=True)
+
+
+def test_to_test_a_folder_without_any_picture_of_a_split_is_other_data(tmp_path):
+    (tmp_path / "train").mkdir()
+    fill(tmp_path / "train", c=4, d=4)
+    data = open_data(tmp_path, split=SPLIT, held_out_only=True)
+    assert data.split() == open_data(tmp_path).split()
+    assert data.notes[0] == f"{tmp_path}/train holds no picture that the run's split names: it is taken for other data"
+    with pytest.raises(ValueError, match="lacks 5 of the pictures"):
+        open_data(tmp_path, split=SPLIT)
