@@ -78,9 +78,9 @@ def test_data_with_a_class_that_the_network_does_not_know_are_refused(folder, tm
 
 def test_without_a_name_the_runs_own_data_are_opened(folder, tmp_path):
     own = HeldOut.open(None, classifier(["blue", "red"], tmp_path, {"data": str(folder), "seed": 3}))
-    assert len(own) == 18
+    assert (len(own), own.notes) == (18, [])
     sample = HeldOut.open(None, classifier(CLASSES, tmp_path, {"seed": 3}))
-    assert len(sample) == 500
+    assert (len(sample), sample.notes) == (500, [])
     assert sample.grey
 
 

@@ -112,8 +112,7 @@ def read_folder(
 
 def count_loose(folder: str) -> int:
     """Return how many pictures are in a folder of classes itself, in that of no class."""
-    paths = [os.path.join(folder, name) for name in _entries(folder)]
-    return sum(finding.fault is None for finding in inspect(path for path in paths if os.path.isfile(path)))
+    return sum(finding.fault is None for finding in inspect(os.path.join(folder, name) for name in _entries(folder)))
 
 
 def _entries(folder: str) -> list[str]:

@@ -77,6 +77,13 @@ def test_to_test_the_held_out_pictures_of_a_split_are_needed_alone(tmp_path):
         open_data(tmp_path, split=SPLIT, held_out_only=True)
 
 
+def test_to_test_a_folder_with_none_but_pictures_that_were_trained_on_is_refused(tmp_path):
+    fill(tmp_path / "train", a=2, b=1)
+    (tmp_path / "train" / "a" / "000.png").unlink()  # there are left a/001 and b/000
+    with pytest.raises(ValueError, match=r"lacks 2 of .* the first is a/000\.png"):
+        open_data(tmp_path, split=SPLIT, held_out_only=True)
+
+
 def test_to_test_a_folder_without_any_picture_of_a_split_is_other_data(tmp_path):
     (tmp_path / "train").mkdir()
     fill(tmp_path / "train", c=4, d=4)
