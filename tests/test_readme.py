@@ -8,7 +8,7 @@ import pytest
 import npalexnet as na
 from npalexnet.classifier import Classifier
 from npalexnet.cli import main
-from tests.data.pictures import write_classes
+from tests.data.pictures import fill
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -31,7 +31,7 @@ def test_the_library_example_runs_as_written_and_learns(capsys):
 @pytest.fixture
 def pictures(narrow, tmp_path, monkeypatch):
     """A folder of that name in the working directory, as the examples have it, and a network of few parameters."""
-    write_classes(tmp_path / "pictures", 3)
+    fill(tmp_path / "pictures" / "train", cat=3, dog=3)
     monkeypatch.chdir(tmp_path)
 
 

@@ -20,6 +20,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 from npalexnet.data.images import open_picture
+from npalexnet.progress import progress
 
 GREY_MODES = ("1", "L", "LA", "I;16", "I;16B", "I;16L")
 THREADS = max(8, os.cpu_count() or 1)  # on few cores they wait for the disk more than they compute
@@ -34,8 +35,15 @@ class Finding(NamedTuple):
 
 def inspect(paths: Iterable[str]) -> list[Finding]:
     """Look at files, several at a time."""
-    with ThreadPoolExecutor(THREADS, thread_name_prefix="inspect") as pool:
-        return list(pool.map(inspect_file, paths))
+    paths, findings = list(paths), []
+    with (
+        ThreadPoolExecutor(THREADS, thread_name_prefix="inspect") as pool,
+        progress("looking at files", len(paths), "file") as watch,
+    ):
+        for finding in pool.map(inspect_file, paths):
+            findings.append(finding)
+            watch(1)
+    return findings
 
 
 def inspect_file(path: str) -> Finding:

@@ -8,7 +8,7 @@ from npalexnet.cli import main
 from npalexnet.data import CentreCrop, RandomCrop, open_data
 from npalexnet.training import Trainer, session
 from npalexnet.training.options import DEFAULTS, as_config, complete
-from tests.data.pictures import write_classes
+from tests.data.pictures import fill
 
 
 def test_what_is_not_given_is_the_default_and_what_other_commands_know_is_left_out():
@@ -76,7 +76,7 @@ class Noted(Trainer):
 @pytest.fixture
 def pictures(tmp_path, monkeypatch):
     """A folder of pictures, one of them broken, in the working directory."""
-    write_classes(tmp_path / "pictures", 10)
+    fill(tmp_path / "pictures" / "train", cat=10, dog=10)
     (tmp_path / "pictures" / "train" / "cat" / "text.jpg").write_text("I am a text")
     monkeypatch.chdir(tmp_path)
     return "pictures"

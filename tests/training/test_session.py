@@ -20,7 +20,7 @@ from npalexnet.held_out import HeldOut
 from npalexnet.training import Progress, session
 from npalexnet.training.checkpoint import load_checkpoint
 from npalexnet.weights import load_weights
-from tests.data.pictures import noise, write_classes
+from tests.data.pictures import fill, noise
 from tests.networks import TINY
 
 ROOT = Path(__file__).parent.parent.parent
@@ -203,7 +203,7 @@ def test_fine_tuning_loads_what_fits_freezes_parts_and_says_what_is_new(trained_
 def test_a_run_keeps_the_split_that_it_drew_and_its_data_from_any_working_directory(
     narrow, tmp_path, monkeypatch, capsys
 ):
-    write_classes(tmp_path / "pictures", 5)
+    fill(tmp_path / "pictures" / "train", cat=5, dog=5)
     monkeypatch.chdir(tmp_path)
     assert main(["train", "--data", "pictures", "--batch-size", "4", "--out", "run"]) == 0
     split = json.loads((tmp_path / "run" / "split.json").read_text())
