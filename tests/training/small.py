@@ -1,5 +1,7 @@
 """A small network, loaders and a trainer: what the tests of training need."""
 
+import json
+
 import numpy as np
 
 import npalexnet as na
@@ -7,6 +9,8 @@ from npalexnet.data import ArrayDataset, DataLoader, Subset, evaluation_pipeline
 from npalexnet.data import Statistics as Colours
 from npalexnet.data.sample import CLASSES, load_sample
 from npalexnet.training import Trainer
+from npalexnet.training.checkpoint import load_checkpoint
+from npalexnet.weights import load_weights
 
 
 def small_network(seed=0, device="cpu", dropout=0.2):
@@ -44,3 +48,18 @@ def steps_of(trainer):
 
 def same(state, other):
     return list(state) == list(other) and all(np.array_equal(state[name], other[name]) for name in state)
+
+
+def metrics(folder):
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    return [{name: value for name, value in line.items() if name != "seconds"} for line in lines]
+
+
+def assert_same_end(folder, other):
+    """Weights, velocities, counters, generators and metrics are the same bits."""
+    assert metrics(folder) == metrics(other)
+    tensors, about = load_checkpoint(folder / "last.safetensors")
+    expected, expected_about = load_checkpoint(other / "last.safetensors")
+    assert same(tensors, expected)
+    assert about == expected_about
+    assert same(load_weights(folder / "weights.safetensors")[0], load_weights(other / "weights.safetensors")[0])

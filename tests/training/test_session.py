@@ -22,6 +22,7 @@ from npalexnet.training.checkpoint import load_checkpoint
 from npalexnet.weights import load_weights
 from tests.data.pictures import fill, noise
 from tests.networks import TINY
+from tests.training.small import assert_same_end
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -131,13 +132,6 @@ def test_a_second_ctrl_c_interrupts(tmp_path, capsys, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
-def finished(folder):
-    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-    for line in lines:
-        line.pop("seconds", None)
-    return lines, load_checkpoint(folder / "last.safetensors"), load_weights(folder / "weights.safetensors")[0]
-
-
 def test_a_resumed_run_ends_with_the_bits_of_one_that_never_stopped(trained_run, tmp_path, monkeypatch):
     folder = tmp_path / "run"
     stepped = Progress.stepped
@@ -151,15 +145,7 @@ def test_a_resumed_run_ends_with_the_bits_of_one_that_never_stopped(trained_run,
         assert main(["train", *TINY, "--out", str(folder)]) == 130
     assert main(["train", "--resume", str(folder), "--workers", "2", "--threads", "1"]) == 0
     assert json.loads((folder / "config.json").read_text())["workers"] == 2
-    (lines, (tensors, about), weights), (found_lines, (found, found_about), found_weights) = map(
-        finished, (trained_run, folder)
-    )
-    assert found_lines == lines
-    assert found_about == about
-    for expected, values in ((tensors, found), (weights, found_weights)):
-        assert expected.keys() == values.keys()
-        for name in expected:
-            np.testing.assert_array_equal(values[name], expected[name])
+    assert_same_end(folder, trained_run)
 
 
 @pytest.mark.parametrize(
