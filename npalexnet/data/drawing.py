@@ -57,7 +57,7 @@ def draw_again(
         raise ValueError(
             f"{folder / 'train'} lacks {len(missing)} of the pictures that the run's split names, the first is "
             f"{missing[0]}: put them back (one that is damaged counts as missing), or "
-            f"{'name other data' if held_out_only else 'begin a new run'}"
+            f"{'name other data (if these are, put them into val/)' if held_out_only else 'begin a new run'}"
         )
     again = [Subset(pictures, [places[name] for name in part if name in places]) for part in (train, val)]
     notes = [

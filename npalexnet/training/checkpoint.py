@@ -18,7 +18,7 @@ from npalexnet.files import written_whole
 from npalexnet.weights import KEY as WEIGHTS_KEY
 
 LAST, PREVIOUS = "last.safetensors", "previous.safetensors"  # in the folder of a run
-FORMAT = 1
+FORMAT = 2
 _KEY = "npalexnet-checkpoint"
 
 
@@ -125,6 +125,8 @@ def _content(path: Path, metadata: Mapping[str, str]) -> dict[str, Any]:
             raise CheckpointError(
                 f"{path} was written by a newer npalexnet: its format is {version}, this one reads up to {FORMAT}"
             )
+        if isinstance(version, int) and version < FORMAT:
+            raise CheckpointError(f"{path} was written by an older npalexnet: its format is {version}, not {FORMAT}")
         if version != FORMAT or not isinstance(content["checksums"], dict) or not isinstance(content["about"], dict):
             raise TypeError
         if content["checksum"] != _text_checksum(content["about"]):

@@ -13,7 +13,7 @@ from npalexnet.init import SCHEMES
 from npalexnet.training.schedules import SCHEDULES
 
 PRECISIONS = ("float32", "tf32", "bfloat16", "float16")
-WITH_RESUME = ("resume", "device", "workers", "epochs", "steps")  # may be given anew; the rest is the run's
+WITH_RESUME = ("resume", "data", "device", "workers", "epochs", "steps")  # may be given anew; the rest is the run's
 DEFAULTS: dict[str, Any] = {
     "out": None, "resume": None, "data": None, "strict": False, "recipe": "simple", "workers": 1, "epochs": 1,
     "steps": None, "batch_size": 16, "accumulate": 1, "lr": 0.001, "schedule": "linear", "warmup": 20,
@@ -40,7 +40,7 @@ def add_options(parser: argparse.ArgumentParser, number: Callable[..., Callable[
     add("out", "folder of the run, new or empty (default: the first free one of runs/1, runs/2, ...)", where,
         type=Path, metavar="RUN")  # fmt: skip
     add("resume", "go on with a stopped run, to the same bits as if it had not been stopped; or from one checkpoint in "
-        "it. With other options only: epochs or steps, device, threads, workers", where,
+        "it. With other options only: epochs or steps, device, threads, workers, and data where it was moved", where,
         type=Path, metavar="RUN")  # fmt: skip
     add("checkpoint-every", "write a checkpoint every N steps, besides after each pass and every ten minutes", where,
         type=positive, metavar="N")  # fmt: skip

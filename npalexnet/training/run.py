@@ -187,9 +187,8 @@ class Run:
         self._write_json(CONFIG, config)
 
     def save_split(self, split: Mapping[str, Sequence[str]]) -> None:
-        """Write ``split.json``, what `Data.split` returned, unless it is there already: the first one counts."""
-        if not (self.folder / SPLIT).exists():
-            self._write_json(SPLIT, split)
+        """Write ``split.json``: what `Data.split` returned."""
+        self._write_json(SPLIT, split)
 
     def _write_json(self, name: str, content: Mapping[str, Any]) -> None:
         with written_whole(self.folder / name) as temporary:

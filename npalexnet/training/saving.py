@@ -74,7 +74,9 @@ class Saver:
                 raise ValueError(
                     f"{self._run.folder} has a checkpoint, and would be overwritten: call the trainer's resume() first"
                 )
-            self._save_split()
+            if not self._trainer.step:
+                self._run.rewind(0)  # what an earlier process left that was stopped before its first checkpoint
+                self._save_split()
             try:
                 yield
             except LoadError:
@@ -100,7 +102,7 @@ class Saver:
     def weights(self, metrics: Metrics | None) -> None:
         """Write the weights as they are, with what an evaluation made of them."""
         self._weights_missing = not self._try("the weights", lambda: self._write_weights(metrics))
-        if metrics is not None and self._run is not None:
+        if metrics is not None and self._run is not None and not self._weights_missing:
             run = self._run
             self._try("the confusion matrix", lambda: run.save_confusion(metrics.confusion, run.about["classes"]))
 
@@ -126,19 +128,26 @@ class Saver:
         Raises
         ------
         OSError
-            If it can't be, or the best weights could not.
+            If something can't be, or the best weights could not be when they were there.
         """
-        trainer = self._trainer
-        if trainer.step and self._saved != self._place():
-            self._write_checkpoint()
-        if trainer.best is None:
-            unwritten = self._weights_missing or trainer.tested_step < trainer.step
-        else:
-            unwritten = self._weights_missing and self._run is not None and not self._run.has_weights()
-        if trainer.step and unwritten:
-            self._write_weights(None)
-        if self._weights_missing and trainer.best is not None:
-            raise OSError("the weights of the best evaluation could not be written when it was made")
+        trainer, errors = self._trainer, []
+        if self._run is None or not trainer.step:
+            return
+        if self._saved != self._place():
+            errors += self._failure(self._write_checkpoint)
+        is_best = trainer.best is None or (trainer.bad_evaluations == 0 and trainer.tested_step == trainer.step)
+        untested = trainer.best is None and trainer.tested_step < trainer.step
+        if untested or (self._weights_missing and (is_best or not self._run.has_weights())):
+            metrics = trainer.evaluations[-1] if is_best and trainer.evaluations else None
+            failed = self._failure(lambda: self._write_weights(metrics))
+            errors += failed
+            if self._weights_missing and is_best and not failed:
+                self._weights_missing = False
+                errors += self._failure(self._write_checkpoint)  # which knows that
+        if self._weights_missing:
+            errors.append(OSError("the weights of the best evaluation could not be written when it was made"))
+        if errors:
+            raise errors[0]
 
     def resume(self, path: Path | None) -> None:
         """Put the trainer where a checkpoint was written."""
@@ -190,6 +199,15 @@ class Saver:
             return False
         self._metrics_wait = self._metrics_wait and what != METRICS
         return True
+
+    @staticmethod
+    def _failure(write: Callable[[], None]) -> list[OSError]:
+        """Write; returns the error in a list if that fails, else an empty one."""
+        try:
+            write()
+        except OSError as error:
+            return [error]
+        return []
 
     def _place(self) -> tuple[int, ...]:
         trainer = self._trainer

@@ -78,14 +78,13 @@ def _train(options: argparse.Namespace, prepared: _Prepared, run: Run, stop: Sto
     if begins and run.has_weights():
         raise ValueError(
             f"{run.folder} can't be resumed: it holds weights, but no checkpoint; begin another run with them by "
-            f"--weights {run.folder}"
+            f"--weights {run.folder}, with its --data"
         )
     model = _model(options, prepared.classes, begins)
     trainer = _trainer(options, prepared, run, model)
     if begins:
         parameter_bytes = sum(parameter.data.nbytes for parameter in model.parameters())
         run.check_space(FILES * parameter_bytes)
-        run.rewind(0)  # of steps that an earlier process took, and whose results are lost
     if options.resume is None:
         run.save_config(as_config(options), prepared.data.split() if prepared.data.drawn else None)
     else:
@@ -93,10 +92,10 @@ def _train(options: argparse.Namespace, prepared: _Prepared, run: Run, stop: Sto
             trainer.resume(options.resume if options.resume.is_file() else None)
         run.save_config(as_config(options))  # with another length, if one was given
     _announce(options, prepared.data, trainer, run)
-    started, before = time.monotonic(), trainer.step
+    started, was_finished = time.monotonic(), trainer.finished
     with Progress() as progress:
         complete = trainer.fit(progress, stop)
-    if trainer.step > before or not complete:
+    if not (was_finished and complete):
         _conclude(trainer, run, complete, time.monotonic() - started)
     return complete
 

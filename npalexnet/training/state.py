@@ -88,6 +88,8 @@ def restore(trainer: Trainer, tensors: Mapping[str, np.ndarray], about: Mapping[
     for name, value in configuration(trainer).items():
         if name in before and before[name] != value:
             raise ValueError(f"a run goes on as it began, but its {name} was {before[name]!r}, and is {value!r}")
+    if about["step"] > trainer.steps:
+        raise ValueError(f"{about['step']} steps were taken already, so there can't be {trainer.steps} in all")
     here, there = set(generator_states(trainer)), set(about["generators"])
     if here != there:
         raise CheckpointError(f"the checkpoint knows the generators {sorted(there)}, the model has {sorted(here)}")

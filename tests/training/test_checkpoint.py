@@ -69,7 +69,7 @@ def change_a_digit(path):
 
 def rewrite(path, **changes):
     """Write the same file with another description."""
-    header = {"format": 1, "checksums": {}, "about": {}, "checksum": zlib.crc32(b"{}"), **changes}
+    header = {"format": 2, "checksums": {}, "about": {}, "checksum": zlib.crc32(b"{}"), **changes}
     save_file({"a": np.zeros(2)}, path, metadata={"npalexnet-checkpoint": json.dumps(header)})
 
 
@@ -81,7 +81,8 @@ DAMAGES = {
     "text": (lambda path: path.write_text("hello"), "is damaged or cut short, or no safetensors file"),
     "another program's": (lambda path: save_file(TENSORS, path), "it holds tensors of something else"),
     "weights": (lambda path: save_weights(path, TENSORS, {}), "it holds weights alone; start from them with --weights"),
-    "newer": (lambda path: rewrite(path, format=2), "a newer npalexnet: its format is 2, this one reads up to 1"),
+    "newer": (lambda path: rewrite(path, format=3), "a newer npalexnet: its format is 3, this one reads up to 2"),
+    "older": (lambda path: rewrite(path, format=1), "an older npalexnet: its format is 1, not 2"),
     "no format": (lambda path: rewrite(path, format=None), "its description can't be read"),
     "no names": (lambda path: rewrite(path), "does not hold the tensors that it names"),
 }

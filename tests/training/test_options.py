@@ -23,8 +23,8 @@ def test_a_resumed_run_has_its_own_options_and_the_few_that_may_be_given_anew():
     options = complete({"resume": Path("runs/1"), "workers": 1, "data": None, "threads": 1}, config)
     assert (options.lr, options.data, options.weights, options.workers) == (0.5, "/pictures", Path("/w"), 1)
     assert (options.epochs, options.steps, options.resume) == (4, None, Path("runs/1"))
-    with pytest.raises(ValueError, match=r"a run is resumed as it began: --data, --weight-decay can't be changed"):
-        complete({"weight_decay": 0.0, "data": "other"}, config)
+    with pytest.raises(ValueError, match=r"a run is resumed as it began: --seed, --weight-decay can't be changed"):
+        complete({"weight_decay": 0.0, "data": "moved", "seed": 1}, config)
 
 
 @pytest.mark.parametrize(

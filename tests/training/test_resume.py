@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 
 import npalexnet as na
+from npalexnet.data import Subset
 from npalexnet.training import CheckpointError, Run
 from npalexnet.training.checkpoint import load_checkpoint
-from tests.training.small import assert_same_end, metrics, small_network, trainer_of
+from npalexnet.training.run import saved_split
+from tests.training.small import assert_same_end, metrics, sample, small_network, trainer_of
 
 VARIANTS = {
     "plain": {},
@@ -102,6 +104,27 @@ def test_a_run_does_not_go_on_with_other_data(tmp_path, change, message):
     with pytest.raises(ValueError, match=message):
         trainer.resume()
     assert trainer.step == 0
+
+
+def test_a_run_that_was_stopped_before_its_first_checkpoint_is_begun_again_without_its_lines_and_split(tmp_path):
+    (tmp_path / "metrics.jsonl").write_text('{"step": 1, "loss": 9.0}\n')
+    pictures = sample("train", 40)
+    for parts in ((range(30), range(30, 40)), (range(10, 40), range(10))):
+        trainer = trainer_of(run=Run.reopen(tmp_path), val=8, epochs=1)
+        trainer.train.dataset, trainer.val.dataset = (Subset(pictures, part) for part in parts)
+        trainer.batches = trainer.steps = len(trainer.train)
+        trainer.fit(should_stop=lambda: True)
+        assert saved_split(tmp_path)["val"] == [f"image {i}" for i in parts[1]]
+    trainer.fit()
+    assert [line["step"] for line in metrics(tmp_path)] == [1, 2, 2]
+
+
+def test_a_run_does_not_become_shorter_than_it_is(tmp_path):
+    trainer_of(run=Run(tmp_path), schedule="constant", epochs=None, steps=4).fit()
+    shorter = trainer_of(run=Run.reopen(tmp_path), schedule="constant", epochs=None, steps=3)
+    with pytest.raises(ValueError, match="4 steps were taken already, so there can't be 3 in all"):
+        shorter.resume()
+    assert shorter.step == 0
 
 
 def test_a_finished_run_can_be_made_longer(tmp_path):

@@ -12,7 +12,7 @@ from npalexnet.data import LoadError, Subset
 from npalexnet.training import DivergedError, Observer, Run
 from npalexnet.training.checkpoint import load_checkpoint
 from npalexnet.weights import load_weights
-from tests.training.small import assert_same_end, metrics, trainer_of
+from tests.training.small import assert_same_end, metrics, same, trainer_of
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -24,6 +24,39 @@ class Torn(Subset):
         if index == self.torn:
             raise OSError("it is torn")
         return super().__getitem__(index)
+
+
+def test_best_weights_that_could_not_be_written_are_written_at_the_end_if_they_are_still_there(tmp_path, monkeypatch):
+    settings = {"epochs": 2, "val": 8}
+    trainer = trainer_of(run=Run(tmp_path), **settings)
+
+    def full(run, state, **about):
+        raise OSError(28, "No space left on device")
+
+    def stop():
+        if trainer.step == 4:
+            trainer.best = (1.0, np.inf)  # so that the second evaluation is the best one
+        return False
+
+    monkeypatch.setattr(Run, "save_weights", full)
+    with pytest.raises(OSError, match="No space left"):
+        trainer.fit(should_stop=stop)
+    monkeypatch.undo()
+    for _ in range(2):
+        again = trainer_of(run=Run.reopen(tmp_path), **settings)
+        again.resume()
+        assert again.fit()
+        state, about = load_weights(tmp_path / "weights.safetensors")
+        assert same(state, dict(sorted(trainer.model.state_dict().items())))
+        assert about["steps"] == 6
+
+
+def test_without_room_for_a_checkpoint_the_weights_are_written_at_a_stop_all_the_same(tmp_path, monkeypatch):
+    trainer = trainer_of(run=Run(tmp_path), val=8)
+    monkeypatch.setattr(Run, "save_checkpoint", lambda *a: (_ for _ in ()).throw(OSError(28, "No space left")))
+    with pytest.raises(OSError, match="No space left"):
+        trainer.fit(should_stop=lambda: trainer.step == 2)
+    assert load_weights(tmp_path / "weights.safetensors")[1]["steps"] == 2
 
 
 @pytest.mark.parametrize("part", ["train", "val"])

@@ -204,6 +204,10 @@ def test_a_run_keeps_the_split_that_it_drew_and_its_data_from_any_working_direct
         assert f"pictures: {len(split['val'])} held-out images of 2 classes" in capsys.readouterr().out
     held_out = HeldOut.open(None, Classifier.load(tmp_path / "run"))
     assert [held_out.dataset.name(i) for i in range(len(held_out))] == [str(tmp_path / name) for name in split["val"]]
+    (tmp_path / "pictures").rename(tmp_path / "moved")
+    assert main(["train", "--resume", str(tmp_path / "run"), "--data", str(tmp_path / "moved"), "--epochs", "3"]) == 0
+    assert json.loads((tmp_path / "run" / "config.json").read_text())["data"] == str(tmp_path / "moved")
+    (tmp_path / "moved").rename(tmp_path / "pictures")
     (tmp_path / split["val"][0]).rename(tmp_path / "elsewhere.png")
     assert main(["evaluate", str(tmp_path / "run")]) == 1
     assert "lacks 1 of the pictures that the run's split names" in capsys.readouterr().err
