@@ -15,7 +15,6 @@ class Terminal(io.StringIO):
     ("terminal", "tqdm", "shown"), [(True, True, True), (True, False, False), (False, True, False)]
 )
 def test_a_bar_is_drawn_on_a_terminal_alone_and_needs_no_tqdm(monkeypatch, terminal, tqdm, shown):
-    pytest.importorskip("tqdm")
     stream = Terminal() if terminal else io.StringIO()
     monkeypatch.setattr(sys, "stderr", stream)
     monkeypatch.setattr(progress, "find_spec", lambda name: name if tqdm else None)

@@ -9,8 +9,6 @@ from contextlib import contextmanager
 from typing import Any
 
 INTERRUPTED = 130  # the exit status of a program that Ctrl-C ended, by the shells' convention
-
-
 STOPPING = "Stopping after this step; Ctrl-C again stops at once, and only the last checkpoint is kept."
 
 
