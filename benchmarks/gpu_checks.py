@@ -16,7 +16,7 @@ from datetime import date
 from pathlib import Path
 
 from benchmarks.precisions import PRECISIONS
-from npalexnet.files import written_whole
+from npalexnet.files import atomic_write
 
 LIMIT = 480.0  # seconds
 OFF = {"NPALEXNET_CUDA_KERNELS": "0"}
@@ -104,7 +104,7 @@ def run(check: Check, name: Path) -> tuple[str, str]:
     except subprocess.TimeoutExpired as error:
         status, printed = f"stopped after {LIMIT:.0f} s", error.stdout or b""
     text = printed.decode(errors="replace")
-    with written_whole(name.with_name(f"{name.name}.txt")) as path:
+    with atomic_write(name.with_name(f"{name.name}.txt")) as path:
         path.write_text(f"{check.line(name)}\n\n{text.rstrip()}\n\n{status}\n", encoding="utf-8")
     return status, text
 

@@ -19,8 +19,8 @@ from benchmarks.layer_sides import PASSES
 from benchmarks.precisions import PRECISIONS
 from benchmarks.torch_twin import torch_flags
 from benchmarks.workload import settings
-from npalexnet.backend.cuda import probe
-from npalexnet.table import table
+from npalexnet.backend.cuda.device import probe
+from npalexnet.terminal import table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

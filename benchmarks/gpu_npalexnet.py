@@ -12,8 +12,8 @@ from benchmarks.clocks import Clock, HostClock, cupy_clock
 from benchmarks.npalexnet_rival import NpalexnetRival
 from benchmarks.precisions import FP32, Precision
 from npalexnet.backend import Array
-from npalexnet.backend.cuda import CudaDevice
-from npalexnet.backend.launcher import cuda_kernels_enabled
+from npalexnet.backend.cuda.device import CudaDevice
+from npalexnet.backend.cuda.launcher import cuda_kernels_enabled
 
 
 class PreciseNpalexnet(NpalexnetRival):

@@ -18,7 +18,7 @@ import numpy as np
 import npalexnet as na
 from benchmarks.workload import IMAGE_SIZE, SGD
 from npalexnet.backend import Device
-from npalexnet.backend.layouts import Windows
+from npalexnet.backend.cuda.layouts import Windows
 
 Shape = tuple[int, ...]
 
@@ -30,7 +30,7 @@ class Primitive:
     Attributes
     ----------
     kernel : str
-        A method of `npalexnet.backend.kernels.Kernels`.
+        A method of `npalexnet.backend.cuda.kernels.Kernels`.
     what : str
         Where in the network its shapes are from.
     shape : tuple of int

@@ -13,7 +13,7 @@ from benchmarks.clocks import Clock
 from benchmarks.gpu_npalexnet import PreciseNpalexnet, npalexnet_graph
 from benchmarks.npalexnet_rival import NpalexnetRival
 from benchmarks.precisions import Precision
-from npalexnet.backend.cuda import probe
+from npalexnet.backend.cuda.device import probe
 
 TASKS = ("forward", "step")
 GRAPH = "graph"

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from benchmarks import network
 from benchmarks.gpu_rivals import GRAPH
-from npalexnet.table import table
+from npalexnet.terminal import table
 
 OURS, THEIRS = f"{network.OURS}, GPU", ("torch, GPU", "torch, channels_last, GPU")  # as they are; graphs apart
 STEP_BATCH, FORWARD_BATCH = 128, 1

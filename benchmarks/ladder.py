@@ -20,7 +20,7 @@ from benchmarks.workload import random_batch, settings
 from npalexnet.backend import Device, cpu
 from npalexnet.backend.cpu import CpuDevice
 from npalexnet.layers import sequential
-from npalexnet.table import table
+from npalexnet.terminal import table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -64,7 +64,7 @@ IDEAS = (
     Idea("+ max-pooling before the ReLU in front of it", ((sequential, "_pooled_before_relu", list),)),
     Idea("+ skinny products transposed", ((cpu, "SKINNY", 0),)),
     Idea("+ SGD block by block, on all threads", ((cpu, "BLOCK_ELEMENTS", UNLIMITED),)),
-    Idea("+ large gradients in recycled memory", ((CpuDevice, "recycled", Device.recycled),)),
+    Idea("+ large gradients in pooled_buffer memory", ((CpuDevice, "pooled_buffer", Device.pooled_buffer),)),
 )
 
 

@@ -17,7 +17,7 @@ from benchmarks.layer_sides import PASSES, Library, Side
 from benchmarks.npalexnet_layers import NpalexnetLayers
 from benchmarks.torch_twin import torch_flags
 from benchmarks.workload import settings
-from npalexnet.table import table
+from npalexnet.terminal import table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

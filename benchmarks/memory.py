@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks import charts, machine, network, turns
 from benchmarks.workload import settings
-from npalexnet.table import table
+from npalexnet.terminal import table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

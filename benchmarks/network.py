@@ -12,7 +12,7 @@ from benchmarks import charts, floor, machine, turns
 from benchmarks.npalexnet_rival import NpalexnetRival
 from benchmarks.torch_twin import torch_flags
 from benchmarks.workload import Rival, Trainer, random_batch, settings
-from npalexnet.table import table
+from npalexnet.terminal import table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

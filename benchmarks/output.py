@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from npalexnet.files import written_whole
+from npalexnet.files import atomic_write
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -31,11 +31,11 @@ def check_writable(name: Path) -> None:
 
 def write_json(path: Path, result: Mapping[str, Any]) -> None:
     """Write the numbers whole or not at all."""
-    with written_whole(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
 
 
 def write_chart(path: Path, figure: Figure) -> None:
     """Write the chart whole or not at all."""
-    with written_whole(path) as temporary:
+    with atomic_write(path) as temporary:
         figure.savefig(temporary, format="png")

@@ -22,8 +22,9 @@ from benchmarks import charts, floor, machine, network
 from benchmarks.npalexnet_rival import NpalexnetRival
 from benchmarks.workload import random_batch, settings
 from npalexnet.backend.cpu import CpuDevice
-from npalexnet.layers import conv, convolution, im2col, sharding
-from npalexnet.table import table
+from npalexnet.layers import conv, im2col, sharding
+from npalexnet.layers import im2col_gemm as convolution
+from npalexnet.terminal import table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

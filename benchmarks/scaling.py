@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from benchmarks import charts, machine, memory, network, turns
 from benchmarks.torch_twin import torch_flags
 from benchmarks.workload import Trainer, random_batch, settings
-from npalexnet.table import table
+from npalexnet.terminal import table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

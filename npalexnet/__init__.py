@@ -7,8 +7,6 @@ from npalexnet.backend import (
     set_float32_matmul_precision,
     set_num_threads,
 )
-from npalexnet.clipping import clip_grad_norm_
-from npalexnet.grad_scaler import GradScaler
 from npalexnet.gradcheck import GradcheckError, gradcheck
 from npalexnet.layers.activation import Flatten, ReLU
 from npalexnet.layers.conv import Conv2d
@@ -22,6 +20,8 @@ from npalexnet.layers.pooling import MaxPool2d
 from npalexnet.layers.sequential import Sequential
 from npalexnet.losses import CrossEntropyLoss
 from npalexnet.optim import SGD
+from npalexnet.optim.clipping import clip_grad_norm_
+from npalexnet.optim.grad_scaler import GradScaler
 
 __version__ = "0.1.0"
 __all__ = [

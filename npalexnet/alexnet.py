@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 
 from npalexnet.backend import Array
-from npalexnet.init import Seed, generator, initialize
 from npalexnet.layers import sharding
 from npalexnet.layers.activation import Flatten, ReLU
 from npalexnet.layers.conv import Conv2d
 from npalexnet.layers.dropout import Dropout
 from npalexnet.layers.geometry import check_images, integer
+from npalexnet.layers.init import Seed, generator, initialize
 from npalexnet.layers.layer import Layer
 from npalexnet.layers.linear import Linear
 from npalexnet.layers.parameter import Parameter, Shape
@@ -45,7 +45,7 @@ class AlexNet(Layer):
     seed : int, numpy.random.Generator or None
         Where the initial parameters and the dropout masks come from; None: unpredictable.
     init : {"torch", "paper", "he", "xavier"}
-        How the parameters are drawn, see `npalexnet.init`.
+        How the parameters are drawn, see `npalexnet.layers.init`.
 
     Attributes
     ----------

@@ -9,13 +9,13 @@ from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
 
-# What `written_whole` names them, and safetensors those that it writes meanwhile.
+# What `atomic_write` names them, and safetensors those that it writes meanwhile.
 _TEMPORARY = re.compile(r"\..+\.\d+-\d+\.tmp(\.[^.]*)?|\.tmp\w{6}")
 _numbers = count()  # of the temporary files of this process: two threads never get the same one
 
 
 @contextmanager
-def written_whole(path: str | Path, *, previous: str | Path | None = None) -> Iterator[Path]:
+def atomic_write(path: str | Path, *, previous: str | Path | None = None) -> Iterator[Path]:
     """Context with a temporary path beside `path`; on leaving it becomes `path`, on an error it is removed.
 
     What stood at `path` before stays there until the new file is complete and on the disk. Several threads and
@@ -60,7 +60,7 @@ def sync_folder(folder: Path) -> None:
 
 
 @contextmanager
-def held(folder: Path) -> Iterator[None]:
+def locked(folder: Path) -> Iterator[None]:
     """Context in which no other process can hold the same folder; it ends with the process, however that ends.
 
     Raises
@@ -90,8 +90,3 @@ def remove_leftovers(folder: Path) -> list[Path]:
     for path in leftovers:
         path.unlink(missing_ok=True)
     return leftovers
-
-
-def shown(text: str) -> str:
-    """Return a text with the names of files so that it can be printed, whatever bytes the names consist of."""
-    return os.fsencode(text).decode("utf-8", "replace")

@@ -15,7 +15,7 @@ from npalexnet.finite_differences import NOT_DIFFERENTIABLE, OK, WRONG, Comparis
 from npalexnet.layers.geometry import integer
 from npalexnet.layers.layer import Layer
 from npalexnet.layers.parameter import Parameter, Shape
-from npalexnet.table import table
+from npalexnet.terminal import table
 
 ELEMENTWISE_NUMBERS = 1 << 20  # layers with more numbers than this in x and parameters are checked by direction alone
 

@@ -16,7 +16,7 @@ def log_softmax(logits: Array) -> Array:
     It is computed from ``logits - max(logits)``, so that no exponential overflows; that of 16-bit numbers in float32.
     """
     xp = backend.array_module(logits)
-    logits = logits.astype(backend.wide(logits.dtype), copy=False)
+    logits = logits.astype(backend.accumulation_dtype(logits.dtype), copy=False)
     shifted = logits - logits.max(axis=1, keepdims=True)
     return shifted - xp.log(xp.exp(shifted).sum(axis=1, keepdims=True))
 

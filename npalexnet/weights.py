@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from npalexnet.files import written_whole
+from npalexnet.files import atomic_write
 
 FILE_NAME = "weights.safetensors"  # in the folder of a run
 KEY = "npalexnet"  # in the file's metadata, which maps strings to strings
@@ -35,7 +35,7 @@ def save_weights(path: str | Path, state: Mapping[str, np.ndarray], about: Mappi
     from safetensors import SafetensorError
     from safetensors.numpy import save_file
 
-    with written_whole(path) as temporary:
+    with atomic_write(path) as temporary:
         try:
             save_file(dict(state), temporary, metadata={KEY: json.dumps(about)})
         except SafetensorError as error:  # a full disk, among others

@@ -7,28 +7,28 @@ import numpy as np
 import pytest
 
 from npalexnet import backend
-from npalexnet.backend.cuda import probe
-from npalexnet.backend.kernels import Kernels
-from npalexnet.backend.layouts import aligned_length
+from npalexnet.backend.cuda.device import probe
+from npalexnet.backend.cuda.kernels import Kernels
+from npalexnet.backend.cuda.layouts import aligned_length
 from npalexnet.cli import main
-from tests.backend.shim import ShimLauncher, compile_shim
+from tests.fakes.fake_device import FakeDevice
+from tests.fakes.fake_launcher import FakeLauncher, compile_for_cpu
 from tests.networks import TINY, narrow
-from tests.standin import StandInDevice
 
 
-class StandInWithKernels(StandInDevice):
-    """A stand-in that computes with `kernels.cu`, on the CPU."""
+class FakeDeviceWithKernels(FakeDevice):
+    """A fake device that computes with `kernels.cu`, on the CPU."""
 
-    kernels = None  # made by the fixture `stand_in_with_kernels`
+    kernels = None  # made by the fixture `fake_with_kernels`
 
     def row_length(self, length, dtype):
         """As `CudaDevice`."""
         return aligned_length(length, dtype)
 
 
-STAND_IN, WITH_KERNELS = StandInDevice(), StandInWithKernels("standin-kernels")
-backend.register_device(STAND_IN)
-backend.register_device(WITH_KERNELS)
+FAKE, FAKE_WITH_KERNELS = FakeDevice(), FakeDeviceWithKernels("fake-kernels")
+backend.register_device(FAKE)
+backend.register_device(FAKE_WITH_KERNELS)
 
 
 def pytest_report_header():
@@ -80,23 +80,23 @@ def libraries(tmp_path_factory):
     compiler = shutil.which("g++")
     if compiler is None:
         pytest.skip("no g++ to compile the kernels for the CPU with")
-    return compile_shim(compiler, tmp_path_factory.mktemp("shim"))
+    return compile_for_cpu(compiler, tmp_path_factory.mktemp("shim"))
 
 
 @pytest.fixture
-def stand_in_with_kernels(libraries):
-    """The stand-in whose kernels run on the CPU."""
-    if WITH_KERNELS.kernels is None:
-        WITH_KERNELS.launcher = ShimLauncher(libraries, raw=lambda array: array._values)
-        WITH_KERNELS.kernels = Kernels(WITH_KERNELS.xp, WITH_KERNELS.launcher)
-    return WITH_KERNELS
+def fake_with_kernels(libraries):
+    """The fake device whose kernels run on the CPU."""
+    if FAKE_WITH_KERNELS.kernels is None:
+        FAKE_WITH_KERNELS.launcher = FakeLauncher(libraries, raw=lambda array: array._values)
+        FAKE_WITH_KERNELS.kernels = Kernels(FAKE_WITH_KERNELS.xp, FAKE_WITH_KERNELS.launcher)
+    return FAKE_WITH_KERNELS
 
 
 @pytest.fixture(
     params=[
         "cpu",
-        "standin",
-        "standin-kernels",
+        "fake",
+        "fake-kernels",
         pytest.param("cuda", marks=pytest.mark.gpu),
         pytest.param("cuda, kernels off", marks=pytest.mark.gpu),
     ]
@@ -108,6 +108,6 @@ def device(request):
             pytest.skip(f"no usable GPU: {probe().reason} (stage: {probe().stage})")
         request.getfixturevalue("monkeypatch").setenv("NPALEXNET_CUDA_KERNELS", str(int(request.param == "cuda")))
         return "cuda"
-    if request.param == WITH_KERNELS.name:
-        request.getfixturevalue("stand_in_with_kernels")
+    if request.param == FAKE_WITH_KERNELS.name:
+        request.getfixturevalue("fake_with_kernels")
     return request.param

@@ -1,7 +1,7 @@
 """On a machine with two GPUs, all that is computed on the second is computed while it is the current one.
 
 CuPy computes on the current GPU whatever its operands' GPU is: it warns, copies between the two, and where they can't
-reach each other it raises. The stand-in raises always.
+reach each other it raises. The fake device raises always.
 """
 
 from contextlib import contextmanager
@@ -12,13 +12,13 @@ import pytest
 import npalexnet as na
 from npalexnet import backend
 from npalexnet.data import ArrayDataset, DataLoader, Statistics, evaluation_pipeline
-from npalexnet.init import SCHEMES, initialize
+from npalexnet.layers.init import SCHEMES, initialize
 from npalexnet.training import Trainer, state
-from tests.standin import Array, StandInDevice
+from tests.fakes.fake_device import Array, FakeDevice
 from tests.support import normal
 
 
-class SecondGpu(StandInDevice):
+class SecondGpu(FakeDevice):
     """Refuses to compute outside of ``with device.active()``."""
 
     current = 0
@@ -112,4 +112,4 @@ def test_states_are_saved_and_loaded_there(model):
 
 
 def test_a_model_is_moved_away_again(model):
-    model.to("standin").to("second").to("cpu")
+    model.to("fake").to("second").to("cpu")

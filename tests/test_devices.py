@@ -8,8 +8,8 @@ import pytest
 import npalexnet as na
 from npalexnet import backend
 from npalexnet.backend.device import NoKernels
-from tests.conftest import STAND_IN
-from tests.standin import StandInDevice
+from tests.conftest import FAKE
+from tests.fakes.fake_device import FakeDevice
 from tests.support import assert_close, distinct, get, put
 
 N, CLASSES = 5, 7
@@ -100,29 +100,29 @@ def test_layers_hand_on_channels_last_so_that_the_next_one_need_not_copy(device,
 
 
 def test_making_a_network_uploads_its_parameters_once_and_nothing_else():
-    STAND_IN.counts.reset()
-    every_layer("standin")
-    assert sorted(STAND_IN.counts.uploads) == sorted((shape, "float32") for shape in PARAMETERS.values())
-    assert STAND_IN.counts.downloads == []
-    assert STAND_IN.counts.synchronizations == 0
+    FAKE.counts.reset()
+    every_layer("fake")
+    assert sorted(FAKE.counts.uploads) == sorted((shape, "float32") for shape in PARAMETERS.values())
+    assert FAKE.counts.downloads == []
+    assert FAKE.counts.synchronizations == 0
 
 
 LABELS_CHECK = [((2,), "int64")]  # the smallest and the largest one, together
 
 
 def test_a_training_step_moves_masks_and_tables_alone_and_waits_for_the_labels_check_alone():
-    training = Training("standin")
+    training = Training("fake")
     for _ in range(2):  # the first step, which makes the momentum, and a later one
-        STAND_IN.counts.reset()
+        FAKE.counts.reset()
         training.step()
         tables = [(size, "uint8") for size in POOLED]  # max-pooling: which row and column of a window is inside
-        assert STAND_IN.counts.uploads == [*tables, (DROPPED, "bool")]  # dropout: its mask, in bytes
-        assert STAND_IN.counts.downloads == LABELS_CHECK
-        assert STAND_IN.counts.synchronizations == 0
+        assert FAKE.counts.uploads == [*tables, (DROPPED, "bool")]  # dropout: its mask, in bytes
+        assert FAKE.counts.downloads == LABELS_CHECK
+        assert FAKE.counts.synchronizations == 0
 
 
-def test_with_kernels_a_training_step_moves_nothing_and_each_kernel_has_its_part(stand_in_with_kernels):
-    training, new = Training("standin-kernels"), {"device": "standin-kernels", "seed": 0}
+def test_with_kernels_a_training_step_moves_nothing_and_each_kernel_has_its_part(fake_with_kernels):
+    training, new = Training("fake-kernels"), {"device": "fake-kernels", "seed": 0}
     training.model = na.Sequential(
         na.Conv2d(4, 6, 3, padding=1, **new),
         na.ReLU(),
@@ -134,21 +134,21 @@ def test_with_kernels_a_training_step_moves_nothing_and_each_kernel_has_its_part
         na.Linear(4 * 2 * 2, CLASSES, **new),
     )
     training.optimizer = na.SGD(training.model.parameters(), lr=0.1)
-    stand_in_with_kernels.counts.reset()
-    launched = stand_in_with_kernels.launcher.launched
+    fake_with_kernels.counts.reset()
+    launched = fake_with_kernels.launcher.launched
     launched.clear()
     training.step()
-    assert stand_in_with_kernels.counts.uploads == []  # dropout draws its mask where it is needed
-    assert stand_in_with_kernels.counts.downloads == LABELS_CHECK
+    assert fake_with_kernels.counts.uploads == []  # dropout draws its mask where it is needed
+    assert fake_with_kernels.counts.downloads == LABELS_CHECK
     windows = {"im2col", "col2im", "max_pool", "max_pool_gradient"}
     rows = {"add_bias_relu", "relu_gradient", "sum_rows", "dropout", "cross_entropy", "cross_entropy_gradient", "sgd"}
     assert {name.removesuffix("_by_units") for name in launched} == windows | rows
 
 
-def test_what_a_kernel_began_is_finished_without_kernels(stand_in_with_kernels, monkeypatch):
-    training, expected = Training("standin-kernels"), Training("cpu").step()
+def test_what_a_kernel_began_is_finished_without_kernels(fake_with_kernels, monkeypatch):
+    training, expected = Training("fake-kernels"), Training("cpu").step()
     loss = training.criterion(training.model(training.x), training.labels)
-    monkeypatch.setattr(stand_in_with_kernels, "kernels", NoKernels())
+    monkeypatch.setattr(fake_with_kernels, "kernels", NoKernels())
     grad_x = training.model.backward(training.criterion.backward())
     assert_close(loss, expected[0])
     assert_close(grad_x, expected[1])
@@ -157,25 +157,25 @@ def test_what_a_kernel_began_is_finished_without_kernels(stand_in_with_kernels, 
 
 
 def test_inference_moves_nothing_and_never_waits():
-    model, x = every_layer("standin").eval(), put(distinct((N, 4, 8, 8), "float32"), "standin")
-    STAND_IN.counts.reset()
+    model, x = every_layer("fake").eval(), put(distinct((N, 4, 8, 8), "float32"), "fake")
+    FAKE.counts.reset()
     model(x)
-    assert STAND_IN.counts == type(STAND_IN.counts)(launches=STAND_IN.counts.launches)
+    assert FAKE.counts == type(FAKE.counts)(launches=FAKE.counts.launches)
 
 
 def test_reading_the_loss_waits_once():
-    loss = Training("standin").step()[0]
-    STAND_IN.counts.reset()
+    loss = Training("fake").step()[0]
+    FAKE.counts.reset()
     assert float(loss) > 0
-    assert STAND_IN.counts.synchronizations == 1
+    assert FAKE.counts.synchronizations == 1
 
 
 def test_state_dict_downloads_each_parameter_once():
-    model = every_layer("standin")
-    STAND_IN.counts.reset()
+    model = every_layer("fake")
+    FAKE.counts.reset()
     model.state_dict()
-    assert STAND_IN.counts.downloads == [(shape, "float32") for shape in PARAMETERS.values()]
-    assert STAND_IN.counts.uploads == []
+    assert FAKE.counts.downloads == [(shape, "float32") for shape in PARAMETERS.values()]
+    assert FAKE.counts.uploads == []
 
 
 # --- arrays that are elsewhere -------------------------------------------------------------------------------------
@@ -183,7 +183,7 @@ def test_state_dict_downloads_each_parameter_once():
 
 def other_device(device):
     """A device that is not `device`."""
-    return "cpu" if device != "cpu" else "standin"
+    return "cpu" if device != "cpu" else "fake"
 
 
 def test_an_input_from_elsewhere_is_refused(device):
@@ -240,7 +240,7 @@ def test_a_parameters_gradient_from_elsewhere_is_refused_and_nothing_is_changed(
 def test_a_state_loads_from_the_host_and_from_any_device(device):
     source = every_layer("cpu").state_dict()
     states = [source, {name: put(values, device) for name, values in source.items()}]
-    states.append({name: put(values, "standin") for name, values in source.items()})
+    states.append({name: put(values, "fake") for name, values in source.items()})
     for state in states:
         model = every_layer(device)
         for parameter in model.parameters():
@@ -283,16 +283,16 @@ def test_moving_there_and_back_keeps_convolutions_weights_in_their_order(device)
 def test_moving_forgets_the_last_call():
     model = every_layer("cpu")
     model(distinct((N, 4, 8, 8), "float32"))
-    model.to("standin")
+    model.to("fake")
     with pytest.raises(RuntimeError, match="needs a forward call"):
-        model.backward(put(distinct((N, CLASSES), "float32"), "standin"))
+        model.backward(put(distinct((N, CLASSES), "float32"), "fake"))
 
 
 def test_an_optimizer_whose_momentum_is_elsewhere_says_so():
     training = Training("cpu")
     training.step()
-    training.model.to("standin")
-    with pytest.raises(ValueError, match=r"moved to 'standin' after its first step; make a new SGD"):
+    training.model.to("fake")
+    with pytest.raises(ValueError, match=r"moved to 'fake' after its first step; make a new SGD"):
         training.optimizer.step()
 
 
@@ -308,19 +308,19 @@ def test_a_deep_copy_of_a_network_stays_on_its_device_and_is_independent(device)
 
 def test_two_devices_of_one_kind_are_not_confused(monkeypatch):
     monkeypatch.setattr(backend, "_registered", dict(backend._registered))
-    backend.register_device(StandInDevice("second"))
+    backend.register_device(FakeDevice("second"))
     model = every_layer("second")
-    with pytest.raises(ValueError, match="input is on 'standin', expected it on 'second'"):
-        model(put(distinct((N, 4, 8, 8), "float32"), "standin"))
-    assert model.to("standin")(put(distinct((N, 4, 8, 8), "float32"), "standin")).shape == (N, CLASSES)
+    with pytest.raises(ValueError, match="input is on 'fake', expected it on 'second'"):
+        model(put(distinct((N, 4, 8, 8), "float32"), "fake"))
+    assert model.to("fake")(put(distinct((N, 4, 8, 8), "float32"), "fake")).shape == (N, CLASSES)
 
 
-def test_all_parameters_are_changed_in_one_launch_though_their_gradients_were_added_up(stand_in_with_kernels):
-    training = Training("standin-kernels")
+def test_all_parameters_are_changed_in_one_launch_though_their_gradients_were_added_up(fake_with_kernels):
+    training = Training("fake-kernels")
     for _ in range(2):
         training.criterion(training.model(training.x), training.labels)
         training.model.backward(training.criterion.backward())
-    launched = stand_in_with_kernels.launcher.launched
+    launched = fake_with_kernels.launcher.launched
     launched.clear()
     training.optimizer.step()
     assert launched == ["sgd"]

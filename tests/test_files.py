@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from npalexnet.files import remove_leftovers, shown, written_whole
+from npalexnet.files import atomic_write, remove_leftovers
+from npalexnet.terminal import shown
 
 ROOT = Path(__file__).parent.parent
 
@@ -16,7 +17,7 @@ ROOT = Path(__file__).parent.parent
 def test_an_error_leaves_the_old_file_and_nothing_else(tmp_path):
     path = tmp_path / "file.txt"
     path.write_text("old")
-    with pytest.raises(IsADirectoryError), written_whole(path) as temporary:
+    with pytest.raises(IsADirectoryError), atomic_write(path) as temporary:
         temporary.write_text("half of the n") and tmp_path.write_text("a folder can't be written: the error")
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
@@ -25,7 +26,7 @@ def test_an_error_leaves_the_old_file_and_nothing_else(tmp_path):
 def test_the_new_file_replaces_the_old_one_with_ordinary_permissions(tmp_path):
     path = tmp_path / "file.txt"
     path.write_text("old")
-    with written_whole(path) as temporary:
+    with atomic_write(path) as temporary:
         assert path.read_text() == "old"
         temporary.write_text("new")
         os.chmod(temporary, 0o600)
@@ -38,10 +39,10 @@ def test_the_new_file_replaces_the_old_one_with_ordinary_permissions(tmp_path):
 def test_what_stood_there_before_is_kept_under_another_name_once_the_new_file_is_complete(tmp_path):
     path, previous = tmp_path / "file.txt", tmp_path / "old.txt"
     for text in ("one", "two", "three"):
-        with written_whole(path, previous=previous) as temporary:
+        with atomic_write(path, previous=previous) as temporary:
             temporary.write_text(text)
     assert (path.read_text(), previous.read_text()) == ("three", "two")
-    with pytest.raises(RuntimeError), written_whole(path, previous=previous) as temporary:
+    with pytest.raises(RuntimeError), atomic_write(path, previous=previous) as temporary:
         raise RuntimeError
     assert (path.read_text(), previous.read_text()) == ("three", "two")
     assert sorted(tmp_path.iterdir()) == [path, previous]
@@ -51,7 +52,7 @@ def test_two_threads_that_write_one_file_do_not_meet(tmp_path):
     path, both_inside = tmp_path / "file.txt", threading.Barrier(2, timeout=10)
 
     def write(text):
-        with written_whole(path) as temporary:
+        with atomic_write(path) as temporary:
             temporary.write_text(text[: len(text) // 2])
             both_inside.wait()
             with open(temporary, "a") as file:
@@ -73,7 +74,7 @@ def test_file_and_folder_are_on_the_disk_before_and_after_the_renaming(tmp_path,
 
     monkeypatch.setattr(os, "fsync", watched_fsync)
     monkeypatch.setattr(os, "replace", lambda a, b: (events.append("replace"), replace(a, b)))
-    with written_whole(tmp_path / "file.txt") as temporary:
+    with atomic_write(tmp_path / "file.txt") as temporary:
         temporary.write_text("new")
     assert events == ["file", "replace", "folder"]
 
@@ -84,8 +85,8 @@ def test_leftovers_of_a_killed_process_are_removed_and_nothing_else(tmp_path):
         (tmp_path / name).write_text("mine")
     (tmp_path / ".tmpjrCPiV").write_text("as safetensors names them")
     code = (
-        "import os, signal, sys; from npalexnet.files import written_whole\n"
-        "with written_whole(sys.argv[1]) as temporary:\n"
+        "import os, signal, sys; from npalexnet.files import atomic_write\n"
+        "with atomic_write(sys.argv[1]) as temporary:\n"
         "    temporary.write_text('half'); os.kill(os.getpid(), signal.SIGKILL)"
     )
     subprocess.run([sys.executable, "-c", code, str(tmp_path / "file.txt")], cwd=ROOT, check=False)

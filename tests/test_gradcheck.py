@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import npalexnet as na
+from npalexnet.cli.gradcheck import check_all_layers
 from npalexnet.gradcheck import GradcheckError, gradcheck
-from npalexnet.layer_checks import check_all_layers
 from tests.faulty import Affine, BatchNorm, Elementwise, findings, one_wrong, relu
 from tests.support import distinct, normal, put
 

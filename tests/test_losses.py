@@ -168,7 +168,7 @@ LOGITS = normal((2, 3))
         (LOGITS, np.array([0, 1, 2]), ValueError, r"labels of shape \(2,\), got \(3,\)"),
         (LOGITS, np.array([[0], [1]]), ValueError, r"labels of shape \(2,\), got \(2, 1\)"),
         (LOGITS, [0, 1], TypeError, "labels: expected a NumPy or CuPy array, got list"),
-        (LOGITS, put(np.array([0, 1]), "standin"), ValueError, "labels are on 'standin', expected them on 'cpu'"),
+        (LOGITS, put(np.array([0, 1]), "fake"), ValueError, "labels are on 'fake', expected them on 'cpu'"),
         (LOGITS[0], np.array([0]), ValueError, r"logits of shape \(N, K\) with at least one image, got \(3,\)"),
         (LOGITS[:0], np.zeros(0, int), ValueError, r"at least one image, got \(0, 3\)"),
         (LOGITS[:, :0], np.array([0, 0]), ValueError, r"got \(2, 0\)"),

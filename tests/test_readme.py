@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import npalexnet as na
-from npalexnet.classifier import Classifier
 from npalexnet.cli import main
+from npalexnet.inference.classifier import Classifier
 from tests.data.pictures import fill
 
 ROOT = Path(__file__).parent.parent

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from npalexnet.backend.cpu import CpuDevice
-from npalexnet.backend.cuda import cuda_device, device_of_cupy_array, probe
+from npalexnet.backend.cuda.device import cuda_device, device_of_cupy_array, probe
+from npalexnet.backend.cuda.precision import get_float32_matmul_precision, set_float32_matmul_precision
 from npalexnet.backend.device import Array, Batch, Device
-from npalexnet.backend.dtypes import FULL, HALF, float_dtype, input_dtype, is_half, wide
-from npalexnet.backend.precision import get_float32_matmul_precision, set_float32_matmul_precision
+from npalexnet.backend.dtypes import FULL, HALF, accumulation_dtype, float_dtype, input_dtype, is_half
 from npalexnet.backend.threads import get_num_threads, set_num_threads
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "Array",
     "Batch",
     "Device",
+    "accumulation_dtype",
     "array_module",
     "check_array",
     "device_of",
@@ -32,7 +33,6 @@ __all__ = [
     "register_device",
     "set_float32_matmul_precision",
     "set_num_threads",
-    "wide",
 ]
 
 logger = logging.getLogger("npalexnet")

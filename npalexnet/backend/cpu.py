@@ -17,9 +17,9 @@ from math import prod
 
 import numpy as np
 
+from npalexnet.backend.buffers import BufferPool
 from npalexnet.backend.device import Array, Device, Item, Result
 from npalexnet.backend.dtypes import is_half
-from npalexnet.backend.recycling import Recycler
 from npalexnet.backend.threads import get_num_threads, single_threaded_blas, workers
 
 SHARD_IMAGES = 4  # at most this many images go through the layers together, so that what they need stays in cache
@@ -86,7 +86,7 @@ class CpuDevice(Device):
             buffer = _thread.buffers[name] = np.empty(size, np.uint8)
         return buffer[:size].view(dtype).reshape(shape)
 
-    def recycled(self, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+    def pooled_buffer(self, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
         """Return an array in the memory of an earlier one that is gone, if there is one of that size."""
         return _recycler.empty(shape, dtype)
 
@@ -193,7 +193,7 @@ class _ThreadState(threading.local):
 
 
 _thread = _ThreadState()
-_recycler = Recycler()
+_recycler = BufferPool()
 
 
 def _compute_item(function: Callable[[Item], Result], item: Item) -> Result:
@@ -207,7 +207,7 @@ def _compute_item(function: Callable[[Item], Result], item: Item) -> Result:
 def _after_fork() -> None:
     """In a forked child: its only thread is not computing an item, and the recycler's lock may be held for ever."""
     global _recycler
-    _recycler, _thread.in_item = Recycler(), False
+    _recycler, _thread.in_item = BufferPool(), False
 
 
 if hasattr(os, "register_at_fork"):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 if TYPE_CHECKING:
-    from npalexnet.backend.kernels import Kernels
+    from npalexnet.backend.cuda.kernels import Kernels
 
 COLUMNS_BYTES = 1 << 30  # at the most, for what is made only to be multiplied
 
@@ -124,7 +124,7 @@ class Device:
         """Return an uninitialised array that is the caller's until the same thread asks for the same name again."""
         return self.xp.empty(shape, dtype)
 
-    def recycled(self, shape: tuple[int, ...], dtype: np.dtype) -> Array:
+    def pooled_buffer(self, shape: tuple[int, ...], dtype: np.dtype) -> Array:
         """Return an uninitialised array for a large result that is made again and again, such as a gradient."""
         return self.xp.empty(shape, dtype)
 

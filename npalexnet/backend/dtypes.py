@@ -15,7 +15,7 @@ def is_half(dtype: np.dtype) -> bool:
     return dtype.name in HALF
 
 
-def wide(dtype: np.dtype) -> np.dtype:
+def accumulation_dtype(dtype: np.dtype) -> np.dtype:
     """Return what numbers of `dtype` are added up in: float32 for those of 16 bits, else `dtype` itself."""
     return np.dtype(np.float32) if is_half(dtype) else dtype
 

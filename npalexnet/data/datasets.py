@@ -123,18 +123,18 @@ def split(labels: np.ndarray, share: float, seed: int) -> tuple[np.ndarray, np.n
 
     Returns
     -------
-    train, held_out : ndarray of int64
+    train, validation : ndarray of int64
         Indices in rising order, which together are all.
     """
     if not 0 < share < 1:
         raise ValueError(f"val_share must be between 0 and 1, got {share}")
     rng = np.random.default_rng(seed)
-    held_out = np.zeros(len(labels), bool)
+    validation = np.zeros(len(labels), bool)
     for label in np.unique(labels):
         members = rng.permutation(np.flatnonzero(labels == label))
         count = min(max(1, round(share * len(members))), len(members) - 1)
-        held_out[members[:count]] = True
-    return np.flatnonzero(~held_out), np.flatnonzero(held_out)
+        validation[members[:count]] = True
+    return np.flatnonzero(~validation), np.flatnonzero(validation)
 
 
 def picture_key(name: str) -> str:

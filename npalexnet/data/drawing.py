@@ -39,9 +39,9 @@ def draw(folder: Path, pictures: FolderDataset, seed: int, val_share: float) -> 
 
 
 def draw_again(
-    folder: Path, pictures: FolderDataset, earlier: Mapping[str, Sequence[str]], held_out_only: bool
+    folder: Path, pictures: FolderDataset, earlier: Mapping[str, Sequence[str]], validation_only: bool
 ) -> Drawn | None:
-    """Distribute the pictures as they were; None if they are others. For `held_out_only` see `open_data`.
+    """Distribute the pictures as they were; None if they are others. For `validation_only` see `open_data`.
 
     Raises
     ------
@@ -50,14 +50,14 @@ def draw_again(
     """
     places = {picture_key(pictures.name(i)): i for i in range(len(pictures))}
     train, val = (list(map(picture_key, earlier.get(part, ()))) for part in ("train", "val"))
-    if held_out_only and places.keys().isdisjoint([*train, *val]):
+    if validation_only and places.keys().isdisjoint([*train, *val]):
         return None
-    missing = [name for name in (val if held_out_only else [*train, *val]) if name not in places]
+    missing = [name for name in (val if validation_only else [*train, *val]) if name not in places]
     if missing:
         raise ValueError(
             f"{folder / 'train'} lacks {len(missing)} of the pictures that the run's split names, the first is "
             f"{missing[0]}: put them back (one that is damaged counts as missing), or "
-            f"{'name other data (if these are, put them into val/)' if held_out_only else 'begin a new run'}"
+            f"{'name other data (if these are, put them into val/)' if validation_only else 'begin a new run'}"
         )
     again = [Subset(pictures, [places[name] for name in part if name in places]) for part in (train, val)]
     notes = [

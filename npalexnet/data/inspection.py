@@ -20,7 +20,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 from npalexnet.data.images import open_picture
-from npalexnet.progress import progress
+from npalexnet.terminal import progress
 
 GREY_MODES = ("1", "L", "LA", "I;16", "I;16B", "I;16L")
 THREADS = max(8, os.cpu_count() or 1)  # on few cores they wait for the disk more than they compute

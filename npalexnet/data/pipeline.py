@@ -13,12 +13,12 @@ from npalexnet.data.statistics import Statistics
 from npalexnet.data.transforms import (
     BY_NAME,
     ON_PICTURES,
-    CentreCrop,
-    ColourNoise,
-    MiddleSquare,
-    Mirror,
+    CenterCrop,
     Normalize,
+    PCAColorJitter,
     RandomCrop,
+    RandomHorizontalFlip,
+    ResizeCenterCrop,
     SubtractMeanImage,
     TenCrop,
     Transform,
@@ -121,9 +121,9 @@ def training_pipeline(statistics: Statistics, recipe: str = "simple") -> Pipelin
     _check_recipe(recipe)
     if recipe == "simple":
         return evaluation_pipeline(statistics, recipe)
-    noise = ColourNoise(statistics.eigenvalues, statistics.eigenvectors)
+    noise = PCAColorJitter(statistics.eigenvalues, statistics.eigenvectors)
     before, normalize = _mean_subtraction(statistics)
-    return Pipeline([MiddleSquare(256), *before, RandomCrop(IMAGE_SIZE), Mirror(), noise, normalize])
+    return Pipeline([ResizeCenterCrop(256), *before, RandomCrop(IMAGE_SIZE), RandomHorizontalFlip(), noise, normalize])
 
 
 def evaluation_pipeline(statistics: Statistics, recipe: str = "simple") -> Pipeline:
@@ -138,9 +138,9 @@ def evaluation_pipeline(statistics: Statistics, recipe: str = "simple") -> Pipel
     """
     _check_recipe(recipe)
     if recipe == "simple":
-        return Pipeline([MiddleSquare(IMAGE_SIZE), Normalize(statistics.mean, statistics.std)])
+        return Pipeline([ResizeCenterCrop(IMAGE_SIZE), Normalize(statistics.mean, statistics.std)])
     before, normalize = _mean_subtraction(statistics)
-    return Pipeline([MiddleSquare(256), *before, CentreCrop(IMAGE_SIZE), normalize])
+    return Pipeline([ResizeCenterCrop(256), *before, CenterCrop(IMAGE_SIZE), normalize])
 
 
 def ten_cropped(pipeline: Pipeline) -> Pipeline:
@@ -161,14 +161,14 @@ def ten_cropped(pipeline: Pipeline) -> Pipeline:
     section 4.1.
     """
     steps: list[Transform] = []
-    if any(isinstance(step, CentreCrop | TenCrop) for step in pipeline.transforms):
-        steps = [TenCrop(step.size) if isinstance(step, CentreCrop) else step for step in pipeline.transforms]
+    if any(isinstance(step, CenterCrop | TenCrop) for step in pipeline.transforms):
+        steps = [TenCrop(step.size) if isinstance(step, CenterCrop) else step for step in pipeline.transforms]
     else:
         for step in pipeline.transforms:
-            steps += [MiddleSquare(256), TenCrop(step.size)] if isinstance(step, MiddleSquare) else [step]
+            steps += [ResizeCenterCrop(256), TenCrop(step.size)] if isinstance(step, ResizeCenterCrop) else [step]
     if not any(isinstance(step, TenCrop) for step in steps):
         names = ", ".join(type(step).__name__ for step in pipeline.transforms)
-        raise ValueError(f"ten crops need a pipeline with a MiddleSquare or a CentreCrop, got {names or 'none'}")
+        raise ValueError(f"ten crops need a pipeline with a ResizeCenterCrop or a CenterCrop, got {names or 'none'}")
     return Pipeline(steps)
 
 

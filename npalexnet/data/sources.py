@@ -92,7 +92,7 @@ def open_data(
     strict: bool = False,
     val_share: float = 0.1,
     split: Mapping[str, Sequence[str]] | None = None,
-    held_out_only: bool = False,
+    validation_only: bool = False,
 ) -> Data:
     """Open the data that a user names.
 
@@ -113,7 +113,7 @@ def open_data(
     split : mapping, optional
         What `Data.split` returned when a folder's held-out pictures were drawn: its pictures, known by class and file,
         are distributed so again. Those that it does not name are left out.
-    held_out_only : bool
+    validation_only : bool
         To test, not to train: of the pictures that `split` names the held-out ones alone must be there, and a folder
         with none of all is taken for other data, of which a share is drawn.
 
@@ -137,7 +137,7 @@ def open_data(
     if spec == "fashion-mnist" or (kind == "fashion-mnist" and place):
         where = _folder(place) if place else FASHION_MNIST_FOLDER
         return _two_splits("Fashion-MNIST", lambda part: read_fashion_mnist(where, part))
-    return _open_folder(_folder(spec), seed, strict, val_share, split, held_out_only)
+    return _open_folder(_folder(spec), seed, strict, val_share, split, validation_only)
 
 
 def absolute_spec(spec: str | os.PathLike[str]) -> str:
@@ -170,7 +170,7 @@ def _folder(place: str) -> Path:
 
 def _open_folder(
     folder: Path, seed: int, strict: bool, val_share: float,
-    split: Mapping[str, Sequence[str]] | None, held_out_only: bool,
+    split: Mapping[str, Sequence[str]] | None, validation_only: bool,
 ) -> Data:  # fmt: skip
     if not (folder / "train").is_dir():
         raise ValueError(f"{folder} has no folder train/; it must hold train/<class>/*.jpg for each class")
@@ -184,7 +184,7 @@ def _open_folder(
     val: Dataset
     grey, drawn, notes = pictures.grey, not (folder / "val").exists(), _loose(folder / "train")
     if drawn:
-        again = None if split is None else draw_again(folder, pictures, split, held_out_only)
+        again = None if split is None else draw_again(folder, pictures, split, validation_only)
         if split is not None and again is None:
             notes.append(f"{folder / 'train'} holds no picture that the run's split names: it is taken for other data")
         train, val, how = again or draw(folder, pictures, seed, val_share)

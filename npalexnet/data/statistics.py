@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from npalexnet.data.datasets import Dataset
-from npalexnet.data.transforms import MiddleSquare, Triple
+from npalexnet.data.transforms import ResizeCenterCrop, Triple
 
 LIMIT = 2000
 SIDE = 256  # of pictures of different sizes, which else would not count alike
@@ -86,14 +86,14 @@ def _measure(
     """Return the number of pixels, the sums of colours (3,) and of their products (3, 3), and the picture scaled."""
     from PIL import Image
 
-    rng = np.random.default_rng(0)  # MiddleSquare leaves nothing to chance
+    rng = np.random.default_rng(0)  # ResizeCenterCrop leaves nothing to chance
     picture = dataset[index][0]
-    image = Image.fromarray(picture) if isinstance(picture, np.ndarray) else MiddleSquare(SIDE)(picture, rng)
+    image = Image.fromarray(picture) if isinstance(picture, np.ndarray) else ResizeCenterCrop(SIDE)(picture, rng)
     colours = np.asarray(image.convert("RGB")).reshape(-1, 3).astype(np.float64)  # whole numbers: exact below 2^53
     first, second = colours.sum(axis=0).astype(np.int64), (colours.T @ colours).astype(np.int64)
     if mean_image is None:
         return len(colours), first, second, 0
-    scaled = MiddleSquare(mean_image)(image, rng).convert("RGB")
+    scaled = ResizeCenterCrop(mean_image)(image, rng).convert("RGB")
     return len(colours), first, second, np.asarray(scaled).astype(np.int64)
 
 

@@ -33,7 +33,7 @@ class Transform:
     def to_json(self) -> dict[str, Any]:
         """Return the step's name and numbers, ready for JSON."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}  # type: ignore[arg-type]
-        return {"name": type(self).__name__, **values}
+        return {"name": NAME_IN_FILES[type(self)], **values}
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> Self:
@@ -42,7 +42,7 @@ class Transform:
 
 
 @dataclass(frozen=True)
-class MiddleSquare(Transform):
+class ResizeCenterCrop(Transform):
     """Scales a picture until its shorter side has `size` pixels, and takes the square in the middle.
 
     The paper, section 2: "rescaled the image such that the shorter side was of length 256, and then cropped out the
@@ -63,7 +63,7 @@ class MiddleSquare(Transform):
 
 
 @dataclass(frozen=True)
-class CentreCrop(Transform):
+class CenterCrop(Transform):
     """Takes the square in the middle.
 
     For looking at one part of a picture in evaluation; training takes a `RandomCrop`.
@@ -100,7 +100,7 @@ class RandomCrop(Transform):
 
 
 @dataclass(frozen=True)
-class Mirror(Transform):
+class RandomHorizontalFlip(Transform):
     """Swaps left and right, with probability `p`.
 
     The paper, section 4.1, first form of data augmentation: "(and their horizontal reflections)".
@@ -118,7 +118,7 @@ class Mirror(Transform):
 
 
 @dataclass(frozen=True)
-class ColourNoise(Transform):
+class PCAColorJitter(Transform):
     """Shifts all pixels of a picture by one random colour, along the directions in which the data's colours vary.
 
     The paper, section 4.1, second form of data augmentation: to each pixel [p1, p2, p3] [a1 l1, a2 l2, a3 l3]^T is
@@ -240,11 +240,18 @@ class TenCrop(Transform):
         return np.concatenate([five, five[:, :, ::-1]])
 
 
-ON_PICTURES = (MiddleSquare,)
-BY_NAME: dict[str, type[Transform]] = {
-    kind.__name__: kind
-    for kind in (MiddleSquare, CentreCrop, RandomCrop, Mirror, ColourNoise, Normalize, SubtractMeanImage, TenCrop)
+ON_PICTURES = (ResizeCenterCrop,)
+BY_NAME: dict[str, type[Transform]] = {  # in files: these names stay, whatever the classes are called
+    "MiddleSquare": ResizeCenterCrop,
+    "CentreCrop": CenterCrop,
+    "RandomCrop": RandomCrop,
+    "Mirror": RandomHorizontalFlip,
+    "ColourNoise": PCAColorJitter,
+    "Normalize": Normalize,
+    "SubtractMeanImage": SubtractMeanImage,
+    "TenCrop": TenCrop,
 }
+NAME_IN_FILES = {kind: name for name, kind in BY_NAME.items()}
 
 
 def _check_size(size: Any) -> None:

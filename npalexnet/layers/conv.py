@@ -10,8 +10,6 @@ from typing import Any
 import numpy as np
 
 from npalexnet.backend import Array, array_module
-from npalexnet.init import Seed, weight_and_bias
-from npalexnet.layers.convolution import ConvolutionAlgorithm, Geometry, Im2colGemm
 from npalexnet.layers.geometry import (
     IntOrPair,
     Pair,
@@ -21,6 +19,8 @@ from npalexnet.layers.geometry import (
     windows_output_shape,
 )
 from npalexnet.layers.im2col import channels_first, channels_last
+from npalexnet.layers.im2col_gemm import ConvolutionAlgorithm, Geometry, Im2colGemm
+from npalexnet.layers.init import Seed, weight_and_bias
 from npalexnet.layers.layer import Layer
 from npalexnet.layers.parameter import Parameter, Shape
 from npalexnet.layers.rows import sum_rows

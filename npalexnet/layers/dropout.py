@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from npalexnet.backend import Array, device_of, wide
-from npalexnet.init import Seed, generator
+from npalexnet.backend import Array, accumulation_dtype, device_of
+from npalexnet.layers.init import Seed, generator
 from npalexnet.layers.layer import Layer
 from npalexnet.layers.parameter import Parameter, Shape
 from npalexnet.layers.sharding import Noise
@@ -70,7 +70,7 @@ class Dropout(Layer):
 
     def _masked(self, x: Array, mask: Array) -> Array:
         scale = 0.0 if self.p == 1 else 1 / (1 - self.p)
-        scaled = x.astype(wide(x.dtype), copy=False) * scale  # rounded once, to the numbers of x
+        scaled = x.astype(accumulation_dtype(x.dtype), copy=False) * scale  # rounded once, to the numbers of x
         return device_of(x).masked(scaled.astype(x.dtype, copy=False), mask)
 
     def _mask(self, shape: Shape, noise: Noise) -> np.ndarray:

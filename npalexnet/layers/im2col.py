@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from math import prod
 
-from npalexnet.backend import Array, array_module, device_of, is_half, wide
-from npalexnet.backend.layouts import Windows
+from npalexnet.backend import Array, accumulation_dtype, array_module, device_of, is_half
+from npalexnet.backend.cuda.layouts import Windows
 from npalexnet.layers.geometry import Pair, window_extent
 
 
@@ -69,7 +69,7 @@ def col2im(columns: Array, x: Array, windows: Windows, *, add: bool = True) -> N
     sums, elsewhere = pixels, any((top, bottom, left, right)) or is_half(x.dtype)
     if elsewhere:
         N, h, w, C = pixels.shape
-        sums = device.scratch("padded", (N, top + h + bottom, left + w + right, C), wide(x.dtype))
+        sums = device.scratch("padded", (N, top + h + bottom, left + w + right, C), accumulation_dtype(x.dtype))
         sums[...] = 0
     elements = columns[:, :size].reshape(len(x), *windows.count, *windows.kernel_size, x.shape[3])
     (oH, oW), (kH, kW), (dH, dW) = windows.count, windows.kernel_size, windows.dilation

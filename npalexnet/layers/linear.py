@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from npalexnet.backend import Array, device_of
-from npalexnet.init import Seed, weight_and_bias
 from npalexnet.layers.geometry import integer
+from npalexnet.layers.init import Seed, weight_and_bias
 from npalexnet.layers.layer import Layer
 from npalexnet.layers.parameter import Parameter, Shape
 from npalexnet.layers.rows import add_bias, sum_rows
@@ -70,7 +70,7 @@ class Linear(Layer):
         grad_rows = grad_y.reshape(-1, self.out_features)  # (N, out)
         pairs = []
         if self.weight.requires_grad:
-            grad_weight = device_of(x).recycled(self.weight.shape, self.weight.dtype)  # (out, in)
+            grad_weight = device_of(x).pooled_buffer(self.weight.shape, self.weight.dtype)  # (out, in)
             device_of(x).matmul(grad_rows.T, x.reshape(-1, self.in_features), out=grad_weight)
             pairs.append((self.weight, grad_weight))
         if self.bias is not None and self.bias.requires_grad:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from npalexnet.backend import Array, array_module, wide
+from npalexnet.backend import Array, accumulation_dtype, array_module
 from npalexnet.layers.geometry import integer
 from npalexnet.layers.layer import Layer
 from npalexnet.layers.parameter import Parameter, Shape
@@ -42,7 +42,7 @@ class LocalResponseNorm(Layer):
 
     def compute(self, x: Array, noise: Any = None) -> tuple[Array, tuple[Array, Array]]:
         """(N, C, ...) -> (N, C, ...); backward needs x and d. Inputs of 16 bits are computed with in float32."""
-        dtype, x = x.dtype, x.astype(wide(x.dtype), copy=False)
+        dtype, x = x.dtype, x.astype(accumulation_dtype(x.dtype), copy=False)
         d = self.k + self.alpha / self.size * self._sum_over_channels(x * x, self.size // 2)  # (N, C, ...)
         return (x * d**-self.beta).astype(dtype, copy=False), (x, d)
 

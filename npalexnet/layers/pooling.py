@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from npalexnet.backend import Array, array_module, device_of, wide
-from npalexnet.backend.kernels import Kernels
-from npalexnet.backend.layouts import Windows
+from npalexnet.backend import Array, accumulation_dtype, array_module, device_of
+from npalexnet.backend.cuda.kernels import Kernels
+from npalexnet.backend.cuda.layouts import Windows
 from npalexnet.layers.geometry import (
     IntOrPair,
     Pair,
@@ -94,7 +94,7 @@ class MaxPool2d(Layer):
         _, oH, oW, _ = column.shape
         device, (kH, _) = device_of(grad_y), self.kernel_size
         dtype = grad_y.dtype
-        grad_y = channels_last(grad_y).astype(wide(dtype), copy=False)  # (N, oH, oW, C)
+        grad_y = channels_last(grad_y).astype(accumulation_dtype(dtype), copy=False)  # (N, oH, oW, C)
         (top, bottom), (left, right) = self._border(H, W, oH, oW)
         grad_tallest = device.scratch("pooling", row_rank.shape, grad_y.dtype)  # (N, oH, Wp, C)
         grad_tallest[...] = 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from npalexnet.backend import Array, device_of, wide
+from npalexnet.backend import Array, accumulation_dtype, device_of
 
 
 def add_bias(y: Array, bias: Array | None, *, relu: bool = False) -> None:
@@ -25,7 +25,7 @@ def sum_rows(grad_y: Array) -> Array:
     found = device_of(grad_y).kernels.sum_rows(_rows(grad_y))
     if found is not None:
         return found
-    dtype = wide(grad_y.dtype)
+    dtype = accumulation_dtype(grad_y.dtype)
     if grad_y.ndim == 4:
         grad_y = grad_y.sum(axis=(0, 1), dtype=dtype)  # (oW, O): in two steps, because the first has longer runs
     return _rows(grad_y).sum(axis=0, dtype=dtype)

@@ -3,7 +3,7 @@
 from npalexnet.training.checkpoint import CheckpointError
 from npalexnet.training.evaluation import evaluate
 from npalexnet.training.metrics import Metrics
-from npalexnet.training.observer import Observer
+from npalexnet.training.observer import Callback
 from npalexnet.training.progress import Progress
 from npalexnet.training.run import Run
 from npalexnet.training.schedules import Constant, Cosine, Linear, Plateau, Schedule, Step, WarmUp, make_schedule
@@ -11,13 +11,13 @@ from npalexnet.training.steps import DivergedError
 from npalexnet.training.trainer import Trainer
 
 __all__ = [
+    "Callback",
     "CheckpointError",
     "Constant",
     "Cosine",
     "DivergedError",
     "Linear",
     "Metrics",
-    "Observer",
     "Plateau",
     "Progress",
     "Run",

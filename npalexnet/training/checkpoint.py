@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from npalexnet.files import written_whole
+from npalexnet.files import atomic_write
 from npalexnet.weights import KEY as WEIGHTS_KEY
 
 LAST, PREVIOUS = "last.safetensors", "previous.safetensors"  # in the folder of a run
@@ -51,7 +51,7 @@ def save_checkpoint(path: Path, tensors: Mapping[str, np.ndarray], about: Mappin
     arrays = {name: np.ascontiguousarray(array).reshape(array.shape) for name, array in tensors.items()}
     checksums = {name: _checksum(a) for name, a in arrays.items()}
     content = {"format": FORMAT, "checksums": checksums, "about": about, "checksum": _text_checksum(about)}
-    with written_whole(path, previous=path.with_name(PREVIOUS)) as temporary:
+    with atomic_write(path, previous=path.with_name(PREVIOUS)) as temporary:
         try:
             save_file(arrays, temporary, metadata={_KEY: json.dumps(content, sort_keys=True)})
         except SafetensorError as error:  # a full disk, among others

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from npalexnet.files import written_whole
+from npalexnet.files import atomic_write
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ class Counter:
 
 def write_confusion(path: Path, confusion: np.ndarray, classes: Sequence[str]) -> None:
     """Write a confusion matrix as CSV: a row for each true class, a column for what it was taken for."""
-    with written_whole(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
+    with atomic_write(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["true class", *classes])
         for name, row in zip(classes, confusion.tolist(), strict=True):

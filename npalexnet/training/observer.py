@@ -9,16 +9,16 @@ if TYPE_CHECKING:
     from npalexnet.training.steps import Step
 
 
-class Observer:
+class Callback:
     """Hears what happens and does nothing; a class of one's own overrides what it wants to know."""
 
-    def stepped(self, step: Step) -> None:
+    def on_step_end(self, step: Step) -> None:
         """Hear of a step that was taken."""
 
-    def testing(self) -> None:
+    def on_validation_begin(self) -> None:
         """Hear that the held-out images come next."""
 
-    def tested(self, metrics: Metrics, epoch: float) -> None:
+    def on_validation_end(self, metrics: Metrics, epoch: float) -> None:
         """Hear how that went, after so many passes over the training images."""
 
     def say(self, line: str) -> None:

@@ -7,11 +7,11 @@ import time
 from typing import Any
 
 from npalexnet.training.metrics import Metrics
-from npalexnet.training.observer import Observer
+from npalexnet.training.observer import Callback
 from npalexnet.training.steps import Step
 
 
-class Progress(Observer):
+class Progress(Callback):
     """Prints loss, share of right answers, images per second and the time left, to the standard error stream.
 
     On a terminal it is tqdm's bar; elsewhere a line every 20 seconds, and one for each evaluation on the standard
@@ -39,7 +39,7 @@ class Progress(Observer):
             self._bar.close()
             self._bar = None
 
-    def stepped(self, step: Step) -> None:
+    def on_step_end(self, step: Step) -> None:
         """Show a step."""
         if not self.first_step:
             self.first_step, self.started = step.number, time.monotonic() - step.seconds
@@ -68,12 +68,12 @@ class Progress(Observer):
         self._bar.set_postfix_str(f"loss {self.loss:.3f}, {100 * self.accuracy:.0f} % right", refresh=False)
         self._bar.update(images)
 
-    def testing(self) -> None:
+    def on_validation_begin(self) -> None:
         """Show that the held-out images are being classified."""
         if self._bar is not None:
             self._bar.set_postfix_str("testing")
 
-    def tested(self, metrics: Metrics, epoch: float) -> None:
+    def on_validation_end(self, metrics: Metrics, epoch: float) -> None:
         """Print what came of it."""
         top5 = f", {100 * metrics.top5:.1f} % among the first five" if len(metrics.confusion) > 10 else ""
         self.say(

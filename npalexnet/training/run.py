@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from npalexnet import visualize
-from npalexnet.files import held, remove_leftovers, shown, written_whole
+from npalexnet.files import atomic_write, locked, remove_leftovers
+from npalexnet.terminal import shown
 from npalexnet.training.checkpoint import LAST, PREVIOUS, load_checkpoint, load_newest, save_checkpoint
 from npalexnet.training.metrics import write_confusion
 from npalexnet.training.metrics_log import MetricsLog
@@ -107,7 +108,7 @@ class Run:
         run = cls.__new__(cls)
         run._made = []
         run._begin(folder, about, grey)
-        with run.held():
+        with run.locked():
             remove_leftovers(folder)
         return run
 
@@ -122,7 +123,7 @@ class Run:
         self.about = {**about, **self.about}
 
     @contextmanager
-    def held(self) -> Iterator[None]:
+    def locked(self) -> Iterator[None]:
         """Context in which no other process can go on with this run.
 
         Raises
@@ -135,7 +136,7 @@ class Run:
             return
         with ExitStack() as stack:
             try:
-                stack.enter_context(held(self.folder))
+                stack.enter_context(locked(self.folder))
             except BlockingIOError:
                 raise ValueError(f"{self.folder} is in use: another process is training this run") from None
             self._holds = True
@@ -174,7 +175,7 @@ class Run:
         """
         kept = self._log.read(lines)
         if checkpoint is not None and not self._is_last(checkpoint):
-            with written_whole(self.folder / LAST) as temporary:
+            with atomic_write(self.folder / LAST) as temporary:
                 shutil.copyfile(checkpoint, temporary)
         self._log.keep(kept)
 
@@ -191,7 +192,7 @@ class Run:
         self._write_json(SPLIT, split)
 
     def _write_json(self, name: str, content: Mapping[str, Any]) -> None:
-        with written_whole(self.folder / name) as temporary:
+        with atomic_write(self.folder / name) as temporary:
             temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
     def save_weights(self, state: Mapping[str, np.ndarray], **about: Any) -> None:

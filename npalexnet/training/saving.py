@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from npalexnet.cli.summary import leaves
 from npalexnet.data.datasets import Subset
 from npalexnet.data.loader import LoadError
 from npalexnet.layers.linear import Linear
-from npalexnet.summary import leaves
 from npalexnet.training import state
 from npalexnet.training.metrics import Metrics
-from npalexnet.training.observer import Observer
+from npalexnet.training.observer import Callback
 from npalexnet.training.run import Run, names_of_outputs
 from npalexnet.training.steps import DivergedError, Step
 
@@ -53,7 +53,7 @@ class Saver:
             run.describe(pipeline=trainer.val.pipeline.to_json())
 
     @contextmanager
-    def working(self, observer: Observer) -> Iterator[None]:
+    def working(self, observer: Callback) -> Iterator[None]:
         """Context of training: `observer` is told, no other process can go on with the run; at the end all is saved.
 
         A picture that can't be loaded is such an end, too: the trainer is between two steps then.
@@ -69,7 +69,7 @@ class Saver:
         if self._run is None:
             yield
             return
-        with self._run.held(), closing(self._run):
+        with self._run.locked(), closing(self._run):
             if self._saved is None and self._run.has_checkpoint():
                 raise ValueError(
                     f"{self._run.folder} has a checkpoint, and would be overwritten: call the trainer's resume() first"
@@ -153,7 +153,7 @@ class Saver:
         """Put the trainer where a checkpoint was written."""
         if self._run is None:
             raise ValueError("resume needs a run: Trainer(..., run=Run.reopen(folder))")
-        with self._run.held():
+        with self._run.locked():
             tensors, about = self._run.load_checkpoint(path)
             state.restore(self._trainer, tensors, about)
             self._run.rewind(about["lines"], path)

@@ -9,11 +9,11 @@ from typing import Any
 
 from npalexnet import backend
 from npalexnet.backend import Array
-from npalexnet.clipping import clip_grad_norm_
-from npalexnet.grad_scaler import GradScaler
 from npalexnet.layers.layer import Layer
 from npalexnet.losses import CrossEntropyLoss
-from npalexnet.optim import SGD
+from npalexnet.optim.clipping import clip_grad_norm_
+from npalexnet.optim.grad_scaler import GradScaler
+from npalexnet.optim.sgd import SGD
 
 
 @dataclass(frozen=True)

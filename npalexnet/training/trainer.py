@@ -14,11 +14,11 @@ from npalexnet.backend import Batch
 from npalexnet.data.loader import LoadError
 from npalexnet.layers.layer import Layer
 from npalexnet.losses import CrossEntropyLoss
-from npalexnet.optim import SGD
+from npalexnet.optim.sgd import SGD
 from npalexnet.training import state
 from npalexnet.training.evaluation import evaluate
 from npalexnet.training.metrics import Metrics
-from npalexnet.training.observer import Observer
+from npalexnet.training.observer import Callback
 from npalexnet.training.run import Run
 from npalexnet.training.saving import Saver
 from npalexnet.training.schedules import Schedule, make_schedule
@@ -148,12 +148,12 @@ class Trainer:
         """Whether so many evaluations in a row were no better."""
         return self.patience is not None and self.bad_evaluations >= self.patience
 
-    def fit(self, observer: Observer | None = None, should_stop: Callable[[], bool] = lambda: False) -> bool:
+    def fit(self, observer: Callback | None = None, should_stop: Callable[[], bool] = lambda: False) -> bool:
         """Train to the end; returns whether it came to that, not stopped by `should_stop`.
 
         Parameters
         ----------
-        observer : Observer, optional
+        observer : Callback, optional
             Is told what happens: ``Progress()`` shows it.
         should_stop : callable
             Is asked after each step and before each batch of an evaluation. What was learnt is saved then.
@@ -167,7 +167,7 @@ class Trainer:
         OSError
             If at the end what was learnt can't be written. On the way that is only told to the observer.
         """
-        observer = observer or Observer()
+        observer = observer or Callback()
         with self._saver.working(observer):
             while not self.finished and not should_stop():
                 if not self._pass_is_over():
@@ -197,12 +197,12 @@ class Trainer:
     def _pass_is_over(self) -> bool:
         return self.batch == self.batches or (self.step >= self.steps and self.tested_step < self.step)
 
-    def _train(self, observer: Observer, should_stop: Callable[[], bool]) -> None:
+    def _train(self, observer: Callback, should_stop: Callable[[], bool]) -> None:
         """Take the steps that are left of a pass."""
         with closing(self.pass_over_images()) as steps:
             for step in steps:
                 self._saver.record_step(step)
-                observer.stepped(step)
+                observer.on_step_end(step)
                 if should_stop():
                     return
                 if not self._pass_is_over():
@@ -244,12 +244,12 @@ class Trainer:
     def _batch_length(self, number: int) -> int:
         return min(self.train.batch_size, len(self.train.dataset) - number * self.train.batch_size)
 
-    def _end_pass(self, observer: Observer, should_stop: Callable[[], bool]) -> None:
+    def _end_pass(self, observer: Callback, should_stop: Callable[[], bool]) -> None:
         """Test, note how it went, and save; or nothing of it if `should_stop` says so."""
         metrics = None
         self._saver.checkpoint_first()
         if self.val is not None:
-            observer.testing()
+            observer.on_validation_begin()
             metrics = self.evaluate(self.val, should_stop)
             if metrics is None:
                 return
@@ -263,14 +263,14 @@ class Trainer:
             self._saver.weights(metrics)
         self._saver.checkpoint()
 
-    def _note(self, metrics: Metrics, passes: float, observer: Observer) -> bool:
+    def _note(self, metrics: Metrics, passes: float, observer: Callback) -> bool:
         """Take note of an evaluation; returns whether it is the best one so far."""
         self.evaluations.append(metrics)
         now = (1 - metrics.top1, metrics.loss)
         better = self.best is None or now < self.best
         self.best, self.bad_evaluations = (now, 0) if better else (self.best, self.bad_evaluations + 1)
         self._saver.record_test(metrics, passes)
-        observer.tested(metrics, passes)
+        observer.on_validation_end(metrics, passes)
         if self.schedule.report(1 - metrics.top1):
             observer.say(f"no better: the learning rate is now {self.schedule.lr(self.step):g}")
         if self.out_of_patience and self.step < self.steps:

@@ -4,7 +4,7 @@ A figure is written with ``write_figure("filters.png", figure)``.
 """
 
 from npalexnet.visualize.augmenting import augmentations, evaluation_crops
-from npalexnet.visualize.images import exciting, mistakes, occlusion
+from npalexnet.visualize.images import mistakes, occlusion, top_activating
 from npalexnet.visualize.network import feature_maps, filters
 from npalexnet.visualize.results import confusion, curves
 from npalexnet.visualize.writing import write_figure
@@ -14,10 +14,10 @@ __all__ = [
     "confusion",
     "curves",
     "evaluation_crops",
-    "exciting",
     "feature_maps",
     "filters",
     "mistakes",
     "occlusion",
+    "top_activating",
     "write_figure",
 ]

@@ -32,16 +32,16 @@ def augmentations(pictures: Sequence[Picture], statistics: Statistics | None = N
     from matplotlib.figure import Figure
 
     from npalexnet.alexnet import IMAGE_SIZE
-    from npalexnet.data import ArrayDataset, ColourNoise, MiddleSquare, RandomCrop, Statistics
+    from npalexnet.data import ArrayDataset, PCAColorJitter, RandomCrop, ResizeCenterCrop, Statistics
 
     if not len(pictures):
         raise ValueError("there is no picture to show")
     rng = np.random.default_rng(seed)
     images = [_as_image(picture) for picture in pictures]
-    squares = np.stack([np.asarray(MiddleSquare(SIDE)(image, rng)) for image in images])  # (N, 256, 256, 3)
+    squares = np.stack([np.asarray(ResizeCenterCrop(SIDE)(image, rng)) for image in images])  # (N, 256, 256, 3)
     if statistics is None:
         statistics = Statistics.fit(ArrayDataset(squares, np.zeros(len(squares), np.int64), ["picture"]))
-    crop, noise = RandomCrop(IMAGE_SIZE), ColourNoise(statistics.eigenvalues, statistics.eigenvectors)
+    crop, noise = RandomCrop(IMAGE_SIZE), PCAColorJitter(statistics.eigenvalues, statistics.eigenvectors)
     figure = Figure(figsize=(12, 1.45 * len(images) + 0.4), dpi=80, layout="constrained")
     grid = figure.subplots(len(images), 8, squeeze=False)
     for row, image, square in zip(grid, images, squares.astype(np.float32) / 255, strict=True):
@@ -79,7 +79,7 @@ def evaluation_crops(picture: Picture, statistics: Statistics) -> Figure:
     from matplotlib.figure import Figure
 
     from npalexnet.alexnet import IMAGE_SIZE
-    from npalexnet.data import CentreCrop, MiddleSquare, Normalize, SubtractMeanImage, TenCrop
+    from npalexnet.data import CenterCrop, Normalize, ResizeCenterCrop, SubtractMeanImage, TenCrop
 
     mean = statistics.mean_image
     if mean is None or mean.shape != (SIDE, SIDE, 3):
@@ -89,7 +89,7 @@ def evaluation_crops(picture: Picture, statistics: Statistics) -> Figure:
         )
     rng = np.random.default_rng(0)  # none of these steps leaves anything to chance
     image = _as_image(picture)
-    square = np.asarray(MiddleSquare(SIDE)(image, rng), np.float32) / 255  # (256, 256, 3)
+    square = np.asarray(ResizeCenterCrop(SIDE)(image, rng), np.float32) / 255  # (256, 256, 3)
     by_pixel, by_channel = SubtractMeanImage(mean)(square, rng), Normalize(statistics.mean)(square, rng)
     ten = TenCrop(IMAGE_SIZE)(square, rng)  # (10, 227, 227, 3)
     names = "top left", "top right", "bottom left", "bottom right", "middle"
@@ -100,7 +100,7 @@ def evaluation_crops(picture: Picture, statistics: Statistics) -> Figure:
         ("the square less it,\npixel by pixel", by_pixel / 2 + 0.5),  # from [-1, 1]: 0 is middle grey
         ("the mean colour", np.full((SIDE, SIDE, 3), statistics.mean)),
         ("the square less it,\nchannel by channel", by_channel / 2 + 0.5),
-        ("the centre crop,\n227 x 227", CentreCrop(IMAGE_SIZE)(square, rng)),
+        ("the centre crop,\n227 x 227", CenterCrop(IMAGE_SIZE)(square, rng)),
         *zip([*names, *(f"{name},\nmirrored" for name in names)], ten, strict=True),
     ]
     figure = Figure(figsize=(9.6, 5.6), dpi=80, layout="constrained")

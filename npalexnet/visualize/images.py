@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from npalexnet.inside import Images, Responses, check_layer, occlusion_map, receptive_field, responses
 from npalexnet.layers.layer import Layer
+from npalexnet.visualize.activations import Images, Responses, check_layer, occlusion_map, receptive_field, responses
 from npalexnet.visualize.sheets import as_shown, blank_sheet, shortened, taken
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def occlusion(
     picture : optional
         What is shown as the image: a PIL image or uint8 (H, W, 3). By default `image`, stretched to all colours.
     cells, size, watch
-        See `npalexnet.inside.occlusion_map`.
+        See `npalexnet.visualize.activations.occlusion_map`.
     """
     from matplotlib.cm import ScalarMappable
     from matplotlib.figure import Figure
@@ -71,7 +71,7 @@ def occlusion(
     return figure
 
 
-def exciting(
+def top_activating(
     model: Layer,
     images: Images,
     unit: tuple[str, int],
@@ -98,7 +98,7 @@ def exciting(
     pictures : sequence, or callable that returns picture i, optional
         What is shown as the images: PIL images or uint8 (H, W, 3). By default `images`, each stretched to all colours.
     found : Responses, optional
-        The layer's, from `npalexnet.inside.responses`, where they are known already.
+        The layer's, from `npalexnet.visualize.activations.responses`, where they are known already.
     """
     from matplotlib.patches import Rectangle
 

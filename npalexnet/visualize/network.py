@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from npalexnet import backend
-from npalexnet.inside import activations, check_image
+from npalexnet.cli.summary import leaves
 from npalexnet.layers.layer import Layer
-from npalexnet.summary import leaves
+from npalexnet.visualize.activations import activations, check_image
 from npalexnet.visualize.sheets import as_shown, blank_sheet, shortened
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from npalexnet.files import shown
+from npalexnet.terminal import shown
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from npalexnet.files import written_whole
+from npalexnet.files import atomic_write
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -26,5 +26,5 @@ def write_figure(path: str | Path, figure: Figure) -> None:
     OSError
         If it can't be written.
     """
-    with written_whole(path) as temporary:
+    with atomic_write(path) as temporary:
         figure.savefig(temporary)

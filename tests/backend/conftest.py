@@ -9,18 +9,19 @@ from pathlib import Path
 import pytest
 
 import npalexnet as na
-from npalexnet.backend import cublas, cuda
-from npalexnet.backend.kernels import Kernels
-from tests.backend import made_up_cupy
-from tests.backend.made_up_cublas import FakeCublas
-from tests.backend.shim import GuardedMemory, ShimLauncher
+from npalexnet.backend.cuda import cublas
+from npalexnet.backend.cuda import device as cuda
+from npalexnet.backend.cuda.kernels import Kernels
+from tests.fakes import fake_cublas, fake_cupy
+from tests.fakes.fake_cublas import FakeCublas
+from tests.fakes.fake_launcher import FakeLauncher, GuardedMemory
 
 BLOCKS = (256, 4)  # with 4 threads, rows are longer than a block
 
 
 @pytest.fixture
 def launcher(libraries):
-    return ShimLauncher(libraries)
+    return FakeLauncher(libraries)
 
 
 @pytest.fixture
@@ -40,23 +41,23 @@ def kernels(request, memory, launcher):
 def compiled(tmp_path_factory):
     compiler = shutil.which("g++")
     if compiler is None:
-        pytest.skip("no g++ to compile the made-up cuBLAS with")
+        pytest.skip("no g++ to compile the fake cuBLAS with")
     path = tmp_path_factory.mktemp("cublas") / "libcublas.so"
-    source = Path(__file__).with_name("fake_cublas.cpp")
+    source = Path(fake_cublas.__file__).with_name("fake_cublas.cpp")
     subprocess.run([compiler, "-std=c++17", "-O2", "-shared", "-fPIC", source, "-o", path], check=True)
     return path
 
 
 @pytest.fixture
 def cupy(monkeypatch):
-    yield made_up_cupy.make(monkeypatch)
+    yield fake_cupy.make(monkeypatch)
     na.set_float32_matmul_precision("highest")
     cuda._cupys_precision = None
 
 
 @pytest.fixture
 def blas(compiled, tmp_path, monkeypatch):
-    """A fresh made-up cuBLAS, where `cuda.pathfinder` finds it."""
+    """A fresh fake cuBLAS, where `cuda.pathfinder` finds it."""
     blas = FakeCublas(shutil.copy(compiled, tmp_path / "libcublas.so"))
     pathfinder = types.ModuleType("cuda.pathfinder")
     pathfinder.load_nvidia_dynamic_lib = lambda name: types.SimpleNamespace(abs_path={"cublas": blas.path}[name])

@@ -47,7 +47,7 @@ def test_products_of_matrices_that_lie_in_memory_in_all_ways(device, dtype, out_
 
 
 def test_a_product_of_halves_that_is_too_large_for_them_fits_a_float32_result():
-    device = backend.get_device("standin")
+    device = backend.get_device("fake")
     a, out = device.from_host(np.full((1, 4), 300, "float16")), device.from_host(np.zeros((1, 1), "float32"))
     device.matmul(a, a.T, out)
     assert get(out).tolist() == [[4 * 300.0**2]]
@@ -65,7 +65,7 @@ def test_an_empty_product(device):
     ("a", "b", "out"), [((2, 3), (4, 5), None), ((2, 3), (3, 5), (5, 2)), ((2, 3), (3, 5), (1, 5))]
 )
 def test_shapes_that_do_not_fit_are_refused(a, b, out):
-    device = backend.get_device("standin")
+    device = backend.get_device("fake")
     a, b, out = (None if shape is None else device.from_host(np.ones(shape, "float32")) for shape in (a, b, out))
     with pytest.raises(ValueError, match=r"must be of shape"):
         device.matmul(a, b, out)

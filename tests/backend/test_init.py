@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from npalexnet import backend
-from npalexnet.backend import cuda
-from tests.conftest import STAND_IN
-from tests.standin import StandInDevice
+from npalexnet.backend.cuda import device as cuda
+from tests.conftest import FAKE
+from tests.fakes.fake_device import FakeDevice
 
 
 @pytest.fixture
@@ -25,12 +25,12 @@ def no_cupy(monkeypatch):
 
 def test_cpu_and_registered_devices_are_found_by_name():
     assert backend.get_device("cpu") is backend.CPU
-    assert backend.get_device("standin") is STAND_IN
+    assert backend.get_device("fake") is FAKE
 
 
 def test_a_registered_device_is_known_to_layers(monkeypatch):
     monkeypatch.setattr(backend, "_registered", dict(backend._registered))
-    device = StandInDevice("another")
+    device = FakeDevice("another")
     with pytest.raises(TypeError):
         backend.device_of(device.from_host(np.zeros(3)))
     backend.register_device(device)
@@ -73,8 +73,8 @@ def test_arrays_are_recognised_by_where_they_live():
     assert backend.device_of(host) is backend.CPU
     assert backend.device_of(host[0]) is backend.CPU
     assert backend.array_module(host) is np
-    assert backend.device_of(STAND_IN.from_host(host)) is STAND_IN
-    assert backend.array_module(STAND_IN.from_host(host)) is STAND_IN.xp
+    assert backend.device_of(FAKE.from_host(host)) is FAKE
+    assert backend.array_module(FAKE.from_host(host)) is FAKE.xp
 
 
 @pytest.mark.parametrize("thing", [[1.0, 2.0], 1.0, None, "array"])
@@ -107,7 +107,7 @@ def test_a_fitting_array_passes():
     for dtype in map(backend.input_dtype, ("float32", "float64", "float16", "bfloat16")):
         backend.check_array(np.zeros(3, dtype), "x")
         backend.check_array(np.zeros(3, dtype), "x", dtype=dtype, device=backend.CPU)
-    backend.check_array(STAND_IN.from_host(np.zeros(3)), "x", dtype=np.dtype("float64"), device=STAND_IN)
+    backend.check_array(FAKE.from_host(np.zeros(3)), "x", dtype=np.dtype("float64"), device=FAKE)
 
 
 def test_check_array_names_what_is_wrong():
@@ -116,10 +116,10 @@ def test_check_array_names_what_is_wrong():
             backend.check_array(array, "Conv2d's input", **expected)
         return str(error.value)
 
-    far, near = STAND_IN.from_host(np.zeros(3, "float32")), np.zeros(3, "float32")
+    far, near = FAKE.from_host(np.zeros(3, "float32")), np.zeros(3, "float32")
     assert message(TypeError, [1.0]) == "Conv2d's input: expected a NumPy or CuPy array, got list"
-    assert message(ValueError, near, device=STAND_IN) == "Conv2d's input is on 'cpu', expected it on 'standin'"
-    assert message(ValueError, far, device=backend.CPU) == "Conv2d's input is on 'standin', expected it on 'cpu'"
+    assert message(ValueError, near, device=FAKE) == "Conv2d's input is on 'cpu', expected it on 'fake'"
+    assert message(ValueError, far, device=backend.CPU) == "Conv2d's input is on 'fake', expected it on 'cpu'"
     assert message(TypeError, near, dtype=np.dtype("float64")) == (
         "Conv2d's input is of dtype float32, expected float64"
     )

@@ -1,4 +1,4 @@
-"""The question `gpu`, with a stand-in in the GPU's place."""
+"""The question `gpu`, with a fake device in the GPU's place."""
 
 import json
 
@@ -15,9 +15,9 @@ from benchmarks.precisions import PRECISIONS
 from benchmarks.torch_rival import TorchRival
 from benchmarks.turns import difference
 from benchmarks.workload import random_batch
-from npalexnet.backend.cuda import probe
-from tests.benchmarks.fake_gpu import pretend
-from tests.conftest import STAND_IN
+from npalexnet.backend.cuda.device import probe
+from tests.conftest import FAKE
+from tests.fakes.fake_benchmark_gpu import pretend
 from tests.support import assert_close
 
 ON_GPU = ["npalexnet, GPU", "torch, GPU", "torch, channels_last, GPU"]
@@ -40,7 +40,7 @@ def test_without_a_gpu_it_says_why_and_measures_the_cpu(narrow_rivals, capsys):
 
 
 def test_on_a_gpu_every_rival_is_measured_beside_the_cpu(narrow_rivals, monkeypatch, tmp_path, capsys):
-    pretend(monkeypatch, STAND_IN)
+    pretend(monkeypatch, FAKE)
     name = tmp_path / "gpu"
     line = ["gpu", "--quick", "--classes", "3", "--threads", "1", "--precisions", "tf32"]
     assert main([*line, "--output", str(name)]) == 0
@@ -73,9 +73,9 @@ def test_on_a_gpu_every_rival_is_measured_beside_the_cpu(narrow_rivals, monkeypa
 
 
 def test_in_bfloat16_both_get_such_images_and_keep_float32_parameters(monkeypatch, state):
-    pretend(monkeypatch, STAND_IN)
+    pretend(monkeypatch, FAKE)
     images, labels = random_batch(1, 3)
-    rivals = [PreciseNpalexnet(1, 3, 0.5, state, "standin"), PreciseTorch(1, 3, 0.5, True, state, "cpu:0")]
+    rivals = [PreciseNpalexnet(1, 3, 0.5, state, "fake"), PreciseTorch(1, 3, 0.5, True, state, "cpu:0")]
     for rival in rivals:
         rival.use(PRECISIONS["bf16"])
         rival.take(images, labels)
@@ -89,7 +89,7 @@ def test_in_bfloat16_both_get_such_images_and_keep_float32_parameters(monkeypatc
 
 
 def test_torch_in_bfloat16_is_within_its_tolerance_and_outside_that_of_float32(monkeypatch, state):
-    pretend(monkeypatch, STAND_IN)
+    pretend(monkeypatch, FAKE)
     rival = PreciseTorch(1, 3, 0.5, False, state, "cpu:0")
     found = {}
     for name in ("fp32", "bf16"):
@@ -104,9 +104,9 @@ def test_torch_in_bfloat16_is_within_its_tolerance_and_outside_that_of_float32(m
 
 
 def test_a_precision_begins_with_the_initial_parameters(narrow_rivals, monkeypatch):
-    pretend(monkeypatch, STAND_IN)
+    pretend(monkeypatch, FAKE)
     state = na.AlexNet(num_classes=3, seed=0).state_dict()
-    for rival in (PreciseNpalexnet(1, 3, 0.5, state, "standin"), PreciseTorch(1, 3, 0.5, False, state, "cpu:0")):
+    for rival in (PreciseNpalexnet(1, 3, 0.5, state, "fake"), PreciseTorch(1, 3, 0.5, False, state, "cpu:0")):
         rival.take(*random_batch(1, 3))
         rival.runner("step")()
         key = "classifier.6.bias"
@@ -116,7 +116,7 @@ def test_a_precision_begins_with_the_initial_parameters(narrow_rivals, monkeypat
 
 
 def test_a_graph_reads_the_batch_that_its_rival_has(monkeypatch, state):
-    pretend(monkeypatch, STAND_IN)
+    pretend(monkeypatch, FAKE)
     eager = PreciseTorch(1, 3, 0.5, False, state, "cpu:0")
     captured = []
 

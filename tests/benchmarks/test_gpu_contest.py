@@ -1,4 +1,4 @@
-"""Contests with made-up rivals: who fails is left out with the reason, who disagrees is not timed, the rest is."""
+"""Contests with fake rivals: who fails is left out with the reason, who disagrees is not timed, the rest is."""
 
 from types import SimpleNamespace
 

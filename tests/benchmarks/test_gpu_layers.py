@@ -1,4 +1,4 @@
-"""The question `gpu-layers`: what is counted, and the whole of it with a stand-in in the GPU's place."""
+"""The question `gpu-layers`: what is counted, and the whole of it with a fake device in the GPU's place."""
 
 import json
 from types import SimpleNamespace
@@ -17,8 +17,8 @@ from benchmarks.layer_cases import Case, layer_cases
 from benchmarks.precisions import PRECISIONS
 from npalexnet.backend import CPU
 from npalexnet.backend.device import NoKernels
-from tests.benchmarks.fake_gpu import pretend
-from tests.conftest import STAND_IN
+from tests.conftest import FAKE
+from tests.fakes.fake_benchmark_gpu import pretend
 
 FLOAT32 = np.dtype("float32")
 POOL1_IN, POOL1_OUT = 96 * 55 * 55, 96 * 27 * 27
@@ -81,23 +81,23 @@ def test_a_kernel_moves_at_least_what_it_reads_and_writes(model):
     assert set(KERNELS) <= {kernel for kernel, _ in found}
 
 
-def test_every_kernel_does_its_shapes_and_where_there_are_none_it_is_said(few, stand_in_with_kernels):
-    for primitive in primitives(few, stand_in_with_kernels, FLOAT32, 1, 3):
+def test_every_kernel_does_its_shapes_and_where_there_are_none_it_is_said(few, fake_with_kernels):
+    for primitive in primitives(few, fake_with_kernels, FLOAT32, 1, 3):
         assert primitive.make()() is not None, primitive
     assert isinstance(CPU.kernels, NoKernels)
     for primitive in primitives(few, CPU, FLOAT32, 1, 3):
         assert primitive.make()() is None, primitive
 
 
-def test_im2col_and_col2im_are_those_of_the_layer(few, stand_in_with_kernels):
+def test_im2col_and_col2im_are_those_of_the_layer(few, fake_with_kernels):
     """With the padding inside the kernel, they make what the layer makes of padded images."""
-    made = {(p.kernel, p.what): p for p in primitives(few, stand_in_with_kernels, FLOAT32, 1, 3)}
+    made = {(p.kernel, p.what): p for p in primitives(few, fake_with_kernels, FLOAT32, 1, 3)}
     numbers = np.random.default_rng(0).standard_normal(1 << 20, dtype="float32")
     padded = np.pad(np.resize(numbers, (27, 27, 96)), ((2, 2), (2, 2), (0, 0)))
-    columns = stand_in_with_kernels.to_host(made["im2col", "conv2"].make()())
+    columns = fake_with_kernels.to_host(made["im2col", "conv2"].make()())
     second = 27 + 1  # of the second row of windows
     np.testing.assert_array_equal(columns[second].reshape(5, 5, 96), padded[1:6, 1:6])
-    images = stand_in_with_kernels.to_host(made["col2im", "conv2"].make()())
+    images = fake_with_kernels.to_host(made["col2im", "conv2"].make()())
     given = np.resize(numbers, (27, 27, 5, 5, 96)).astype("float64")
     expected = np.zeros((31, 31, 96))
     for i in range(5):
@@ -106,7 +106,7 @@ def test_im2col_and_col2im_are_those_of_the_layer(few, stand_in_with_kernels):
     np.testing.assert_allclose(images[0], expected[2:29, 2:29], rtol=1e-4, atol=1e-4)
 
 
-def test_kernels_are_timed_and_those_that_refuse_are_left_out(monkeypatch, few, stand_in_with_kernels):
+def test_kernels_are_timed_and_those_that_refuse_are_left_out(monkeypatch, few, fake_with_kernels):
     def some():
         yield Primitive("sgd", "here", (3,), 600, lambda: lambda: True)
         yield Primitive("im2col", "there", (3,), 600, lambda: lambda: None)
@@ -114,7 +114,7 @@ def test_kernels_are_timed_and_those_that_refuse_are_left_out(monkeypatch, few, 
 
     monkeypatch.setattr(gpu_layer_times, "primitives", lambda *given: some())
     clock = SimpleNamespace(cold_turn=lambda run, prepare: lambda: 2.0)
-    ours = SimpleNamespace(name="npalexnet, GPU", device=stand_in_with_kernels, clock=clock, model=few)
+    ours = SimpleNamespace(name="npalexnet, GPU", device=fake_with_kernels, clock=clock, model=few)
     arguments = SimpleNamespace(rounds=1, warmup=0, pause=0.0, classes=3)
     attempts = Attempts(lambda line: None)
     (row,) = gpu_layer_times.kernels(ours, PRECISIONS["fp32"], 4, arguments, attempts)
@@ -147,7 +147,7 @@ def test_the_faster_layout_of_torch_stands_beside_npalexnet():
 
 
 def test_on_a_gpu_layers_and_ceilings_are_measured(narrow_rivals, monkeypatch, tmp_path, capsys):
-    pretend(monkeypatch, STAND_IN)
+    pretend(monkeypatch, FAKE)
     rate = {"precision": "tf32", "batch": 1, "what": "conv1", "shape": [2], "bytes": 8, "median": 1.0, "seconds": [1.0]}
     row = {"kernel": "im2col", "bytes_per_second": 8.0, **rate}
     monkeypatch.setattr(gpu_layer_times, "kernels", lambda *given: [row])

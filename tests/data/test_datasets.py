@@ -47,9 +47,9 @@ def test_a_subset_of_pictures_that_are_not_there_is_refused(indices):
 
 def test_a_split_holds_out_the_same_share_of_each_class_and_loses_nothing():
     labels = np.repeat([0, 1, 2, 3, 4], [100, 20, 3, 2, 1])
-    train, held_out = split(labels, 0.1, seed=3)
-    np.testing.assert_array_equal(np.bincount(labels[held_out], minlength=5), [10, 2, 1, 1, 0])
-    np.testing.assert_array_equal(np.sort(np.concatenate([train, held_out])), np.arange(len(labels)))
+    train, validation = split(labels, 0.1, seed=3)
+    np.testing.assert_array_equal(np.bincount(labels[validation], minlength=5), [10, 2, 1, 1, 0])
+    np.testing.assert_array_equal(np.sort(np.concatenate([train, validation])), np.arange(len(labels)))
 
 
 def test_a_split_is_the_same_for_one_seed_and_another_for_another():

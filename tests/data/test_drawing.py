@@ -67,27 +67,27 @@ def test_to_test_the_held_out_pictures_of_a_split_are_needed_alone(tmp_path):
     (tmp_path / "train" / "a" / "001.png").unlink()
     with pytest.raises(ValueError, match=r"lacks 2 of .* the first is a/001\.png: put them .*, or begin a new run"):
         open_data(tmp_path, split=SPLIT)
-    data = open_data(tmp_path, split=SPLIT, held_out_only=True)
+    data = open_data(tmp_path, split=SPLIT, validation_only=True)
     assert data.split() == {
         "train": [f"{tmp_path}/train/b/000.png"],
         "val": [f"{tmp_path}/train/a/000.png", f"{tmp_path}/train/b/001.png"],
     }
     (tmp_path / "train" / "b" / "001.png").write_text("damaged")
     with pytest.raises(ValueError, match=r"lacks 1 of .* is b/001\.png: put .* damaged counts .*, or name other data"):
-        open_data(tmp_path, split=SPLIT, held_out_only=True)
+        open_data(tmp_path, split=SPLIT, validation_only=True)
 
 
 def test_to_test_a_folder_with_none_but_pictures_that_were_trained_on_is_refused(tmp_path):
     fill(tmp_path / "train", a=2, b=1)
     (tmp_path / "train" / "a" / "000.png").unlink()  # there are left a/001 and b/000
     with pytest.raises(ValueError, match=r"lacks 2 of .* the first is a/000\.png"):
-        open_data(tmp_path, split=SPLIT, held_out_only=True)
+        open_data(tmp_path, split=SPLIT, validation_only=True)
 
 
 def test_to_test_a_folder_without_any_picture_of_a_split_is_other_data(tmp_path):
     (tmp_path / "train").mkdir()
     fill(tmp_path / "train", c=4, d=4)
-    data = open_data(tmp_path, split=SPLIT, held_out_only=True)
+    data = open_data(tmp_path, split=SPLIT, validation_only=True)
     assert data.split() == open_data(tmp_path).split()
     assert data.notes[0] == f"{tmp_path}/train holds no picture that the run's split names: it is taken for other data"
     with pytest.raises(ValueError, match="lacks 5 of the pictures"):

@@ -8,10 +8,10 @@ from npalexnet.data import (
     ArrayDataset,
     DataLoader,
     FolderDataset,
-    MiddleSquare,
     Normalize,
     Pipeline,
     RandomCrop,
+    ResizeCenterCrop,
     Statistics,
     evaluation_pipeline,
     ten_cropped,
@@ -24,8 +24,8 @@ LABELS = np.arange(11) * 5 % 11
 DATASET = ArrayDataset(IMAGES, LABELS, list("abcdefghijk"))
 STATISTICS = Statistics((0.5, 0.5, 0.5), (0.2, 0.3, 0.4), (0.1, 0.02, 0.01))
 PAPER = training_pipeline(STATISTICS, "paper")
-PLAIN = Pipeline([MiddleSquare(6), Normalize((0, 0, 0))])
-CROPS = Pipeline([MiddleSquare(12), RandomCrop(6)])
+PLAIN = Pipeline([ResizeCenterCrop(6), Normalize((0, 0, 0))])
+CROPS = Pipeline([ResizeCenterCrop(12), RandomCrop(6)])
 
 
 def load(loader, number=0, start=0):

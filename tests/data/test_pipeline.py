@@ -5,12 +5,12 @@ import pytest
 from PIL import Image, ImageOps
 
 from npalexnet.data import (
-    CentreCrop,
-    MiddleSquare,
-    Mirror,
+    CenterCrop,
     Normalize,
     Pipeline,
     RandomCrop,
+    RandomHorizontalFlip,
+    ResizeCenterCrop,
     Statistics,
     TenCrop,
     evaluation_pipeline,
@@ -93,13 +93,15 @@ def test_ten_crops_have_the_mean_image_taken_off_before():
 
 
 def test_a_pipeline_of_ten_crops_stays_as_it_is():
-    pipeline = Pipeline([MiddleSquare(30), TenCrop(20)])
+    pipeline = Pipeline([ResizeCenterCrop(30), TenCrop(20)])
     assert ten_cropped(pipeline).to_json() == pipeline.to_json()
 
 
 def test_ten_crops_of_a_pipeline_that_takes_no_square_are_refused():
-    with pytest.raises(ValueError, match="need a pipeline with a MiddleSquare or a CentreCrop, got Mirror"):
-        ten_cropped(Pipeline([Mirror()]))
+    with pytest.raises(
+        ValueError, match="need a pipeline with a ResizeCenterCrop or a CenterCrop, got RandomHorizontalFlip"
+    ):
+        ten_cropped(Pipeline([RandomHorizontalFlip()]))
 
 
 def test_a_mean_image_is_taken_off_before_the_crop():
@@ -135,11 +137,20 @@ def test_the_shape_is_known_before_any_picture_is_seen():
         (["Mirror"], "must be a list of dicts"),
         ([{"name": "Blur"}], r"steps are MiddleSquare, .*, got 'Blur'"),
         ([{"size": 3}], "got None"),
-        ([{"name": "Mirror", "q": 1}], "the step Mirror can't be made of .* unexpected keyword argument 'q'"),
-        ([{"name": "Mirror", "p": 7}], "the step Mirror can't be made of .* p must be from 0 to 1"),
+        (
+            [{"name": "Mirror", "q": 1}],
+            "the step Mirror can't be made of .* unexpected keyword argument 'q'",
+        ),
+        (
+            [{"name": "Mirror", "p": 7}],
+            "the step Mirror can't be made of .* p must be from 0 to 1",
+        ),
         ([{"name": "SubtractMeanImage", "shape": [1, 1, 3]}], "the step SubtractMeanImage can't be made"),
         ([{"name": "SubtractMeanImage", "shape": [1, 1, 3], "float32": "AAAA"}], "the step SubtractMeanImage can't"),
-        ([{"name": "Mirror"}, {"name": "MiddleSquare"}], "on pictures must come before those on arrays"),
+        (
+            [{"name": "Mirror"}, {"name": "MiddleSquare"}],
+            "on pictures must come before those on arrays",
+        ),
     ],
 )
 def test_a_description_that_is_none_is_refused(steps, message):
@@ -148,8 +159,8 @@ def test_a_description_that_is_none_is_refused(steps, message):
 
 
 def test_steps_in_the_wrong_order_are_refused_by_name():
-    with pytest.raises(ValueError, match="got CentreCrop, MiddleSquare"):
-        Pipeline([CentreCrop(3), MiddleSquare(4)])
+    with pytest.raises(ValueError, match="got CenterCrop, ResizeCenterCrop"):
+        Pipeline([CenterCrop(3), ResizeCenterCrop(4)])
 
 
 @pytest.mark.parametrize("make", [training_pipeline, evaluation_pipeline])
@@ -159,5 +170,5 @@ def test_an_unknown_recipe_is_refused(make):
 
 
 def test_pipelines_of_ones_own_are_put_together_from_the_steps():
-    y = Pipeline([MiddleSquare(20), RandomCrop(8), Mirror(1.0), Normalize((0, 0, 0))])(COLOUR, RNG(0))
+    y = Pipeline([ResizeCenterCrop(20), RandomCrop(8), RandomHorizontalFlip(1.0), Normalize((0, 0, 0))])(COLOUR, RNG(0))
     assert y.shape == (3, 8, 8)

@@ -27,8 +27,8 @@ def test_the_loaders_of_data_prepare_by_the_recipe_with_colours_of_the_training_
         np.testing.assert_allclose(normalize.std, images[:4].std(axis=(0, 1, 2)) / 255)
     names = [[type(step).__name__ for step in loader.pipeline.transforms] for loader in data.loaders(3, recipe="paper")]
     assert names == [
-        ["MiddleSquare", "SubtractMeanImage", "RandomCrop", "Mirror", "ColourNoise", "Normalize"],
-        ["MiddleSquare", "SubtractMeanImage", "CentreCrop", "Normalize"],
+        ["ResizeCenterCrop", "SubtractMeanImage", "RandomCrop", "RandomHorizontalFlip", "PCAColorJitter", "Normalize"],
+        ["ResizeCenterCrop", "SubtractMeanImage", "CenterCrop", "Normalize"],
     ]
 
 

@@ -206,11 +206,11 @@ def test_a_kernel_that_does_not_fit_is_refused_at_every_stride_as_in_torch(size)
 
 
 def test_an_input_of_another_device_is_refused():
-    layer = Conv2d(1, 1, 1, device="standin")
-    with pytest.raises(ValueError, match="Conv2d's input is on 'cpu', expected it on 'standin'"):
+    layer = Conv2d(1, 1, 1, device="fake")
+    with pytest.raises(ValueError, match="Conv2d's input is on 'cpu', expected it on 'fake'"):
         layer(normal((1, 1, 2, 2), "float32"))
-    with pytest.raises(ValueError, match="Conv2d's input is on 'standin', expected it on 'cpu'"):
-        Conv2d(1, 1, 1)(put(normal((1, 1, 2, 2), "float32"), "standin"))
+    with pytest.raises(ValueError, match="Conv2d's input is on 'fake', expected it on 'cpu'"):
+        Conv2d(1, 1, 1)(put(normal((1, 1, 2, 2), "float32"), "fake"))
 
 
 def test_repr_says_what_it_was_made_of():

@@ -1,11 +1,11 @@
-"""A forward pass that is recorded once and replayed, on every device; on the CPU and the stand-ins it is computed."""
+"""A forward pass that is recorded once and replayed, on every device; on the CPU and fake devices it is computed."""
 
 import numpy as np
 import pytest
 
 import npalexnet as na
 from npalexnet import backend
-from tests.conftest import STAND_IN
+from tests.conftest import FAKE
 from tests.support import distinct, get, normal, put
 
 
@@ -89,7 +89,7 @@ def test_a_layer_that_moved_is_refused(device):
     graphed = na.make_graphed_callable(model, x)
     model.to(device)  # stays
     graphed(x)
-    elsewhere = "standin" if device != "standin" else "cpu"
+    elsewhere = "fake" if device != "fake" else "cpu"
     model.to(elsewhere)
     for _ in range(2):  # away, and back again
         with pytest.raises(
@@ -136,7 +136,7 @@ def test_other_inputs_than_the_sample_are_refused(device, wrong, error, message)
 
 def test_an_input_on_another_device_is_refused(device):
     graphed = na.make_graphed_callable(network(device), put(np.zeros((2, 3, 9, 9), "float32"), device))
-    elsewhere = "standin" if device != "standin" else "cpu"
+    elsewhere = "fake" if device != "fake" else "cpu"
     with pytest.raises(ValueError, match=f"is on {elsewhere!r}, expected it on"):
         graphed(put(np.zeros((2, 3, 9, 9), "float32"), elsewhere))
 
@@ -158,16 +158,16 @@ def test_the_device_is_asked_to_record_the_pass_once(monkeypatch):
         asked.append(sample.shape)
         return lambda x: function(x) + 1000
 
-    monkeypatch.setattr(STAND_IN, "graphed", graphed)
-    model, x = network("standin"), put(normal((2, 3, 9, 9), "float32"), "standin")
+    monkeypatch.setattr(FAKE, "graphed", graphed)
+    model, x = network("fake"), put(normal((2, 3, 9, 9), "float32"), "fake")
     replay = na.make_graphed_callable(model, x)
     for _ in range(2):
         np.testing.assert_array_equal(get(replay(x)), get(model.eval()(x) + 1000))
     assert asked == [(2, 3, 9, 9)]
 
 
-@pytest.mark.parametrize("name", ["standin", "standin-kernels"])
-def test_alexnets_forward_pass_moves_nothing_and_waits_for_nothing(stand_in_with_kernels, name):
+@pytest.mark.parametrize("name", ["fake", "fake-kernels"])
+def test_alexnets_forward_pass_moves_nothing_and_waits_for_nothing(fake_with_kernels, name):
     """Uploads, downloads and waiting are not possible while a graph is captured."""
     device, model = backend.get_device(name), na.AlexNet(num_classes=10, device=name)
     x = put(normal((1, 3, 227, 227), "float32"), name)

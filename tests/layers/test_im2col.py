@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from npalexnet.backend import get_device
-from npalexnet.backend.layouts import Windows
+from npalexnet.backend.cuda.layouts import Windows
 from npalexnet.layers.im2col import channels_first, channels_last, col2im, each_window, im2col, pad, window_elements
 from tests.support import PROPERTY, assert_close, get, normal, put
 

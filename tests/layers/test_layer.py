@@ -144,7 +144,7 @@ def test_a_refused_output_gradient_changes_nothing(make):
         (grad_y[:-1], ValueError, r"output gradient must have the output's shape \(9, .*got \(8, "),
         (grad_y.astype("float32"), TypeError, "output gradient is of dtype float32, expected float64"),
         (grad_y.tolist(), TypeError, "output gradient: expected a NumPy or CuPy array, got list"),
-        (put(grad_y, "standin"), ValueError, "output gradient is on 'standin', expected it on 'cpu'"),
+        (put(grad_y, "fake"), ValueError, "output gradient is on 'fake', expected it on 'cpu'"),
     ]
     for gradient, error, message in bad:
         with pytest.raises(error, match=message):

@@ -165,10 +165,10 @@ def test_layers_without_parameters_have_an_empty_state():
         assert layer.load_state_dict({}) == ([], [])
         assert layer.device is None
         assert layer.dtype is None
-        assert layer.to("standin") is layer
+        assert layer.to("fake") is layer
 
 
-@pytest.mark.parametrize(("source", "target"), [("cpu", "standin"), ("standin", "cpu"), ("cpu", "cpu")])
+@pytest.mark.parametrize(("source", "target"), [("cpu", "fake"), ("fake", "cpu"), ("cpu", "cpu")])
 def test_a_moved_layer_computes_the_same_there(source, target):
     layer = network(device=source)
     x, grad_y = normal((9, 2, 5, 5), "float32"), normal((9, 3), "float32", seed=1)
@@ -191,9 +191,9 @@ def test_moving_forgets_the_last_call_and_an_unknown_device_changes_nothing():
         layer.to("mars")
     layer.backward(normal((1, 2), "float32"))
     layer(normal((1, 3), "float32"))
-    layer.to("standin")
+    layer.to("fake")
     with pytest.raises(RuntimeError, match="needs a forward call"):
-        layer.backward(put(normal((1, 2), "float32"), "standin"))
+        layer.backward(put(normal((1, 2), "float32"), "fake"))
 
 
 def test_a_parameter_tells_its_shape_dtype_and_size():

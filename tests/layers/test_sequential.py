@@ -181,8 +181,8 @@ def test_layers_of_different_dtypes_or_devices_are_refused_before_anything_is_co
     first = Conv2d(2, 3, 1)
     with pytest.raises(TypeError, match=r"float32.*float64|float64.*float32"):
         Sequential(first, Conv2d(3, 4, 1, dtype="float64"))(normal((1, 2, 3, 3), "float32"))
-    with pytest.raises(ValueError, match=r"cpu.*standin|standin.*cpu"):
-        Sequential(first, Conv2d(3, 4, 1, device="standin"))(normal((1, 2, 3, 3), "float32"))
+    with pytest.raises(ValueError, match=r"cpu.*fake|fake.*cpu"):
+        Sequential(first, Conv2d(3, 4, 1, device="fake"))(normal((1, 2, 3, 3), "float32"))
 
 
 POOLED = [

@@ -6,7 +6,7 @@ import torch
 
 import npalexnet as na
 from npalexnet import backend
-from npalexnet.data import CentreCrop, DataLoader, MiddleSquare, Normalize, Pipeline, ten_cropped
+from npalexnet.data import CenterCrop, DataLoader, Normalize, Pipeline, ResizeCenterCrop, ten_cropped
 from npalexnet.training import evaluate
 from npalexnet.training.evaluation import log_probabilities
 from tests.support import normal
@@ -61,7 +61,7 @@ def test_logits_that_are_not_finite_have_no_log_probabilities(wrong):
 
 def test_a_loader_of_ten_crops_is_counted_by_picture_and_each_batch_is_handed_on():
     model, dataset = small_network().train(), sample("test", 5)
-    pipeline = ten_cropped(Pipeline([MiddleSquare(240), CentreCrop(227), Normalize((0.3,) * 3, (0.35,) * 3)]))
+    pipeline = ten_cropped(Pipeline([ResizeCenterCrop(240), CenterCrop(227), Normalize((0.3,) * 3, (0.35,) * 3)]))
     loader, seen = DataLoader(dataset, pipeline, 3, shuffle=False), []
     metrics = evaluate(model, loader, watch=seen.append)
     assert [found.shape for found in seen] == [(3, 10), (2, 10)]

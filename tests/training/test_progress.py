@@ -16,8 +16,8 @@ def step(number, loss=2.0, accuracy=0.5):
 def test_off_a_terminal_it_is_a_line_now_and_then(capsys, monkeypatch):
     monkeypatch.setattr(Progress, "QUIET_SECONDS", 0.0)
     with Progress() as progress:
-        progress.stepped(step(1, loss=4.0))
-        progress.stepped(step(2, loss=2.0))
+        progress.on_step_end(step(1, loss=4.0))
+        progress.on_step_end(step(2, loss=2.0))
     first, second = capsys.readouterr().out.splitlines()
     assert re.fullmatch(r"step 1 of 10: loss 4\.000, 50 % right, \d+\.\d images/s, 2 s left", first)
     assert re.fullmatch(r"step 2 of 10: loss 3\.000, 50 % right, \d+\.\d images/s, 1 s left", second)
@@ -26,7 +26,7 @@ def test_off_a_terminal_it_is_a_line_now_and_then(capsys, monkeypatch):
 def test_off_a_terminal_it_is_quiet_in_between(capsys):
     with Progress() as progress:
         for number in range(1, 5):
-            progress.stepped(step(number))
+            progress.on_step_end(step(number))
     assert capsys.readouterr() == ("", "")
 
 
@@ -35,17 +35,17 @@ def test_a_resumed_runs_speed_and_time_left_are_of_the_steps_that_it_took_itself
     now = iter(np.arange(0.0, 100.0, 0.5))
     monkeypatch.setattr("time.monotonic", lambda: next(now))
     with Progress() as progress:
-        progress.stepped(step(9))  # begins at 0.5 - 0.25, is asked at 2.0
+        progress.on_step_end(step(9))  # begins at 0.5 - 0.25, is asked at 2.0
     assert "9.1 images/s, 2 s left" in capsys.readouterr().out
 
 
 def test_on_a_terminal_it_is_a_bar(capsys, monkeypatch):
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
     with Progress() as progress:
-        progress.stepped(step(1))
-        progress.testing()
+        progress.on_step_end(step(1))
+        progress.on_validation_begin()
         progress.say("a line")
-        progress.stepped(step(2))
+        progress.on_step_end(step(2))
     out, err = capsys.readouterr()
     assert out == "a line\n"
     assert "16/160" in err
@@ -56,7 +56,7 @@ def test_on_a_terminal_it_is_a_bar(capsys, monkeypatch):
 def test_a_test_is_a_line_with_top_five_where_there_are_enough_classes(capsys, classes, more):
     confusion = np.zeros((classes, classes), np.int64)
     confusion[0, 0], confusion[0, 1] = 1000, 3000
-    Progress().tested(Metrics(1.5, 0.25, 0.75, confusion), 1.25)
+    Progress().on_validation_end(Metrics(1.5, 0.25, 0.75, confusion), 1.25)
     assert capsys.readouterr().out.startswith(f"pass 1.25: held-out loss 1.500, 25.0 % of 4,000 right{more}, 0 s since")
 
 

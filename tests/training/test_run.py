@@ -13,8 +13,8 @@ from PIL import Image
 import npalexnet as na
 from npalexnet.data import LoadError, Subset
 from npalexnet.data.sample import CLASSES
-from npalexnet.files import held
-from npalexnet.training import Observer
+from npalexnet.files import locked
+from npalexnet.training import Callback
 from npalexnet.training.checkpoint import CheckpointError
 from npalexnet.training.run import Run, new_run_folder, saved_split
 from npalexnet.weights import load_weights
@@ -172,7 +172,7 @@ def test_a_run_that_another_process_is_training_is_left_alone(tmp_path):
         command = [sys.executable, "-c", code, str(run.folder)]
         return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
 
-    with run.held(), run.held():
+    with run.locked(), run.locked():
         refused = reopened_elsewhere()
     assert "is in use: another process is training this run" in refused.stderr
     assert (run.folder / ".last.1-1.tmp.safetensors").exists()
@@ -182,9 +182,9 @@ def test_a_run_that_another_process_is_training_is_left_alone(tmp_path):
 
 def test_a_library_run_keeps_the_split_of_one_data_set_and_no_other(tmp_path):
     pictures = sample("train", 30)
-    for name, held_out in (("drawn", pictures), ("apart", sample("test", 30))):
+    for name, validation in (("drawn", pictures), ("apart", sample("test", 30))):
         trainer = trainer_of(run=Run(tmp_path / name), val=8, epochs=1)
-        trainer.train.dataset, trainer.val.dataset = Subset(pictures, range(0, 30, 2)), Subset(held_out, [1, 3])
+        trainer.train.dataset, trainer.val.dataset = Subset(pictures, range(0, 30, 2)), Subset(validation, [1, 3])
         trainer.batches = len(trainer.train)
         trainer.fit()
     assert saved_split(tmp_path / "apart") is None
@@ -194,19 +194,20 @@ def test_a_library_run_keeps_the_split_of_one_data_set_and_no_other(tmp_path):
 
 @pytest.mark.skipif(os.name == "nt", reason="there is no flock")
 def test_a_trainer_takes_no_step_in_a_run_that_is_in_use_and_holds_its_own_to_the_end(tmp_path):
-    trainer, observer = trainer_of(run=Run(tmp_path / "run"), count=16, epochs=1), Observer()
+    trainer, observer = trainer_of(run=Run(tmp_path / "run"), count=16, epochs=1), Callback()
 
-    def stepped(step):
-        with pytest.raises(BlockingIOError), held(tmp_path / "run"):
+    def on_step_end(step):
+        with pytest.raises(BlockingIOError), locked(tmp_path / "run"):
             pass
 
-    observer.stepped = stepped
-    with held(tmp_path / "run"), pytest.raises(ValueError, match="run is in use: another process is training this run"):
+    observer.on_step_end = on_step_end
+    in_use = pytest.raises(ValueError, match="run is in use: another process is training this run")
+    with locked(tmp_path / "run"), in_use:
         trainer.fit()
     assert trainer.step == 0
     assert list((tmp_path / "run").iterdir()) == []
     assert trainer.fit(observer)
-    with held(tmp_path / "run"):
+    with locked(tmp_path / "run"):
         pass
 
 
@@ -233,7 +234,7 @@ def test_the_lines_of_the_metrics_that_a_checkpoint_counts_are_on_the_disk_befor
 
 
 def test_a_picture_that_can_not_be_loaded_is_what_training_ends_with_even_if_the_disk_is_full(tmp_path, monkeypatch):
-    trainer, observer, lines = trainer_of(run=Run(tmp_path / "run")), Observer(), []
+    trainer, observer, lines = trainer_of(run=Run(tmp_path / "run")), Callback(), []
     observer.say = lines.append
     trainer.train.dataset.indices[trainer.train.order(0)[16]] = 1_000_000  # of the second step; there is no such image
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from npalexnet.data import LoadError, Subset
-from npalexnet.training import DivergedError, Observer, Run
+from npalexnet.training import Callback, DivergedError, Run
 from npalexnet.training.checkpoint import load_checkpoint
 from npalexnet.weights import load_weights
 from tests.training.small import assert_same_end, metrics, same, trainer_of
@@ -65,7 +65,7 @@ def test_a_picture_that_can_not_be_loaded_ends_training_with_all_that_was_learnt
     settings = {"batch_size": 4, "accumulate": 3, "val": 12}
     whole = trainer_of(run=Run(tmp_path / "whole"), **settings)
     whole.fit()
-    trainer, observer, lines = trainer_of(run=Run(tmp_path / "run"), **settings), Observer(), []
+    trainer, observer, lines = trainer_of(run=Run(tmp_path / "run"), **settings), Callback(), []
     observer.say = lines.append
     dataset = getattr(trainer, part).dataset
     dataset.__class__, dataset.torn = Torn, whole.train.order(0)[18] if part == "train" else 5
@@ -145,7 +145,7 @@ def test_a_disk_that_fills_up_and_is_emptied_again_costs_nothing(tmp_path, monke
         fsync(descriptor)
 
     monkeypatch.setattr(os, "fsync", full_at_steps_2_to_4)
-    observer = Observer()
+    observer = Callback()
     observer.say = lines.append
     assert trainer.fit(observer)
     assert "can't write a checkpoint: [Errno 28] No space left on device; training goes on" in lines[0]
@@ -185,7 +185,7 @@ def test_weights_that_are_not_finite_are_never_saved(tmp_path):
 
 
 def test_metrics_that_can_not_be_written_are_told_once_not_at_each_step(tmp_path, monkeypatch):
-    run, lines, observer = Run(tmp_path / "run"), [], Observer()
+    run, lines, observer = Run(tmp_path / "run"), [], Callback()
     observer.say = lines.append
     monkeypatch.setattr(run._log, "flush", lambda **k: (_ for _ in ()).throw(OSError(28, "No space left on device")))
     with pytest.raises(OSError, match="No space left"):

@@ -2,13 +2,13 @@
 
 import pytest
 
-from npalexnet.data import Mirror, Pipeline
+from npalexnet.data import Pipeline, RandomHorizontalFlip
 from npalexnet.training import Run
 from tests.training.small import trainer_of
 
 
 def mirrored(trainer):
-    trainer.train.pipeline = Pipeline([*trainer.train.pipeline.transforms, Mirror()])
+    trainer.train.pipeline = Pipeline([*trainer.train.pipeline.transforms, RandomHorizontalFlip()])
 
 
 @pytest.mark.parametrize(

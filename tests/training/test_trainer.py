@@ -3,21 +3,21 @@ import pytest
 import torch
 
 import npalexnet as na
-from npalexnet.training import DivergedError, Observer, Trainer, WarmUp
+from npalexnet.training import Callback, DivergedError, Trainer, WarmUp
 from npalexnet.training import Linear as LinearSchedule
-from tests.conftest import STAND_IN
+from tests.conftest import FAKE
 from tests.support import assert_close
 from tests.training.small import loader, same, small_network, steps_of, trainer_of
 
 
-class Listener(Observer):
+class Listener(Callback):
     def __init__(self):
         self.steps, self.tests, self.lines = [], [], []
 
-    def stepped(self, step):
+    def on_step_end(self, step):
         self.steps.append(step)
 
-    def tested(self, metrics, epoch):
+    def on_validation_end(self, metrics, epoch):
         self.tests.append((epoch, metrics))
 
     def say(self, line):
@@ -44,8 +44,8 @@ def test_a_step_is_that_of_sgd_with_momentum_and_weight_decay():
     twin.weight.data = torch.from_numpy(weight.data.copy())
     optimizer = torch.optim.SGD([twin.weight], lr=0.01, momentum=0.9, weight_decay=0.1)
 
-    class Twin(Observer):
-        def stepped(self, step):
+    class Twin(Callback):
+        def on_step_end(self, step):
             optimizer.param_groups[0]["lr"] = step.lr
             twin.weight.grad = torch.from_numpy(weight.grad)
             optimizer.step()
@@ -112,9 +112,9 @@ def test_the_gradients_norm_is_held_to_clip_norm():
 def test_evaluation_weighs_a_short_last_batch_by_its_images_and_drops_nothing():
     model = small_network()
     trainer = trainer_of(model)
-    held_out = loader("test", 21, shuffle=False)
-    metrics = trainer.evaluate(held_out)
-    batches = list(held_out.epoch(0))
+    validation = loader("test", 21, shuffle=False)
+    metrics = trainer.evaluate(validation)
+    batches = list(validation.epoch(0))
     images, targets = (np.concatenate(parts) for parts in zip(*batches, strict=True))
     logits, targets = torch.from_numpy(model.eval()(images)), torch.from_numpy(targets)
     assert metrics.loss == pytest.approx(torch.nn.functional.cross_entropy(logits, targets).item(), rel=1e-5)
@@ -155,40 +155,40 @@ LABELS_CHECK, REPORT = (
 
 
 def test_a_step_waits_twice_for_a_device_and_has_it_compute_all_gradients_before_the_second_time(monkeypatch):
-    model = small_network(device="standin")
+    model = small_network(device="fake")
     trainer = trainer_of(model)
     waits = {}
 
     def watched(name, method):
         def call(*arguments, **keywords):
             result = method(*arguments, **keywords)
-            waits[name] = list(STAND_IN.counts.downloads)
+            waits[name] = list(FAKE.counts.downloads)
             return result
 
         return call
 
     monkeypatch.setattr(model, "backward", watched("backward", model.backward))
     monkeypatch.setattr(trainer.optimizer, "step", watched("step", trainer.optimizer.step))
-    STAND_IN.counts.reset()
+    FAKE.counts.reset()
     for step in trainer.pass_over_images():
         assert waits == {"backward": [LABELS_CHECK], "step": [LABELS_CHECK, REPORT]}
-        assert STAND_IN.counts.downloads == [LABELS_CHECK, REPORT]
-        assert STAND_IN.counts.synchronizations == 0
+        assert FAKE.counts.downloads == [LABELS_CHECK, REPORT]
+        assert FAKE.counts.synchronizations == 0
         count = 8 if step.images == 40 else 16
-        assert STAND_IN.counts.uploads == [
+        assert FAKE.counts.uploads == [
             *(((count, 3, 227, 227), "float32"), ((count,), "int64")),
             ((count, 8 * 14 * 14), "bool"),  # dropout's mask
         ]
-        STAND_IN.counts.reset()
+        FAKE.counts.reset()
 
 
 def test_evaluation_waits_for_the_logits_and_nothing_else():
-    trainer = trainer_of(small_network(device="standin"))
-    STAND_IN.counts.reset()
+    trainer = trainer_of(small_network(device="fake"))
+    FAKE.counts.reset()
     trainer.evaluate(loader("test", 21))
-    logits = [count for count in STAND_IN.counts.downloads if count[1] == "float32"]
+    logits = [count for count in FAKE.counts.downloads if count[1] == "float32"]
     assert logits == [((16, 10), "float32"), ((5, 10), "float32")]
-    assert STAND_IN.counts.synchronizations == 0
+    assert FAKE.counts.synchronizations == 0
 
 
 def test_labels_that_are_no_class_are_refused_before_the_step(device):

@@ -42,7 +42,7 @@ def test_pictures_are_shown_in_the_place_of_the_networks_inputs():
     images[1, 0, 4, 4] = 1
     pictures = [picture, picture[::-1]]
     for given in (pictures, pictures.__getitem__):
-        first, second = visualize.exciting(edge_network(), images, ("1", 1), pictures=given).axes
+        first, second = visualize.top_activating(edge_network(), images, ("1", 1), pictures=given).axes
         np.testing.assert_array_equal(first.images[0].get_array(), picture[::-1])
         np.testing.assert_array_equal(second.images[0].get_array(), picture)
     maps = visualize.feature_maps(edge_network(), images[1], "1", picture=picture)
@@ -88,7 +88,7 @@ def test_exciting_shows_the_strongest_images_and_frames_what_excites_the_unit():
         images[i, 0, 0, 2 * (i % 4)] = i
     images[7, 0, 4, 6] = 99
     names = [f"name {i}" for i in range(20)]
-    figure = visualize.exciting(edge_network(), images, ("1", 1), count=3, names=names)
+    figure = visualize.top_activating(edge_network(), images, ("1", 1), count=3, names=names)
     assert [axes.get_title().splitlines()[0] for axes in figure.axes] == ["name 7", "name 19", "name 18"]
     assert [float(axes.get_title().splitlines()[1]) for axes in figure.axes] == [99, 19, 18]
     frames = [axes.patches[0] for axes in figure.axes]
@@ -103,11 +103,11 @@ def test_exciting_shows_the_strongest_images_and_frames_what_excites_the_unit():
 def test_exciting_refuses_units_that_do_not_exist():
     images = np.zeros((1, 3, 8, 8), np.float32)
     with pytest.raises(ValueError, match="channel of 1 from 0 to 1, got 2"):
-        visualize.exciting(edge_network(), images, ("1", 2))
+        visualize.top_activating(edge_network(), images, ("1", 2))
     with pytest.raises(ValueError, match="layer must be one of 0, 1, got 'conv'"):
-        visualize.exciting(edge_network(), images, ("conv", 0))
+        visualize.top_activating(edge_network(), images, ("conv", 0))
     with pytest.raises(ValueError, match="at least one image, got none"):
-        visualize.exciting(edge_network(), images[:0], ("1", 1))
+        visualize.top_activating(edge_network(), images[:0], ("1", 1))
 
 
 def test_mistakes_are_shown_from_the_most_certain_down_with_both_classes():

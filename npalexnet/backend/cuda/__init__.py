@@ -1,0 +1,1 @@
+"""CuPy: kernels, matrix products, streams, graphs and precision on an NVIDIA GPU."""

@@ -1,0 +1,136 @@
+"""The CUDA kernels over windows: columns and max-pooling.
+
+Symbols: N images, C channels, H x W pixels, windows of kH x kW, oH x oW of them.
+"""
+
+from __future__ import annotations
+
+from math import prod
+
+import numpy as np
+
+from npalexnet.backend.cuda.launches import Launches, check_ndim, check_same
+from npalexnet.backend.cuda.layouts import (
+    MOST_COUNTED,
+    Pair,
+    Windows,
+    contiguous,
+    countable,
+    kernel_arguments,
+    pixel_distance,
+)
+from npalexnet.backend.device import Array
+
+MOST_ELEMENTS = 255  # of a pooling window: a winner is one byte
+
+
+class WindowKernels(Launches):
+    """See `Kernels`."""
+
+    # --- convolution -----------------------------------------------------------------------------------------------
+
+    def im2col(self, images: Array, windows: Windows, columns: Array) -> Array | None:
+        """Lay the numbers of each window side by side; outside the image are zeros.
+
+        Parameters
+        ----------
+        images : array
+            (N, H, W, C), contiguous, or some channels of such an array.
+        windows : Windows
+            Which ones.
+        columns : array
+            (N*oH*oW, ldk) with ``ldk >= kH*kW*C``, contiguous: is filled; what is left of a row becomes 0.
+
+        Returns
+        -------
+        array or None
+            `columns`.
+        """
+        apart, runs = self._check_columns(images, windows, columns), len(columns) * windows.kernel_size[0]
+        if apart is None or runs > MOST_COUNTED:
+            return None
+        numbers = (runs, apart, columns.shape[1], *kernel_arguments(images.shape, windows))
+        C, width = images.shape[3], windows.kernel_size[1] * images.shape[3]
+        self._launch_rows("im2col", runs, width, (C, apart, columns.shape[1]), images, columns, numbers=numbers)
+        return columns
+
+    def col2im(self, columns: Array, images: Array, windows: Windows, *, add: bool = True) -> Array | None:
+        """Sum up, for each pixel, all that `im2col` makes of it: the adjoint of `im2col`.
+
+        Parameters
+        ----------
+        columns : array
+            (N*oH*oW, ldk), contiguous.
+        images : array
+            (N, H, W, C), contiguous, or some channels of such an array: is changed.
+        windows : Windows
+            Which ones.
+        add : bool
+            Whether the sums are added to what `images` holds; else they replace it.
+
+        Returns
+        -------
+        array or None
+            `images`.
+        """
+        apart = self._check_columns(images, windows, columns)
+        if apart is None:
+            return None
+        pixels, channels = prod(images.shape[:3]), images.shape[3]
+        numbers = (pixels, apart, columns.shape[1], add, *kernel_arguments(images.shape, windows))
+        counts = (channels, apart, columns.shape[1])
+        self._launch_rows("col2im", pixels, channels, counts, columns, images, numbers=numbers)
+        return images
+
+    # --- max-pooling -----------------------------------------------------------------------------------------------
+
+    def max_pool(self, x: Array, windows: Windows, *, winners: bool = True) -> tuple[Array, Array | None] | None:
+        """Take the largest number of each window: (N, H, W, C) -> (N, oH, oW, C).
+
+        Returns
+        -------
+        y : array
+            (N, oH, oW, C); minus infinity where a window has no pixel.
+        winners : array or None
+            (N, oH, oW, C) of uint8: ``i*kW + j`` of the first largest element or of the last NaN, or ``kH*kW`` where a
+            window has no pixel. None without `winners`.
+        """
+        check_ndim(x, "x", 4)
+        shape = (len(x), *windows.count, x.shape[3])
+        if not (self._does(x) and prod(windows.kernel_size) <= MOST_ELEMENTS and countable(x.shape, windows)):
+            return None
+        y = self._xp.empty(shape, x.dtype)
+        winner = self._xp.empty(shape, np.dtype("uint8")) if winners else None
+        numbers = (prod(shape[:3]), *kernel_arguments(x.shape, windows))
+        self._launch_rows("max_pool", numbers[0], shape[3], shape[3:], x, y, winner, numbers=numbers)
+        return y, winner
+
+    def max_pool_gradient(self, grad_y: Array, winners: Array, windows: Windows, size: Pair) -> Array | None:
+        """Give each window's gradient to its winner: two of (N, oH, oW, C) -> (N, H, W, C) for `size` (H, W)."""
+        check_ndim(grad_y, "grad_y", 4)
+        check_same("winners", winners.shape, grad_y.shape)
+        check_same("winners' dtype", winners.dtype, np.dtype("uint8"))
+        check_same("windows.count", windows.count, grad_y.shape[1:3])
+        shape = (len(grad_y), *size, grad_y.shape[3])
+        if not (self._does(grad_y) and contiguous(winners) and countable(shape, windows)):
+            return None
+        grad_x = self._xp.empty(shape, grad_y.dtype)
+        numbers = (prod(shape[:3]), *kernel_arguments(shape, windows))
+        arrays = (grad_y, winners, grad_x)
+        self._launch_rows("max_pool_gradient", numbers[0], shape[3], shape[3:], *arrays, numbers=numbers)
+        return grad_x
+
+    def _check_columns(self, images: Array, windows: Windows, columns: Array) -> int | None:
+        """Return how many numbers apart the pixels of `images` lie, or None if the kernels can't do it."""
+        check_ndim(images, "images", 4)
+        check_ndim(columns, "columns", 2)
+        N, _, _, C = images.shape
+        length = prod(windows.kernel_size) * C
+        check_same("columns' dtype", columns.dtype, images.dtype)
+        if len(columns) != N * prod(windows.count) or columns.shape[1] < length:
+            raise ValueError(
+                f"columns must be of shape ({N * prod(windows.count)}, at least {length}), got {columns.shape}"
+            )
+        apart = pixel_distance(images)
+        fits = self._does(columns) and countable(images.shape, windows) and columns.shape[1] <= MOST_COUNTED
+        return apart if fits else None

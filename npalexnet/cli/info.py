@@ -1,0 +1,39 @@
+"""What is installed here, and which devices are usable: ``npalexnet info``."""
+
+from __future__ import annotations
+
+import argparse
+import platform
+from importlib.metadata import PackageNotFoundError, version
+
+import numpy as np
+from threadpoolctl import threadpool_info
+
+from npalexnet import __version__, backend
+from npalexnet.backend.cuda.device import probe
+from npalexnet.backend.cuda.launcher import cuda_kernels_enabled
+
+DISTRIBUTIONS = (
+    "cupy-cuda13x", "cupy-cuda12x", "ml_dtypes", "matplotlib", "pillow", "safetensors", "tqdm", "torch",
+)  # fmt: skip
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print versions, devices and, where a device is not usable, why; there are no options."""
+    gpu = probe()
+    blas = [f"{pool['internal_api']} {pool['version']}" for pool in threadpool_info() if pool["user_api"] == "blas"]
+    print(f"npalexnet    {__version__}, Python {platform.python_version()}, {platform.system()} {platform.machine()}")
+    print(f"cpu          usable: NumPy {np.__version__}, BLAS {', '.join(blas) or 'unknown'}")
+    print(f"             {backend.get_num_threads()} threads")
+    print(f"cuda         {'usable' if gpu.usable else 'not usable'}: {gpu.reason} (stage: {gpu.stage})")
+    print(f"             kernels of our own {'on' if cuda_kernels_enabled() else 'off'}")
+    for distribution in DISTRIBUTIONS:
+        print(f"{distribution:<13}{_installed(distribution)}")
+    return 0
+
+
+def _installed(distribution: str) -> str:
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return "not installed"

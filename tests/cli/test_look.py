@@ -1,0 +1,146 @@
+import itertools
+import json
+import os
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from npalexnet.cli import main
+from npalexnet.cli.look import _records
+from npalexnet.weights import load_weights, save_weights
+from tests.networks import save_bright_network
+from tests.pages import check_self_contained
+
+MAPS = [f"features-layers.{i}.png" for i in (1, 2, 4, 5, 7, 9, 11, 12)]
+FEATURES = [*MAPS, *(f"features-classifier.{i}.png" for i in (2, 5, 6))]
+
+
+@pytest.fixture(autouse=True)
+def few_squares(monkeypatch):
+    """25 for the occlusion map instead of 225, a forward pass each."""
+    monkeypatch.setattr("npalexnet.cli.look.CELLS", 5)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("look") / "run <1>"
+    folder.mkdir()
+    save_bright_network(folder)
+    records = [{"step": i, "images": i, "loss": 1 / i, "accuracy": 0.5} for i in (1, 2)]
+    (folder / "metrics.jsonl").write_text("\n".join(map(json.dumps, records)) + "\n")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """Four held-out pictures of each class, one of the dark ones white."""
+    folder = tmp_path_factory.mktemp("data")
+    rng = np.random.default_rng(0)
+    for part in ("train", "val"):
+        for name, level in (("bright", 200), ("dark", 0)):
+            (folder / part / name).mkdir(parents=True)
+            for i in range(4):
+                noise = level + rng.integers(0, 40, (20, 20, 3)) * (level > 0)
+                Image.fromarray(noise.astype(np.uint8)).save(folder / part / name / f"{i}.png")
+    Image.new("RGB", (20, 20), "white").save(folder / "val" / "dark" / "2.png")
+    return folder
+
+
+def names(folder):
+    return {path.name for path in folder.iterdir()}
+
+
+def test_look_writes_all_pictures_and_a_page_that_holds_them(run, data, capsys):
+    assert main(["look", str(run), "--data", str(data)]) == 0
+    out = run / "look"
+    exciting = {name for name in names(out) if name.startswith("top-activating-layers.")}
+    assert {name.rpartition("-")[0] for name in exciting} == {f"top-activating-layers.{i}" for i in (1, 4, 7, 9, 11)}
+    assert names(out) - exciting == {
+        "filters.png", "curves.png", "occlusion.png", "mistakes.png", "confusion.png", "index.html", *FEATURES
+    }  # fmt: skip
+    for path in out.glob("*.png"):
+        with Image.open(path) as image:
+            assert image.width > 400, path
+    checker = check_self_contained((out / "index.html").read_text(encoding="utf-8"))
+    pictures = [reference for reference in checker.references if reference.startswith("data:image/png")]
+    assert len(pictures) == len(list(out.glob("*.png"))) == len(set(pictures))
+    text = " ".join(checker.texts)
+    assert f"A look inside the network of {run}" in text
+    assert "8 images" in text
+    assert "87.5 %" in text
+    output = capsys.readouterr()
+    assert "87.5 % of 8 held-out images named rightly" in output.out
+    assert output.err == ""
+
+
+def test_look_at_ones_own_image_units_and_class(run, data, tmp_path, monkeypatch):
+    monkeypatch.setattr("npalexnet.cli.look.MAPS", ["layers.12"])  # the rest is drawn as for any other image
+    image = tmp_path / "mine.png"
+    Image.new("RGB", (50, 40), "black").save(image)
+    options = ["--unit", "layers.4:0", "--unit", "classifier.6:1", "--class", "bright", "--images", "3"]
+    out = tmp_path / "out" / "side"
+    assert main(["look", str(run), str(image), "--data", str(data), "--out", str(out), *options]) == 0
+    exciting = {name for name in names(out) if name.startswith("top-activating")}
+    assert exciting == {"top-activating-layers.4-0.png", "top-activating-classifier.6-1.png"}
+    checker = check_self_contained((out / "index.html").read_text(encoding="utf-8"))
+    text = " ".join(checker.texts)
+    assert "3 of them drawn for this page" in text
+    assert f"The image is {image}. The network says: dark 73.1 %, bright 26.9 %." in text
+    assert not (run / "side").exists()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="file names are any bytes on Linux alone")
+def test_classes_and_folders_whose_names_are_no_text_are_shown_all_the_same(run, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("npalexnet.cli.look.MAPS", [])
+    odd = os.fsdecode(b"d\xe9")
+    folder = tmp_path / odd
+    for part, name in itertools.product(("train", "val"), ("bright", odd)):
+        (folder / "data" / part / name).mkdir(parents=True)
+        Image.new("RGB", (8, 8), "white" if name == "bright" else "black").save(folder / "data" / part / name / "1.png")
+    state, about = load_weights(run / "weights.safetensors")
+    save_weights(folder / "weights.safetensors", state, {**about, "classes": [odd, "bright"]})
+    data, image = ["--data", str(folder / "data")], str(folder / "data" / "val" / odd / "1.png")
+    assert main(["evaluate", str(folder), *data]) == 0
+    assert "d\ufffd" in (folder / "evaluation" / "confusion.csv").read_text(encoding="utf-8")
+    assert main(["look", str(folder), image, *data, "--unit", "classifier.6:0"]) == 0
+    assert "1.png. The network says: d\ufffd 73.1 %" in (folder / "look" / "index.html").read_text(encoding="utf-8")
+    assert main(["predict", str(folder), image, "--top", "1"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1].split()[-1] == "d\ufffd"
+
+
+def test_metrics_are_read_while_the_last_line_is_being_written(tmp_path):
+    assert _records(tmp_path) == []
+    (tmp_path / "metrics.jsonl").write_text('{"step": 1}\n7\n{"step": 2}\n{"step": 3, "lo')
+    assert _records(tmp_path) == [{"step": 1}, {"step": 2}]
+
+
+def test_evaluate_prints_a_table_and_writes_the_confusion_matrix(run, data, tmp_path, capsys):
+    assert main(["evaluate", str(run), "--data", str(data), "--out", str(tmp_path / "a" / "b")]) == 0
+    output = capsys.readouterr()
+    lines = [line.split() for line in output.out.splitlines()]
+    assert ["dark", "bright", "(1)", "4", "3", "75.0"] in lines
+    assert ["bright", "-", "4", "4", "100.0"] in lines
+    assert "top-1 87.50 %, top-5 100.00 %" in output.out
+    assert names(tmp_path / "a" / "b") == {"confusion.png", "confusion.csv"}
+    text = (tmp_path / "a" / "b" / "confusion.csv").read_text()
+    assert text.splitlines() == ["true class,dark,bright", "dark,3,1", "bright,0,4"]
+    assert output.err == ""
+
+
+def test_evaluate_with_ten_crops_says_so(run, data, capsys):
+    assert main(["evaluate", str(run), "--data", str(data), "--ten-crop"]) == 0
+    assert "8 held-out images of 2 classes, each the mean of ten crops" in capsys.readouterr().out
+    assert names(run / "evaluation") == {"confusion.png", "confusion.csv"}
+
+
+@pytest.mark.parametrize("command", ["evaluate", "look"])
+def test_data_must_be_named_where_the_run_does_not_and_be_of_classes_that_it_knows(run, tmp_path, capsys, command):
+    assert main([command, str(run)]) == 1
+    assert "does not say which data it was trained on; name them with --data" in capsys.readouterr().err
+    for part, name in itertools.product(("train", "val"), ("bright", "red")):
+        (tmp_path / part / name).mkdir(parents=True)
+        Image.new("RGB", (8, 8)).save(tmp_path / part / name / "1.png")
+    assert main([command, str(run), "--data", str(tmp_path)]) == 1
+    assert "classes that the network in" in capsys.readouterr().err

@@ -1,0 +1,138 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import npalexnet as na
+from npalexnet.cli import main
+from npalexnet.cli import training_run as session
+from npalexnet.cli.training_options import DEFAULTS, as_config, complete
+from npalexnet.data import CenterCrop, RandomCrop, open_data
+from npalexnet.training import Trainer
+from tests.data.pictures import fill
+
+
+def test_what_is_not_given_is_the_default_and_what_other_commands_know_is_left_out():
+    options = complete({"lr": 0.5, "data": None, "image": None, "run": print, "command": "train", "threads": 2})
+    assert vars(options) == {**DEFAULTS, "lr": 0.5}
+
+
+def test_a_resumed_run_has_its_own_options_and_the_few_that_may_be_given_anew():
+    config = as_config(complete({"lr": 0.5, "data": "/pictures", "weights": Path("/w"), "workers": 3, "epochs": 4}))
+    assert config["weights"] == "/w"
+    assert "out" not in config
+    options = complete({"resume": Path("runs/1"), "workers": 1, "data": None, "threads": 1}, config)
+    assert (options.lr, options.data, options.weights, options.workers) == (0.5, "/pictures", Path("/w"), 1)
+    assert (options.epochs, options.steps, options.resume) == (4, None, Path("runs/1"))
+    with pytest.raises(ValueError, match=r"a run is resumed as it began: --seed, --weight-decay can't be changed"):
+        complete({"weight_decay": 0.0, "data": "moved", "seed": 1}, config)
+
+
+@pytest.mark.parametrize(
+    ("began", "given", "epochs", "steps"),
+    [
+        ({}, {}, 1, None),
+        ({}, {"steps": 5}, None, 5),
+        ({"steps": 5}, {}, None, 5),
+        ({"steps": 5}, {"epochs": 3}, 3, None),
+        ({"epochs": 2}, {"steps": 9}, None, 9),
+        ({"epochs": 2}, {"epochs": 3}, 3, None),
+    ],
+)
+def test_epochs_take_the_place_of_steps_and_the_other_way_round(began, given, epochs, steps):
+    options = complete(given, as_config(complete(began)))
+    assert (options.epochs, options.steps) == (epochs, steps)
+
+
+def test_both_at_once_are_refused():
+    with pytest.raises(ValueError, match="--epochs and --steps don't go together"):
+        complete({"epochs": 1, "steps": 1})
+    with pytest.raises(ValueError, match="--epochs and --steps don't go together"):
+        complete({"epochs": 1, "steps": 1}, as_config(complete({})))
+
+
+# --- handed on -------------------------------------------------------------------------------------------------------
+
+TRAINER = {
+    "steps": 11, "lr": 0.25, "schedule": "cosine", "warmup": 3, "momentum": 0.75, "weight_decay": 0.125,
+    "accumulate": 2, "clip_norm": 1.5, "patience": 4, "checkpoint_every": 6,
+}  # fmt: skip
+LOADERS = {"recipe": "paper", "batch_size": 3, "workers": 2, "train_images": 7, "test_images": 1}
+MODEL = {"seed": 7, "init": "xavier", "dropout": 0.25, "num_classes": 5, "device": "fake"}
+ELSEWHERE = {"data", "precision", "freeze", "out", "epochs", "resume", "weights", "strict"}
+
+
+class Noted(Trainer):
+    """Keeps what it is made with, and does not train."""
+
+    def __init__(self, model, train, val, **settings):
+        super().__init__(model, train, val, **settings)
+        self.settings = settings
+
+    def fit(self, *arguments):
+        self.made.append(self)
+        return False
+
+
+@pytest.fixture
+def pictures(tmp_path, monkeypatch):
+    """A folder of pictures, one of them broken, in the working directory."""
+    fill(tmp_path / "pictures" / "train", cat=10, dog=10)
+    (tmp_path / "pictures" / "train" / "cat" / "text.jpg").write_text("I am a text")
+    monkeypatch.chdir(tmp_path)
+    return "pictures"
+
+
+@pytest.fixture
+def noted(narrow, monkeypatch):
+    """Trainers that a command makes."""
+    before, made = na.get_float32_matmul_precision(), []
+    monkeypatch.setattr(Noted, "made", made, raising=False)
+    monkeypatch.setattr(session, "Trainer", Noted)
+    yield made
+    na.set_float32_matmul_precision(before)
+
+
+@pytest.mark.parametrize(
+    ("precision", "dtype", "products"),
+    [("tf32", "float32", "high"), ("bfloat16", "bfloat16", "highest"), ("float16", "float16", "highest")],
+)
+def test_every_option_reaches_the_trainer_its_loaders_or_its_model(noted, pictures, precision, dtype, products):
+    assert TRAINER.keys() | LOADERS.keys() | MODEL.keys() | ELSEWHERE == DEFAULTS.keys()
+    options = {**TRAINER, **LOADERS, **MODEL, "data": pictures, "precision": precision}
+    given = [text for name, value in options.items() for text in (f"--{name.replace('_', '-')}", str(value))]
+    na.set_float32_matmul_precision("highest" if products == "high" else "high")
+    main(["train", *given, "--freeze", "layers.0", "classifier.1"])
+    (trainer,) = noted
+
+    settings = {name: value for name, value in trainer.settings.items() if name not in ("run", "epochs")}
+    assert settings == {**TRAINER, "dtype": dtype}
+    assert na.get_float32_matmul_precision() == products
+
+    drawn = open_data(pictures, seed=7)
+    assert [drawn.val.name(i) for i in range(2)] != [open_data(pictures, seed=0).val.name(i) for i in range(2)]
+    train_images = [0, 2, 5, 7, 10, 12, 15]  # seven of eighteen
+    for loader, dataset, chosen, crop in (
+        (trainer.train, drawn.train, train_images, RandomCrop),
+        (trainer.val, drawn.val, [0], CenterCrop),
+    ):
+        assert (loader.batch_size, loader.seed, loader.workers) == (3, 7, 2)
+        assert [loader.dataset.name(i) for i in range(len(loader.dataset))] == [dataset.name(i) for i in chosen]
+        assert any(isinstance(step, crop) for step in loader.pipeline.transforms)
+
+    model, expected = trainer.model, na.AlexNet(5, 0.25, seed=7, init="xavier")
+    assert model.device == "fake"
+    assert [layer.p for layer in model.classifier if isinstance(layer, na.Dropout)] == [0.25, 0.25]
+    for (name, values), other in zip(model.state_dict().items(), expected.state_dict().values(), strict=True):
+        np.testing.assert_array_equal(values, other, err_msg=name)
+    frozen = [name for name, parameter in model.named_parameters() if not parameter.requires_grad]
+    assert frozen == ["layers.0.weight", "layers.0.bias", "classifier.1.weight", "classifier.1.bias"]
+
+
+def test_a_broken_picture_is_named_and_skipped_or_refused_with_strict(noted, pictures, capsys):
+    main(["train", "--data", pictures])
+    assert "1 file skipped" in capsys.readouterr().out
+    assert len(noted) == 1
+    assert main(["train", "--data", pictures, "--strict"]) == 1
+    assert "text.jpg" in capsys.readouterr().err
+    assert len(noted) == 1

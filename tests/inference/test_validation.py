@@ -1,0 +1,179 @@
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import npalexnet as na
+from npalexnet.data.datasets import ArrayDataset
+from npalexnet.data.pipeline import Pipeline
+from npalexnet.data.sample import CLASSES
+from npalexnet.data.sources import Data
+from npalexnet.data.transforms import Normalize, ResizeCenterCrop
+from npalexnet.inference.classifier import Classifier
+from npalexnet.inference.validation import ValidationSet
+
+COLOURS = {"blue": (0, 0, 255), "green": (0, 255, 0), "red": (255, 0, 0)}
+
+
+def classifier(classes, tmp_path, options=None):
+    pipeline = Pipeline([ResizeCenterCrop(227), Normalize((0.0,) * 3, (1.0,) * 3)])
+    model = na.AlexNet(len(classes)).eval()
+    return Classifier(
+        tmp_path / "weights.safetensors",
+        model,
+        list(classes),
+        pipeline,
+        {} if options is None else {"options": options},
+    )
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for part, count in (("train", 2), ("val", 9)):
+        for name in ("blue", "red"):
+            (tmp_path / "data" / part / name).mkdir(parents=True)
+            for i in range(count):
+                Image.new("RGB", (8, 8), COLOURS[name]).save(tmp_path / "data" / part / name / f"{i}.png")
+    return tmp_path / "data"
+
+
+def test_labels_are_the_networks_though_the_data_count_fewer_classes_otherwise(folder, tmp_path):
+    validation = ValidationSet.open(str(folder), classifier(["red", "green", "blue"], tmp_path))
+    np.testing.assert_array_equal(validation.labels, [2] * 9 + [0] * 9)  # of the data, blue is the first
+    assert len(validation) == 18
+    assert validation.picture(0).getpixel((0, 0)) == COLOURS["blue"]
+    assert validation.dataset.classes == ("red", "green", "blue")
+    assert [validation.dataset[i][1] for i in (0, 17)] == [2, 0]
+
+
+def test_a_loader_gives_what_the_network_takes_with_its_labels(folder, tmp_path):
+    validation = ValidationSet.open(str(folder), classifier(["red", "green", "blue"], tmp_path))
+    (first, labels), (last, last_labels) = validation.loader().epoch(0)
+    assert (first.shape, last.shape) == ((16, 3, 227, 227), (2, 3, 227, 227))
+    assert np.concatenate([labels, last_labels]).tolist() == [2] * 9 + [0] * 9
+    for image, label in zip([*first, *last], [2] * 9 + [0] * 9, strict=True):
+        assert image[:, 100, 100].tolist() == [label == 0, 0, label == 2]
+    np.testing.assert_array_equal(last[1], validation[17])
+    images, labels = next(validation.sample(1).loader(ten_crop=True).epoch(0))
+    assert images.shape == (1, 10, 3, 227, 227)
+
+
+def test_a_sample_is_drawn_from_all_and_keeps_labels_with_their_pictures(folder, tmp_path):
+    validation = ValidationSet.open(str(folder), classifier(["red", "green", "blue"], tmp_path))
+    assert validation.sample(18) is validation
+    drawn = validation.sample(9)
+    assert len(drawn) == len(drawn.dataset) == 9
+    assert set(drawn.labels.tolist()) == {0, 2}  # the first nine are all blue, the last nine red
+    places = [names(validation).index(name) for name in names(drawn)]
+    assert places == sorted(set(places))
+    for i, label in enumerate(drawn.labels):
+        assert drawn.picture(i).getpixel((0, 0)) == COLOURS["blue" if label == 2 else "red"]
+
+
+def test_data_with_a_class_that_the_network_does_not_know_are_refused(folder, tmp_path):
+    with pytest.raises(ValueError, match=r"classes that the network in .* doesn't know: 'blue'; it tells apart 'red'"):
+        ValidationSet.open(str(folder), classifier(["red", "green"], tmp_path))
+
+
+def test_without_a_name_the_runs_own_data_are_opened(folder, tmp_path):
+    own = ValidationSet.open(None, classifier(["blue", "red"], tmp_path, {"data": str(folder), "seed": 3}))
+    assert (len(own), own.notes) == (18, [])
+    sample = ValidationSet.open(None, classifier(CLASSES, tmp_path, {"seed": 3}))
+    assert (len(sample), sample.notes) == (500, [])
+    assert sample.grey
+
+
+def test_a_run_that_does_not_say_what_it_was_trained_on_has_no_data_of_its_own(folder, tmp_path):
+    network = classifier(["blue", "red"], tmp_path)
+    with pytest.raises(ValueError, match=r"weights\.safetensors does not say which data .*; name them with --data"):
+        ValidationSet.open(None, network)
+    assert len(ValidationSet.open(str(folder), network)) == 18
+
+
+def test_data_without_held_out_pictures_are_refused(tmp_path, monkeypatch):
+    nothing = ArrayDataset(np.zeros((0, 8, 8), np.uint8), np.zeros(0, np.int64), ["blue", "red"])
+    monkeypatch.setattr(
+        "npalexnet.inference.validation.open_data", lambda *_, **__: Data("an empty file", nothing, nothing, True)
+    )
+    with pytest.raises(ValueError, match="the data an empty file holds no held-out images"):
+        ValidationSet.open("any", classifier(["blue", "red"], tmp_path))
+
+
+@pytest.fixture
+def drawn_from(folder, tmp_path):
+    """A folder without val/, of which the run beside it held out two of its pictures."""
+    (folder / "train").rename(tmp_path / "old")
+    (folder / "val").rename(folder / "train")
+    names = {name: [f"pictures/train/{name}/{i}.png" for i in range(9)] for name in ("blue", "red")}
+    val = [names["blue"].pop(4), names["red"].pop(7)]
+    (tmp_path / "split.json").write_text(json.dumps({"train": [*names["blue"], *names["red"]], "val": val}))
+    return folder
+
+
+def names(validation):
+    return [validation.dataset.name(i) for i in range(len(validation))]
+
+
+@pytest.mark.parametrize("about", ["of a command", "of a library"])
+@pytest.mark.parametrize("place", ["where it was", "moved", "linked"])
+def test_what_a_run_held_out_is_found_wherever_its_pictures_lie_though_some_were_added(
+    drawn_from, tmp_path, about, place
+):
+    options = {"data": str(drawn_from), "seed": 3} if about == "of a command" else None
+    where = drawn_from if place == "where it was" else tmp_path / "elsewhere"
+    if place == "moved":
+        drawn_from.rename(where)
+    elif place == "linked":
+        where.symlink_to(drawn_from)
+    Image.new("RGB", (8, 8)).save(where / "train" / "blue" / "0-added.png")
+    (where / "train" / "red" / "0.png").unlink()  # one that was trained on
+    validation = ValidationSet.open(str(where), classifier(["blue", "red"], tmp_path, options))
+    assert names(validation) == [f"{where}/train/blue/4.png", f"{where}/train/red/7.png"]
+    assert validation.notes[1:] == [f"1 picture of {where}/train left out: the run's split does not name them"]
+
+
+def test_without_a_part_of_the_pictures_that_a_run_held_out_nothing_is_tested(drawn_from, tmp_path):
+    (drawn_from / "train" / "red" / "7.png").unlink()
+    with pytest.raises(
+        ValueError, match=r"lacks 1 of the pictures that the run's split names, the first is red/7\.png"
+    ):
+        ValidationSet.open(str(drawn_from), classifier(["blue", "red"], tmp_path))
+
+
+def test_where_no_split_is_known_a_note_says_that_pictures_may_have_been_trained_on(drawn_from, tmp_path):
+    (tmp_path / "copied").mkdir()
+    network = classifier(["blue", "red"], tmp_path / "copied", {"data": str(drawn_from), "seed": 5})
+    for spec in (None, str(drawn_from)):
+        validation = ValidationSet.open(spec, network)
+        first, warning = validation.notes
+        assert "2 pictures of train/ were drawn to be held out" in first
+        assert "with seed 5" in first  # the run's: its own draw, if the pictures are the same
+        assert warning == (
+            f"these pictures may have been trained on: no split.json beside {network.path} says which ones its run "
+            "held out"
+        )
+    seeds = [names(ValidationSet.open(str(drawn_from), classifier(["blue", "red"], tmp_path / "copied", options)))
+             for options in ({"seed": 5}, {"seed": 0}, None)]  # fmt: skip
+    assert seeds[0] != seeds[1] == seeds[2]
+
+
+def test_other_data_are_drawn_alike_for_each_run_and_said_to_be_others(drawn_from, tmp_path):
+    for name in ("blue", "red"):
+        for i in range(9):
+            path = drawn_from / "train" / name / f"{i}.png"
+            path.rename(path.with_name(f"other-{i}.png"))
+    found = [
+        ValidationSet.open(str(drawn_from), classifier(["blue", "red"], tmp_path, options))
+        for options in ({"seed": 5}, {"seed": 0}, None)
+    ]
+    assert names(found[0]) == names(found[1]) == names(found[2])
+    assert len(found[0]) == 2
+    assert "it is taken for other data" in found[0].notes[0]
+    assert not any("may have been trained on" in note for note in found[0].notes)
+
+
+def test_pictures_that_the_user_set_apart_are_taken_whatever_the_run_drew(folder, tmp_path):
+    (tmp_path / "split.json").write_text(json.dumps({"train": ["train/blue/0.png"], "val": ["train/red/0.png"]}))
+    validation = ValidationSet.open(str(folder), classifier(["blue", "red"], tmp_path))
+    assert (len(validation), validation.notes) == (18, [])
