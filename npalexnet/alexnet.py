@@ -13,11 +13,12 @@ from typing import Any
 import numpy as np
 
 from npalexnet.backend import Array
+from npalexnet.checks import integer
 from npalexnet.layers import sharding
 from npalexnet.layers.activation import Flatten, ReLU
 from npalexnet.layers.conv import Conv2d
 from npalexnet.layers.dropout import Dropout
-from npalexnet.layers.geometry import check_images, integer
+from npalexnet.layers.geometry import check_images
 from npalexnet.layers.init import Seed, generator, initialize
 from npalexnet.layers.layer import Layer
 from npalexnet.layers.linear import Linear

@@ -11,8 +11,8 @@ import numpy as np
 
 from npalexnet import backend
 from npalexnet.backend import Array
+from npalexnet.checks import integer
 from npalexnet.finite_differences import NOT_DIFFERENTIABLE, OK, WRONG, Comparison, Derivative
-from npalexnet.layers.geometry import integer
 from npalexnet.layers.layer import Layer
 from npalexnet.layers.parameter import Parameter, Shape
 from npalexnet.terminal import table

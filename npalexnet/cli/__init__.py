@@ -5,13 +5,12 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from importlib import import_module
-from math import inf
 from pathlib import Path
-from typing import Any
 
 from npalexnet import __version__, backend
+from npalexnet.cli.options import number
 from npalexnet.cli.training_options import add_options as add_training_options
 from npalexnet.training.interrupt import INTERRUPTED
 
@@ -47,23 +46,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return INTERRUPTED
 
 
-def _number(kind: type, minimum: float, *, above: bool = False, maximum: float | None = None) -> Callable[[str], Any]:
-    """Return a reader of command-line numbers that refuses those out of range."""
-
-    def read(text: str) -> Any:
-        value = kind(text)
-        too_small = value <= minimum if above else value < minimum
-        if not -inf < value < inf or too_small or (maximum is not None and value > maximum):
-            bounds = f"{'above' if above else 'at least'} {minimum}"
-            bounds += f" and at most {maximum}" if maximum is not None else ""
-            bounds += " and finite" if kind is float and maximum is None else ""
-            raise argparse.ArgumentTypeError(f"must be {bounds}, got {text}")
-        return value
-
-    read.__name__ = kind.__name__  # argparse's "invalid int value"
-    return read
-
-
 def _unit(text: str) -> tuple[str, int]:
     layer, _, channel = text.rpartition(":")
     if not (layer and channel.isdecimal()):
@@ -77,9 +59,7 @@ def _add_predict(command: argparse.ArgumentParser) -> None:
         "images", nargs="+", metavar="IMAGE",
         help="image file, folder (all image files in it and below), or - for paths on standard input, one a line",
     )  # fmt: skip
-    command.add_argument(
-        "--top", type=_number(int, 1), default=3, metavar="K", help="print the K most probable classes"
-    )
+    command.add_argument("--top", type=number(int, 1), default=3, metavar="K", help="print the K most probable classes")
     _add_ten_crop(command)
     command.add_argument("--json", action="store_true", help="print a JSON object a line")
 
@@ -99,7 +79,7 @@ def _add_look(command: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     _add_held_out(command)
     command.add_argument(
-        "--images", type=_number(int, 1), default=1000, metavar="N", help="look at no more than N held-out images"
+        "--images", type=number(int, 1), default=1000, metavar="N", help="look at no more than N held-out images"
     )
     command.add_argument(
         "--unit", type=_unit, action="append", default=argparse.SUPPRESS, metavar="LAYER:CHANNEL",
@@ -144,7 +124,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"npalexnet {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    whole, positive = _number(int, 0), _number(int, 1)
+    whole, positive = number(int, 0), number(int, 1)
 
     def add(name: str, module: str, text: str, more: str = "") -> argparse.ArgumentParser:
         command = commands.add_parser(
@@ -172,7 +152,7 @@ def _parser() -> argparse.ArgumentParser:
         "Without --data, on the built-in sample of Fashion-MNIST: 2,000 training and 500 held-out images of ten "
         "classes of clothing. Ctrl-C stops after the step under way and keeps what was learnt; --resume goes on.",
     )  # fmt: skip
-    add_training_options(train, _number)
+    add_training_options(train)
     add_threads_option(train)
 
     predict = add("predict", "predict", "Name what is on images", "The middle square of each image is looked at.")
@@ -198,7 +178,7 @@ def _parser() -> argparse.ArgumentParser:
     summary.add_argument("--batch-size", type=positive, default=1, metavar="N", help="images in the batch")
     summary.add_argument(
         "--num-classes",
-        type=_number(int, 1, maximum=1_000_000),
+        type=number(int, 1, maximum=1_000_000),
         default=1000,
         metavar="K",
         help="width of the last layer",

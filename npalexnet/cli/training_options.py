@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from npalexnet.cli.options import number
 from npalexnet.data.pipeline import RECIPES
 from npalexnet.data.sources import absolute_spec
 from npalexnet.layers.init import SCHEMES
@@ -23,11 +23,8 @@ DEFAULTS: dict[str, Any] = {
 }  # fmt: skip
 
 
-def add_options(parser: argparse.ArgumentParser, number: Callable[..., Callable[[str], Any]]) -> None:
-    """Add them to a parser; one that is not given is not in what it returns, so that `--resume` knows which were.
-
-    `number` makes readers of numbers: ``number(kind, minimum, above=False, maximum=None)``.
-    """
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add them to a parser; one that is not given is not in what it returns, so that `--resume` knows which were."""
 
     def add(name: str, help: str, group: Any, **settings: Any) -> None:
         default = DEFAULTS[name.replace("-", "_")]

@@ -10,14 +10,8 @@ from typing import Any
 import numpy as np
 
 from npalexnet.backend import Array, array_module
-from npalexnet.layers.geometry import (
-    IntOrPair,
-    Pair,
-    check_images,
-    integer,
-    pair,
-    windows_output_shape,
-)
+from npalexnet.checks import IntOrPair, Pair, integer, pair
+from npalexnet.layers.geometry import check_images, windows_output_shape
 from npalexnet.layers.im2col import channels_first, channels_last
 from npalexnet.layers.im2col_gemm import ConvolutionAlgorithm, Geometry, Im2colGemm
 from npalexnet.layers.init import Seed, weight_and_bias

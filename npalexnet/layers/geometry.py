@@ -2,33 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import numpy as np
-
-Pair = tuple[int, int]
-IntOrPair = int | tuple[int, int]
-
-
-def integer(name: str, value: Any, minimum: int) -> int:
-    """Return `value` as an int, or raise an error that names the argument."""
-    if isinstance(value, bool) or not isinstance(value, int | np.integer):
-        raise TypeError(f"{name} must be an int, got {value!r}")
-    if value < minimum:
-        raise ValueError(f"{name} must be at least {minimum}, got {value}")
-    return int(value)
-
-
-def pair(name: str, value: Any, minimum: int) -> Pair:
-    """Return an int, or a pair of them, as a pair (vertical, horizontal), or raise an error that names the argument."""
-    if isinstance(value, tuple | list):
-        if len(value) != 2:
-            raise ValueError(f"{name} must be an int or a pair of ints, got {value!r}")
-        return integer(name, value[0], minimum), integer(name, value[1], minimum)
-    if isinstance(value, bool) or not isinstance(value, int | np.integer):
-        raise TypeError(f"{name} must be an int or a pair of ints, got {value!r}")
-    value = integer(name, value, minimum)
-    return value, value
+from npalexnet.checks import Pair
 
 
 def window_extent(kernel_size: int, dilation: int) -> int:

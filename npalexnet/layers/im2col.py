@@ -10,7 +10,8 @@ from math import prod
 
 from npalexnet.backend import Array, accumulation_dtype, array_module, device_of, is_half
 from npalexnet.backend.cuda.layouts import Windows
-from npalexnet.layers.geometry import Pair, window_extent
+from npalexnet.checks import Pair
+from npalexnet.layers.geometry import window_extent
 
 
 def channels_last(x: Array) -> Array:

@@ -12,7 +12,8 @@ from typing import NamedTuple
 
 from npalexnet.backend import Array, accumulation_dtype, device_of
 from npalexnet.backend.cuda.layouts import Windows
-from npalexnet.layers.geometry import Pair, output_size
+from npalexnet.checks import Pair
+from npalexnet.layers.geometry import output_size
 from npalexnet.layers.im2col import col2im, im2col
 from npalexnet.layers.rows import add_bias
 

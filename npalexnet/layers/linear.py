@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from npalexnet.backend import Array, device_of
-from npalexnet.layers.geometry import integer
+from npalexnet.checks import integer
 from npalexnet.layers.init import Seed, weight_and_bias
 from npalexnet.layers.layer import Layer
 from npalexnet.layers.parameter import Parameter, Shape

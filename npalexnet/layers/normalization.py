@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from npalexnet.backend import Array, accumulation_dtype, array_module
-from npalexnet.layers.geometry import integer
+from npalexnet.checks import integer
 from npalexnet.layers.layer import Layer
 from npalexnet.layers.parameter import Parameter, Shape
 

@@ -13,15 +13,8 @@ import numpy as np
 from npalexnet.backend import Array, accumulation_dtype, array_module, device_of
 from npalexnet.backend.cuda.kernels import Kernels
 from npalexnet.backend.cuda.layouts import Windows
-from npalexnet.layers.geometry import (
-    IntOrPair,
-    Pair,
-    check_images,
-    output_size,
-    pair,
-    window_extent,
-    windows_output_shape,
-)
+from npalexnet.checks import IntOrPair, Pair, pair
+from npalexnet.layers.geometry import check_images, output_size, window_extent, windows_output_shape
 from npalexnet.layers.im2col import channels_first, channels_last, each_window, pad
 from npalexnet.layers.layer import Layer
 from npalexnet.layers.parameter import Parameter, Shape

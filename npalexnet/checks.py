@@ -1,0 +1,46 @@
+"""Checks of arguments: each returns the value, or raises an error that names the argument and what was given."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+Pair = tuple[int, int]
+IntOrPair = int | tuple[int, int]
+
+
+def integer(name: str, value: Any, minimum: int) -> int:
+    """Return an integer of at least `minimum` as an int.
+
+    Raises
+    ------
+    TypeError
+        If it is no integer; a bool is none.
+    ValueError
+        If it is too small.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | np.integer):
+        raise TypeError(f"{name} must be an int, got {value!r}")
+    if value < minimum:
+        raise ValueError(f"{name} must be at least {minimum}, got {value}")
+    return int(value)
+
+
+def number(name: str, value: Any) -> float:
+    """Return a number as a float, or raise a TypeError; a bool is none."""
+    if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
+        raise TypeError(f"{name} must be a number, got {value!r}")
+    return float(value)
+
+
+def pair(name: str, value: Any, minimum: int) -> Pair:
+    """Return an int, or a pair of them, as a pair (vertical, horizontal); errors as those of `integer`."""
+    if isinstance(value, tuple | list):
+        if len(value) != 2:
+            raise ValueError(f"{name} must be an int or a pair of ints, got {value!r}")
+        return integer(name, value[0], minimum), integer(name, value[1], minimum)
+    if isinstance(value, bool) or not isinstance(value, int | np.integer):
+        raise TypeError(f"{name} must be an int or a pair of ints, got {value!r}")
+    value = integer(name, value, minimum)
+    return value, value
