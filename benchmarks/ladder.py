@@ -55,7 +55,7 @@ IDEAS = (
             (cpu, "SHARD_IMAGES", UNLIMITED),
             (cpu, "MIN_SHARDS", 1),
             (cpu, "MATMUL_TILE", UNLIMITED),
-            (cpu, "MIN_PIECES", 1),
+            (cpu, "MIN_TILES", 1),
             (cpu, "single_threaded_blas", nullcontext),
             (cpu, "get_num_threads", lambda: 1),
         ),

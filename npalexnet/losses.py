@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from npalexnet import backend
-from npalexnet.backend import Array
+from npalexnet.backend import Array, primitive
+from npalexnet.checks import number
 
 REDUCTIONS = ("mean", "sum", "none")
 
@@ -13,12 +14,35 @@ REDUCTIONS = ("mean", "sum", "none")
 def log_softmax(logits: Array) -> Array:
     """(N, K) -> (N, K): the logarithm of ``exp(logits[n, k]) / sum over j of exp(logits[n, j])``.
 
-    It is computed from ``logits - max(logits)``, so that no exponential overflows; that of 16-bit numbers in float32.
+    It is computed from ``logits - max(logits)``, so that no exponential overflows, and of 16-bit numbers in float32.
     """
     xp = backend.array_module(logits)
     logits = logits.astype(backend.accumulation_dtype(logits.dtype), copy=False)
     shifted = logits - logits.max(axis=1, keepdims=True)
     return shifted - xp.log(xp.exp(shifted).sum(axis=1, keepdims=True))
+
+
+@primitive
+def cross_entropy(logits: Array, labels: Array, label_smoothing: float) -> tuple[Array, Array]:
+    """(N, K), (N,) -> the losses, (N,), and the log-probabilities, (N, K)."""
+    log_probabilities = log_softmax(logits)  # (N, K)
+    losses = -log_probabilities[backend.array_module(logits).arange(len(labels)), labels]  # (N,)
+    if label_smoothing:
+        losses = (1 - label_smoothing) * losses - label_smoothing * log_probabilities.mean(axis=1)
+    return losses, log_probabilities
+
+
+@primitive
+def cross_entropy_gradient(
+    grad_losses: Array, log_probabilities: Array, labels: Array, label_smoothing: float, dtype: np.dtype
+) -> Array:
+    """(N,) -> (N, K), of `dtype`: ``grad_logits = grad_losses * (softmax(logits) - q)``."""
+    xp = backend.array_module(log_probabilities)
+    grad_logits = xp.exp(log_probabilities)  # (N, K)
+    grad_logits -= label_smoothing / grad_logits.shape[1]
+    grad_logits[xp.arange(len(labels)), labels] -= 1 - label_smoothing
+    grad_logits *= grad_losses[:, None]
+    return grad_logits.astype(dtype, copy=False)
 
 
 class CrossEntropyLoss:
@@ -42,43 +66,25 @@ class CrossEntropyLoss:
     def __init__(self, *, reduction: str = "mean", label_smoothing: float = 0.0) -> None:
         if reduction not in REDUCTIONS:
             raise ValueError(f"reduction must be one of {', '.join(map(repr, REDUCTIONS))}, got {reduction!r}")
-        if isinstance(label_smoothing, bool) or not isinstance(label_smoothing, int | float | np.number):
-            raise TypeError(f"label_smoothing must be a number, got {label_smoothing!r}")
-        if not 0 <= label_smoothing <= 1:
-            raise ValueError(f"label_smoothing must be from 0 to 1, got {label_smoothing}")
         self.reduction = reduction
-        self.label_smoothing = float(label_smoothing)
+        self.label_smoothing = number("label_smoothing", label_smoothing)
+        if not 0 <= self.label_smoothing <= 1:
+            raise ValueError(f"label_smoothing must be from 0 to 1, got {label_smoothing}")
         self._last_call: tuple[Array, Array, np.dtype] | None = None
 
-    # --- the pure core ---------------------------------------------------------------------------------------------
+    # --- the stateless core -----------------------------------------------------------------------------------------
 
     def compute(self, logits: Array, labels: Array) -> tuple[Array, tuple[Array, Array, np.dtype]]:
         """(N, K), (N,) -> (N,) losses, and what `gradients` needs."""
-        xp = backend.array_module(logits)
-        found = backend.device_of(logits).kernels.cross_entropy(logits, labels, self.label_smoothing)
-        if found is not None:
-            losses, log_probabilities = found
-            return losses, (log_probabilities, labels, logits.dtype)
-        log_probabilities = log_softmax(logits)  # (N, K)
-        losses = -log_probabilities[xp.arange(len(labels)), labels]  # (N,)
-        if self.label_smoothing:
-            losses = (1 - self.label_smoothing) * losses - self.label_smoothing * log_probabilities.mean(axis=1)
+        losses, log_probabilities = cross_entropy(logits, labels, self.label_smoothing)
         return losses, (log_probabilities, labels, logits.dtype)
 
     def gradients(self, grad_losses: Array, saved: tuple[Array, Array, np.dtype]) -> Array:
         """(N,) -> (N, K): ``grad_logits = grad_losses * (softmax(logits) - q)``."""
         log_probabilities, labels, dtype = saved
-        xp, kernels = backend.array_module(log_probabilities), backend.device_of(log_probabilities).kernels
-        found = kernels.cross_entropy_gradient(grad_losses, log_probabilities, labels, self.label_smoothing, dtype)
-        if found is not None:
-            return found
-        grad_logits = xp.exp(log_probabilities)  # (N, K)
-        grad_logits -= self.label_smoothing / grad_logits.shape[1]
-        grad_logits[xp.arange(len(labels)), labels] -= 1 - self.label_smoothing
-        grad_logits *= grad_losses[:, None]
-        return grad_logits.astype(dtype, copy=False)
+        return cross_entropy_gradient(grad_losses, log_probabilities, labels, self.label_smoothing, dtype)
 
-    # --- the face --------------------------------------------------------------------------------------------------
+    # --- the public interface ------------------------------------------------------------------------------------
 
     def __call__(self, logits: Array, labels: Array) -> Array:
         """Do the same as `forward`."""

@@ -21,9 +21,9 @@ class FakeDeviceWithKernels(FakeDevice):
 
     kernels = None  # made by the fixture `fake_with_kernels`
 
-    def row_length(self, length, dtype):
+    def tiling(self, row_length, dtype):
         """As `CudaDevice`."""
-        return aligned_length(length, dtype)
+        return super().tiling(row_length, dtype)._replace(row_length=aligned_length(row_length, dtype))
 
 
 FAKE, FAKE_WITH_KERNELS = FakeDevice(), FakeDeviceWithKernels("fake-kernels")

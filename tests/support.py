@@ -1,10 +1,13 @@
 """What many tests need: moving arrays, comparing them, random arrays, torch's answers."""
 
+from math import prod
+
 import numpy as np
 import torch
 from hypothesis import HealthCheck, settings
 
 from npalexnet import backend
+from npalexnet.layers.im2col import im2col
 
 torch.set_num_threads(1)  # more of them wait for work in busy loops, on the cores that the layers' threads need
 TOLERANCE = {"float32": 2e-5, "float64": 1e-10}
@@ -45,6 +48,12 @@ def distinct(shape, dtype="float64", seed=0):
     count = int(np.prod(shape))
     values = (np.random.default_rng(seed).permutation(count) + 0.25) / count * 2 - 1
     return values.reshape(shape).astype(dtype)
+
+
+def columns_of(x, windows, spare=0):
+    """im2col's columns, as a NumPy array; each row with so many numbers more than it needs."""
+    shape = len(x) * prod(windows.output_size), prod(windows.kernel_size) * x.shape[3] + spare
+    return get(im2col(x, windows, backend.array_module(x).empty(shape, x.dtype)))
 
 
 def tensor(array):

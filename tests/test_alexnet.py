@@ -174,7 +174,8 @@ def test_image_sizes_that_come_to_six_by_six_are_taken_as_in_torch(size, model):
 def test_other_image_sizes_are_refused_with_the_right_one_as_in_torch(size, model):
     with torch.device("meta"), pytest.raises(RuntimeError):
         torch_alexnet(nn, CLASSES, dropout=0.5)(torch.empty(2, 3, *size))
-    message = rf"^AlexNet expects images of 227 x 227 .*, got an input of shape \(2, 3, {size[0]}, {size[1]}\)$"
+    expected = r"AlexNet expects images of shape \(N, 3, 227, 227\) "
+    message = rf"^{expected}.*, got an input of shape \(2, 3, {size[0]}, {size[1]}\)$"
     with pytest.raises(ValueError, match=message):
         model(np.zeros((2, 3, *size), "float32"))
 
@@ -185,14 +186,18 @@ def test_other_image_sizes_are_refused_with_the_right_one_as_in_torch(size, mode
         (
             normal((1, 1, 227, 227), "float32"),
             ValueError,
-            r"AlexNet expects 3 input channels, got .*\(1, 1, 227, 227\)",
+            r"AlexNet expects images of shape \(N, 3, 227, 227\) .*, got .*\(1, 1, 227, 227\)",
         ),
         (
             normal((1, 227, 227, 3), "float32"),
             ValueError,
-            r"AlexNet expects 3 input channels, got .*\(1, 227, 227, 3\)",
+            r"AlexNet expects images of shape \(N, 3, 227, 227\) .*, got .*\(1, 227, 227, 3\)",
         ),
-        (normal((3, 227, 227), "float32"), ValueError, r"AlexNet expects an input of shape \(N, C, H, W\), got"),
+        (
+            normal((3, 227, 227), "float32"),
+            ValueError,
+            r"AlexNet expects images of shape \(N, 3, 227, 227\) .*, got .*\(3, 227, 227\)",
+        ),
         (normal((1, 3, 227, 227)), TypeError, "AlexNet's input is of dtype float64, expected float32"),
         (np.zeros((1, 3, 227, 227), "uint8"), TypeError, "AlexNet's input is of dtype uint8, expected float32"),
     ],

@@ -11,6 +11,7 @@ import pytest
 
 import npalexnet as na
 from npalexnet import backend
+from npalexnet.backend import arrays
 from npalexnet.data import ArrayDataset, DataLoader, Statistics, evaluation_pipeline
 from npalexnet.layers.init import SCHEMES, initialize
 from npalexnet.training import Trainer, state
@@ -39,7 +40,7 @@ class SecondGpu(FakeDevice):
 
 @pytest.fixture
 def second(monkeypatch):
-    monkeypatch.setattr(backend, "_registered", dict(backend._registered))
+    monkeypatch.setattr(arrays, "_registered", dict(arrays._registered))
     device = SecondGpu("second")
     backend.register_device(device)
     return device

@@ -7,7 +7,7 @@ import pytest
 
 import npalexnet as na
 from npalexnet import backend
-from npalexnet.backend.device import NoKernels
+from npalexnet.backend import arrays
 from tests.conftest import FAKE
 from tests.fakes.fake_device import FakeDevice
 from tests.support import assert_close, distinct, get, put
@@ -116,7 +116,8 @@ def test_a_training_step_moves_masks_and_tables_alone_and_waits_for_the_labels_c
         FAKE.counts.reset()
         training.step()
         tables = [(size, "uint8") for size in POOLED]  # max-pooling: which row and column of a window is inside
-        assert FAKE.counts.uploads == [*tables, (DROPPED, "bool")]  # dropout: its mask, in bytes
+        masks = [(DROPPED, "bool")] * 2  # dropout: its mask in bytes, drawn again for the gradient
+        assert FAKE.counts.uploads == [*tables, *masks]
         assert FAKE.counts.downloads == LABELS_CHECK
         assert FAKE.counts.synchronizations == 0
 
@@ -148,7 +149,7 @@ def test_with_kernels_a_training_step_moves_nothing_and_each_kernel_has_its_part
 def test_what_a_kernel_began_is_finished_without_kernels(fake_with_kernels, monkeypatch):
     training, expected = Training("fake-kernels"), Training("cpu").step()
     loss = training.criterion(training.model(training.x), training.labels)
-    monkeypatch.setattr(fake_with_kernels, "kernels", NoKernels())
+    monkeypatch.setattr(fake_with_kernels, "kernels", None)
     grad_x = training.model.backward(training.criterion.backward())
     assert_close(loss, expected[0])
     assert_close(grad_x, expected[1])
@@ -307,7 +308,7 @@ def test_a_deep_copy_of_a_network_stays_on_its_device_and_is_independent(device)
 
 
 def test_two_devices_of_one_kind_are_not_confused(monkeypatch):
-    monkeypatch.setattr(backend, "_registered", dict(backend._registered))
+    monkeypatch.setattr(arrays, "_registered", dict(arrays._registered))
     backend.register_device(FakeDevice("second"))
     model = every_layer("second")
     with pytest.raises(ValueError, match="input is on 'fake', expected it on 'second'"):

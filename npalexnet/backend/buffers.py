@@ -13,8 +13,6 @@ from math import prod
 
 import numpy as np
 
-LEAST = 1 << 20  # bytes: what is smaller, the C library keeps at hand itself
-
 
 class _Loan:
     """Owner of a piece of memory in NumPy's eyes: an array made from it, and every view of that, keeps it alive."""
@@ -37,8 +35,6 @@ class BufferPool:
     def empty(self, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
         """Return an uninitialised array."""
         size = prod(shape) * dtype.itemsize
-        if size < LEAST:
-            return np.empty(shape, dtype)
         with self._lock:
             free = self._free[size]
             if not free:

@@ -17,17 +17,18 @@ from math import prod
 
 import numpy as np
 
+from npalexnet.backend.arrays import HALF
 from npalexnet.backend.buffers import BufferPool
-from npalexnet.backend.device import Array, Device, Item, Result
-from npalexnet.backend.dtypes import is_half
+from npalexnet.backend.device import Array, Device, Item, Result, Tiling
 from npalexnet.backend.threads import get_num_threads, single_threaded_blas, workers
 
 SHARD_IMAGES = 4  # at most this many images go through the layers together, so that what they need stays in cache
 MIN_SHARDS = 4  # smaller batches are cut into this many shards (or single images), so that every core gets some
 TILE_ROWS = 768  # at most this many rows are made at a time only to be multiplied: they should stay in cache
 MATMUL_TILE = 512  # at most this many columns or rows of a large product are computed by one thread at a time
-MIN_PIECES = 4  # at least this many pieces are made of one image, or one product, that is all there is to do
+MIN_TILES = 4  # at least this many tiles are made of one image, or one product, that is all there is to do
 SKINNY = 128  # rows: up to here OpenBLAS is faster at the transposed product, if it can read a matrix along its memory
+POOLED_BYTES = 1 << 20  # memory from this size on is pooled; what is smaller, the C library keeps at hand itself
 SHORT = 8  # numbers: runs up to this length are slow to copy one by one
 BLOCK_ELEMENTS = 1 << 16  # elements of an in-place update that are worked on at a time: 256 KiB in float32
 BLOCKS_AT_A_TIME = 32  # that a thread goes through before it takes the next ones
@@ -88,7 +89,9 @@ class CpuDevice(Device):
 
     def pooled_buffer(self, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
         """Return an array in the memory of an earlier one that is gone, if there is one of that size."""
-        return _recycler.empty(shape, dtype)
+        if prod(shape) * dtype.itemsize < POOLED_BYTES:
+            return np.empty(shape, dtype)
+        return _buffer_pool.empty(shape, dtype)
 
     def contiguous(self, array: np.ndarray) -> np.ndarray:
         """Return `array` or a C-ordered copy; a short last axis, such as the three colours, is copied slice by slice.
@@ -122,7 +125,7 @@ class CpuDevice(Device):
         Within an item of `map`, when there is other work for the other threads, it is one product. NumPy has no fast
         product for numbers of 16 bits: they are made float32 first, and the result is rounded once, as on a GPU.
         """
-        if is_half(a.dtype):
+        if a.dtype.name in HALF:
             product = self.matmul(a.astype(np.float32), b.astype(np.float32))
             if out is None:
                 return product.astype(a.dtype)
@@ -132,9 +135,9 @@ class CpuDevice(Device):
             return np.matmul(a, b, out=out)
         rows, columns = a.shape[0], b.shape[1]
         result = np.empty((rows, columns), a.dtype) if out is None else out
-        by_rows = rows > columns or rows >= MIN_PIECES * MATMUL_TILE  # in memory, a tile of rows is one piece
+        by_rows = rows > columns or rows >= MIN_TILES * MATMUL_TILE  # in memory, a tile of rows is one piece
         length = rows if by_rows else columns
-        size = min(MATMUL_TILE, max(1, -(-length // MIN_PIECES)))
+        size = min(MATMUL_TILE, max(1, -(-length // MIN_TILES)))
 
         def tile(start: int) -> None:
             part = slice(start, start + size)
@@ -149,13 +152,12 @@ class CpuDevice(Device):
             pass
         return result
 
-    def pieces_at_least(self) -> int:
-        """`MIN_PIECES`, but one within an item of `map`, when there is other work for the other threads."""
-        return 1 if _thread.in_item else MIN_PIECES
+    def tiling(self, row_length: int, dtype: np.dtype) -> Tiling:
+        """`TILE_ROWS`, however long: fewer would make the matrix product less efficient.
 
-    def rows_at_a_time(self, row_bytes: int) -> int:
-        """`TILE_ROWS`, however large: fewer would make the matrix product less efficient."""
-        return TILE_ROWS
+        Within an item of `map`, when there is other work for the other threads, one tile is enough.
+        """
+        return Tiling(TILE_ROWS, 1 if _thread.in_item else MIN_TILES, row_length)
 
     def for_each_block(self, function: Callable[..., None], *arrays: Array | None) -> None:
         """Go through the arrays in blocks of whole rows that fit the cache, many at a time shared out over the threads.
@@ -193,7 +195,7 @@ class _ThreadState(threading.local):
 
 
 _thread = _ThreadState()
-_recycler = BufferPool()
+_buffer_pool = BufferPool()
 
 
 def _compute_item(function: Callable[[Item], Result], item: Item) -> Result:
@@ -205,9 +207,9 @@ def _compute_item(function: Callable[[Item], Result], item: Item) -> Result:
 
 
 def _after_fork() -> None:
-    """In a forked child: its only thread is not computing an item, and the recycler's lock may be held for ever."""
-    global _recycler
-    _recycler, _thread.in_item = BufferPool(), False
+    """In a forked child: its only thread is not computing an item, and the pool's lock may be held for ever."""
+    global _buffer_pool
+    _buffer_pool, _thread.in_item = BufferPool(), False
 
 
 if hasattr(os, "register_at_fork"):

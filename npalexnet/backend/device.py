@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
-
-if TYPE_CHECKING:
-    from npalexnet.backend.cuda.kernels import Kernels
 
 COLUMNS_BYTES = 1 << 30  # at the most, for what is made only to be multiplied
 
@@ -37,11 +34,22 @@ def check_product(a: Array, b: Array, out: Array | None) -> None:
         raise ValueError(f"out must be of shape {(a.shape[0], b.shape[1])}, got {out.shape}")
 
 
-class NoKernels:
-    """Takes the place of `Kernels`, and does nothing of what it is asked for."""
+class Tiling(NamedTuple):
+    """How a device wants a large product whose left factor is made only to be multiplied: tile by tile.
 
-    def __getattr__(self, name: str) -> Callable[..., None]:
-        return lambda *arguments, **keywords: None
+    Attributes
+    ----------
+    tile_rows : int
+        Rows of the left factor that are made at a time, at the most.
+    min_tiles : int
+        Tiles that the work should have, at the least, so that all of the device has some.
+    row_length : int
+        Numbers in a row: as many as are needed or, for the sake of alignment, more, with zeros behind.
+    """
+
+    tile_rows: int
+    min_tiles: int
+    row_length: int
 
 
 class Device:
@@ -53,15 +61,16 @@ class Device:
         ``"cpu"``, ``"cuda:0"``, ...
     xp : module
         The array module: NumPy, or one that follows NumPy's names.
+    kernels : object or None
+        Has a method for each primitive that the device computes by a kernel of our own; see `primitive`.
+    active : callable
+        ``with device.active():`` is a context in which new arrays are made on this device.
     """
 
     name: str
     xp: Any
-
-    @property
-    def kernels(self) -> Kernels | NoKernels:
-        """Kernels of our own for what the array module does slowly; what they return None for, its lines have to do."""
-        return NoKernels()
+    kernels: Any = None
+    active: Callable[[], AbstractContextManager[Any]] = nullcontext
 
     def owns(self, array: object) -> bool:
         """Whether `array` lives on this device."""
@@ -104,10 +113,6 @@ class Device:
             for i, scalar in enumerate(scalars):
                 together[i] = scalar
             return self.to_host(together).tolist()
-
-    def active(self) -> AbstractContextManager[Any]:
-        """Context in which new arrays are made on this device."""
-        return nullcontext()
 
     def synchronize(self) -> None:
         """Wait until all that this thread asked for is done."""
@@ -191,17 +196,9 @@ class Device:
         """Whether what `graphed` returned is launched as a whole."""
         return False
 
-    def pieces_at_least(self) -> int:
-        """Return how many pieces work for `map` should be cut into at the least, so that all of the device has some."""
-        return 1
-
-    def row_length(self, length: int, dtype: np.dtype) -> int:
-        """Return how long the rows of a product's left factor should be: at least `length`, and zeros behind that."""
-        return length
-
-    def rows_at_a_time(self, row_bytes: int) -> int:
-        """Return how many rows of a product's left factor should be made at a time, if each takes `row_bytes`."""
-        return max(1, COLUMNS_BYTES // max(1, row_bytes))
+    def tiling(self, row_length: int, dtype: np.dtype) -> Tiling:
+        """Return how to compute a large product whose left factor has rows of so many numbers of `dtype`."""
+        return Tiling(max(1, COLUMNS_BYTES // max(1, row_length * dtype.itemsize)), 1, row_length)
 
     def for_each_block(self, function: Callable[..., None], *arrays: Array | None) -> None:
         """Call ``function(*blocks)`` on matching blocks of equally shaped arrays, to update them in place.

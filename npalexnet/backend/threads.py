@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from functools import partial
+from typing import Any
 
-import numpy as np
 from threadpoolctl import OpenBLASController, ThreadpoolController
+
+from npalexnet.checks import integer
 
 ENVIRONMENT_VARIABLE = "NPALEXNET_NUM_THREADS"
 
@@ -62,13 +63,10 @@ def set_num_threads(num_threads: int) -> None:
         If `num_threads` is not an integer, or below 1; nothing is changed.
     """
     global _num_threads, _pool
-    if isinstance(num_threads, bool) or not isinstance(num_threads, int | np.integer):
-        raise TypeError(f"num_threads must be an int, got {num_threads!r}")
-    if num_threads < 1:
-        raise ValueError(f"num_threads must be at least 1, got {num_threads}")
+    num_threads = integer("num_threads", num_threads, 1)
     with _lock:
         if num_threads != _num_threads:
-            _num_threads = int(num_threads)
+            _num_threads = num_threads
             _pool = None  # work that is under way keeps the old pool until it is done
 
 
@@ -81,52 +79,44 @@ def workers() -> ThreadPoolExecutor:
         return _pool
 
 
-class _BlasThreads:
-    """Counts who needs a single-threaded BLAS: the first to come sets it, the last to go restores the caller's."""
+class _BlasLimit:
+    """BLAS held to one thread while anybody needs it: the first to come sets the limit, the last to go lifts it."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
         self.users = 0
         self.controller: ThreadpoolController | None = None
-
-    def acquire(self) -> None:
-        with self.lock:
-            if self.users == 0:
-                if self.controller is None:
-                    self.controller = ThreadpoolController().select(user_api="blas")
-                _let_this_thread_set_blas()
-                self.limiter = self.controller.limit(limits=1)
-                _let_this_thread_set_blas()
-            self.users += 1
-
-    def release(self) -> None:
-        with self.lock:
-            self.users -= 1
-            if self.users == 0:
-                _let_this_thread_set_blas()
-                self.limiter.restore_original_limits()
-                _let_this_thread_set_blas()
+        self.limiter: Any = None
 
 
-def _let_this_thread_set_blas() -> None:
-    """Make threadpoolctl obey: it ignores all but the thread that first set OpenBLAS's limit."""
-    if hasattr(OpenBLASController, "clear_controlling_thread"):
-        OpenBLASController.clear_controlling_thread(force=True)
+_blas = _BlasLimit()
+# threadpoolctl ignores all but the thread that first set OpenBLAS's limit, unless it is told to forget which that was.
+_let_this_thread_set_blas = partial(getattr(OpenBLASController, "clear_controlling_thread", lambda force: None), True)
 
 
-_blas = _BlasThreads()
-
-
-@contextmanager
-def single_threaded_blas() -> Iterator[None]:
+class single_threaded_blas:
     """Context in which BLAS computes each product on the thread that asks for it."""
-    blas = _blas
-    blas.acquire()
-    try:
-        yield
-    finally:
-        if blas is _blas:
-            blas.release()
+
+    def __enter__(self) -> None:
+        self.blas = _blas
+        with self.blas.lock:
+            if self.blas.users == 0:
+                if self.blas.controller is None:
+                    self.blas.controller = ThreadpoolController().select(user_api="blas")
+                _let_this_thread_set_blas()
+                self.blas.limiter = self.blas.controller.limit(limits=1)
+                _let_this_thread_set_blas()
+            self.blas.users += 1
+
+    def __exit__(self, *error: object) -> None:
+        if self.blas is not _blas:  # in a forked child, which has restored the limit already
+            return
+        with self.blas.lock:
+            self.blas.users -= 1
+            if self.blas.users == 0:
+                _let_this_thread_set_blas()
+                self.blas.limiter.restore_original_limits()
+                _let_this_thread_set_blas()
 
 
 def _after_fork() -> None:
@@ -136,7 +126,7 @@ def _after_fork() -> None:
     if _blas.users:
         _let_this_thread_set_blas()
         _blas.limiter.restore_original_limits()
-    _blas = _BlasThreads()
+    _blas = _BlasLimit()
 
 
 if hasattr(os, "register_at_fork"):

@@ -5,10 +5,10 @@ from __future__ import annotations
 from math import prod
 from typing import Any
 
-from npalexnet.backend import Array, array_module, device_of
-from npalexnet.layers.im2col import channels_first, channels_last
+from npalexnet.backend import Array, array_module, device_of, primitive
+from npalexnet.layers.im2col import channels_last
 from npalexnet.layers.layer import Layer
-from npalexnet.layers.parameter import Parameter, Shape
+from npalexnet.layers.parameter import Gradients, Shape
 
 
 class ReLU(Layer):
@@ -29,17 +29,21 @@ class ReLU(Layer):
         y = xp.maximum(x, 0, out=xp.empty_like(x))
         return y, y
 
-    def gradients(self, grad_y: Array, y: Array) -> tuple[Array, list[tuple[Parameter, Array]]]:
+    def gradients(self, grad_y: Array, y: Array) -> tuple[Array, Gradients]:
         """The gradient passes where y is above 0."""
-        device = device_of(y)
-        grad_x = device.kernels.relu_gradient(grad_y, y)
-        return (device.masked(grad_y, ~(y <= 0)) if grad_x is None else grad_x), []
+        return relu_gradient(grad_y, y), []
 
     def output_shape(self, input_shape: Shape) -> Shape:
         """The input's shape, which must begin with the batch."""
         if not input_shape:
-            raise ValueError(f"{self._name()} expects a batch, got an input of shape ()")
+            raise ValueError(f"{type(self).__name__} expects a batch, got an input of shape ()")
         return input_shape
+
+
+@primitive
+def relu_gradient(grad_y: Array, y: Array) -> Array:
+    """`grad_y` where `y` is above 0 or NaN, else 0."""
+    return device_of(y).masked(grad_y, ~(y <= 0))
 
 
 class Flatten(Layer):
@@ -51,10 +55,10 @@ class Flatten(Layer):
         """(N, ...) -> (N, features); backward needs the shape."""
         return x.reshape(self.output_shape(x.shape)), x.shape
 
-    def gradients(self, grad_y: Array, input_shape: Shape) -> tuple[Array, list[tuple[Parameter, Array]]]:
+    def gradients(self, grad_y: Array, input_shape: Shape) -> tuple[Array, Gradients]:
         """(N, features) -> (N, ...); images channels last in memory, as the layers before expect them."""
         grad_x = grad_y.reshape(input_shape)
-        return (channels_first(channels_last(grad_x)) if len(input_shape) == 4 else grad_x), []
+        return (channels_last(grad_x).transpose(0, 3, 1, 2) if len(input_shape) == 4 else grad_x), []
 
     def output_shape(self, input_shape: Shape) -> Shape:
         """(N, ...) -> (N, features)."""

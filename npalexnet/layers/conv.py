@@ -9,19 +9,20 @@ from typing import Any
 
 import numpy as np
 
-from npalexnet.backend import Array, array_module
-from npalexnet.checks import IntOrPair, Pair, integer, pair
-from npalexnet.layers.geometry import check_images, windows_output_shape
-from npalexnet.layers.im2col import channels_first, channels_last
-from npalexnet.layers.im2col_gemm import ConvolutionAlgorithm, Geometry, Im2colGemm
+from npalexnet.backend import Array, device_of
+from npalexnet.checks import IntOrPair, integer, pair
+from npalexnet.layers.im2col import channels_last
+from npalexnet.layers.im2col_gemm import ConvolutionAlgorithm, Im2colGemm, sum_rows
 from npalexnet.layers.init import Seed, weight_and_bias
 from npalexnet.layers.layer import Layer
-from npalexnet.layers.parameter import Parameter, Shape
-from npalexnet.layers.rows import sum_rows
+from npalexnet.layers.parameter import Gradients, Shape
+from npalexnet.windows import Geometry, Padding, Windows
+
+Saved = tuple[Array, Array, Windows]  # the input, the weight in memory order, the windows
 
 
 class Conv2d(Layer):
-    """Convolution of images with learnt kernels, as ``torch.nn.Conv2d``.
+    """Convolution of images with learned kernels, as ``torch.nn.Conv2d``.
 
     ``y[n, o, p, q]`` is ``bias[o]`` plus the sum over c, i, j of ``weight[o, c, i, j] * x[n, c, r, s]`` with
     ``r = p*stride + i*dilation - padding`` and ``s = q*stride + j*dilation - padding``: strictly a
@@ -39,7 +40,7 @@ class Conv2d(Layer):
     groups : int
         Input and output channels are cut into this many groups that don't see each other.
     bias : bool
-        Whether a learnt number is added to each output channel.
+        Whether a learned number is added to each output channel.
     dtype : {"float32", "float64"}
         Of the parameters, the input and the output. Float32 parameters take inputs of float16 and bfloat16, too: these
         are computed with in their own dtype, which the output has; sums, and the parameters' gradients, are float32.
@@ -55,7 +56,7 @@ class Conv2d(Layer):
     bias : Parameter or None
         (O,).
     geometry : Geometry
-        Kernel size, stride, padding, dilation and groups, as the algorithm gets them.
+        Kernel size, stride, dilation and the padding of each side.
     algorithm : ConvolutionAlgorithm
         How the convolution is computed; another one may be set here, for one layer or for the class.
     """
@@ -89,55 +90,55 @@ class Conv2d(Layer):
             raise ValueError(
                 f"groups must divide in_channels and out_channels, got {groups} for {in_channels} and {out_channels}"
             )
-        sides = self._padding_of_sides()
-        self.geometry = Geometry(self.kernel_size, self.stride, self.dilation, sides, self.groups)
-        shape = (self.out_channels, self.in_channels // self.groups, *self.kernel_size)
+        C, O = self.in_channels // self.groups, self.out_channels // self.groups
+        self._channel_groups = [(slice(g * C, (g + 1) * C), slice(g * O, (g + 1) * O)) for g in range(self.groups)]
+        self.geometry = Geometry(self.kernel_size, self.stride, self.dilation, self._padding_of_sides())
+        shape = (self.out_channels, C, *self.kernel_size)
         self.weight, self.bias = weight_and_bias(shape, bias=bias, dtype=dtype, device=device, seed=seed)
 
-    def compute(self, x: Array, noise: Any = None, *, relu: bool = False) -> tuple[Array, tuple[Array, Array]]:
-        """(N, C, H, W) -> (N, O, oH, oW), with `relu` what is above 0 of it; backward needs x and the weight."""
-        self.output_shape(x.shape)  # refuses what does not fit, where the face could not ask all layers for their shape
-        weight = self._weight_in_memory_order(x.dtype)
+    def compute(self, x: Array, noise: Any = None, *, relu: bool = False) -> tuple[Array, Saved]:
+        """(N, C, H, W) -> (N, O, oH, oW), with `relu` only what is above 0; backward needs x, weight and windows."""
+        windows = self.geometry.windows("Conv2d", x.shape, self.in_channels)  # refuses what does not fit
+        weight = device_of(x).xp.ascontiguousarray(self.weight.data.transpose(2, 3, 1, 0))  # (kH, kW, C/G, O): a view
+        weight = weight.astype(x.dtype, copy=False)
         bias = None if self.bias is None else self.bias.data.astype(x.dtype, copy=False)
-        y = self.algorithm.output(channels_last(x), weight, bias, self.geometry, relu=relu)  # (N, oH, oW, O)
-        return channels_first(y), (x, weight)
+        y = self.algorithm.output(
+            channels_last(x), weight, bias, windows, self._channel_groups, relu=relu
+        )  # (N, oH, oW, O)
+        return y.transpose(0, 3, 1, 2), (x, weight, windows)
 
-    def gradients(self, grad_y: Array, saved: tuple[Array, Array]) -> tuple[Array, list[tuple[Parameter, Array]]]:
-        """Those of the input and of the parameters."""
-        x, weight = saved
-        grad_x = self.algorithm.input_gradient(channels_last(grad_y), channels_last(x), weight, self.geometry)
-        return channels_first(grad_x), self.parameter_gradients(grad_y, saved)
+    def gradients(self, grad_y: Array, saved: Saved) -> tuple[Array, Gradients]:
+        """Gradients of the input, and of weight and bias."""
+        x, weight, windows = saved
+        grad_rows, images = channels_last(grad_y), channels_last(x)  # (N, oH, oW, O), (N, H, W, C)
+        grad_x = self.algorithm.input_gradient(grad_rows, images, weight, windows, self._channel_groups)  # (N, H, W, C)
+        return grad_x.transpose(0, 3, 1, 2), self.parameter_gradients(grad_y, saved)
 
-    def parameter_gradients(self, grad_y: Array, saved: tuple[Array, Array]) -> list[tuple[Parameter, Array]]:
-        """Those of weight and bias: a kernel's bias takes part in each window of each image."""
-        x, weight = saved
-        grad_y = channels_last(grad_y)  # (N, oH, oW, O)
+    def parameter_gradients(self, grad_y: Array, saved: Saved) -> Gradients:
+        """Gradients of weight and bias: each kernel's bias takes part in every window of every image."""
+        x, weight, windows = saved
+        grad_rows = channels_last(grad_y)  # (N, oH, oW, O)
         pairs = []
         if self.weight.requires_grad:
-            grad_weight = self.algorithm.weight_gradient(grad_y, channels_last(x), weight, self.geometry)
+            grad_weight = self.algorithm.weight_gradient(
+                grad_rows, channels_last(x), weight, windows, self._channel_groups
+            )
             pairs.append((self.weight, grad_weight.transpose(3, 2, 0, 1)))  # (O, C/G, kH, kW)
         if self.bias is not None and self.bias.requires_grad:
-            pairs.append((self.bias, sum_rows(grad_y)))
+            pairs.append((self.bias, sum_rows(grad_rows)))  # (O,)
         return pairs
 
     def output_shape(self, input_shape: Shape) -> Shape:
         """(N, C, H, W) -> (N, O, oH, oW)."""
-        check_images(self._name(), input_shape, self.in_channels)
-        oH, oW = self.geometry.output_size(*input_shape[2:])
-        return windows_output_shape(self._name(), input_shape, self.out_channels, (oH, oW), self.kernel_size)
+        windows = self.geometry.windows("Conv2d", input_shape, self.in_channels)
+        return (input_shape[0], self.out_channels, *windows.output_size)
 
     def multiply_adds(self, input_shape: Shape) -> int:
         """N * oH * oW windows, each of kH*kW*C/G numbers, for each of the O kernels."""
         N, _, oH, oW = self.output_shape(input_shape)
         return N * oH * oW * self.weight.size
 
-    def _weight_in_memory_order(self, dtype: np.dtype) -> Array:
-        """(O, C/G, kH, kW) -> (kH, kW, C/G, O), the order in memory: contiguous; a copy only for another dtype."""
-        weight = array_module(self.weight.data).ascontiguousarray(self.weight.data.transpose(2, 3, 1, 0))
-        return weight.astype(dtype, copy=False)
-
-    def _padding_of_sides(self) -> tuple[Pair, Pair]:
-        """((top, bottom), (left, right))."""
+    def _padding_of_sides(self) -> Padding:
         if self.padding == "valid":
             return (0, 0), (0, 0)
         if self.padding == "same":

@@ -9,7 +9,7 @@ from npalexnet.layers.activation import ReLU
 from npalexnet.layers.conv import Conv2d
 from npalexnet.layers.layer import Layer
 from npalexnet.layers.linear import Linear
-from npalexnet.layers.parameter import Parameter
+from npalexnet.layers.parameter import Gradients
 
 
 class WithReLU(Layer):
@@ -30,12 +30,12 @@ class WithReLU(Layer):
         y, kept = self.layer.compute(x, relu=True)
         return y, (y, kept)
 
-    def gradients(self, grad_y: Array, saved: tuple[Array, Any]) -> tuple[Array, list[tuple[Parameter, Array]]]:
+    def gradients(self, grad_y: Array, saved: tuple[Array, Any]) -> tuple[Array, Gradients]:
         """First through the ReLU, then through the layer."""
         y, kept = saved
         return self.layer.gradients(self.relu.gradients(grad_y, y)[0], kept)
 
-    def parameter_gradients(self, grad_y: Array, saved: tuple[Array, Any]) -> list[tuple[Parameter, Array]]:
-        """Those of weight and bias, without that of the input."""
+    def parameter_gradients(self, grad_y: Array, saved: tuple[Array, Any]) -> Gradients:
+        """Gradients of weight and bias."""
         y, kept = saved
         return self.layer.parameter_gradients(self.relu.gradients(grad_y, y)[0], kept)

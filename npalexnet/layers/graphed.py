@@ -49,7 +49,7 @@ class GraphedCallable:
 
     def __init__(self, layer: Layer, sample_input: Array) -> None:
         layer._check_input(sample_input)
-        self._name, self._shape, self._dtype = layer._name(), sample_input.shape, sample_input.dtype
+        self._name, self._shape, self._dtype = type(layer).__name__, sample_input.shape, sample_input.dtype
         self._device = backend.device_of(sample_input)
         self._precision = backend.get_float32_matmul_precision()
         self._parameters = [(name, p, p.data) for name, p in layer.named_parameters()]

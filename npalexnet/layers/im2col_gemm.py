@@ -1,48 +1,20 @@
-"""How a convolution is computed: the piece behind `Conv2d` that can be replaced.
+"""How a convolution is computed: the piece behind `Conv2d` that can be replaced, and im2col with matrix products.
 
 Symbols: N images, C input channels, H x W pixels, O output channels, windows of kH x kW, oH x oW of them, G groups.
 All arrays are channels last: images (N, H, W, C), weights (kH, kW, C/G, O).
+`groups` are the input and the output channels of each group, as slices.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from npalexnet.backend import Array, accumulation_dtype, device_of
-from npalexnet.backend.cuda.layouts import Windows
-from npalexnet.checks import Pair
-from npalexnet.layers.geometry import output_size
+from npalexnet.backend import Array, accumulation_dtype, device_of, primitive
 from npalexnet.layers.im2col import col2im, im2col
-from npalexnet.layers.rows import add_bias
+from npalexnet.windows import Windows
 
-
-@dataclass(frozen=True)
-class Geometry:
-    """What a convolution does, apart from its numbers.
-
-    Attributes
-    ----------
-    kernel_size, stride, dilation : pair of int
-        (vertical, horizontal).
-    sides : pair of pair of int
-        ((top, bottom), (left, right)): rows and columns of zeros around the image.
-    groups : int
-        Input and output channels are cut into this many groups that don't see each other.
-    """
-
-    kernel_size: Pair
-    stride: Pair
-    dilation: Pair
-    sides: tuple[Pair, Pair]
-    groups: int
-
-    def output_size(self, H: int, W: int) -> Pair:
-        """(H, W) -> (oH, oW); below 1 where no window fits."""
-        axes = zip((H, W), self.kernel_size, self.stride, self.sides, self.dilation, strict=True)
-        oH, oW = (output_size(*axis) for axis in axes)
-        return oH, oW
+Groups = Sequence[tuple[slice, slice]]
 
 
 class ConvolutionAlgorithm:
@@ -51,33 +23,19 @@ class ConvolutionAlgorithm:
     All arrays are contiguous and fit each other; nothing is checked here. What is returned is the caller's.
     """
 
-    def output(self, x: Array, weight: Array, bias: Array | None, geometry: Geometry, *, relu: bool = False) -> Array:
+    def output(
+        self, x: Array, weight: Array, bias: Array | None, windows: Windows, groups: Groups, *, relu: bool = False
+    ) -> Array:
         """(N, H, W, C) -> (N, oH, oW, O); with `relu` what is below 0 becomes 0."""
         raise NotImplementedError
 
-    def weight_gradient(self, grad_y: Array, x: Array, weight: Array, geometry: Geometry) -> Array:
+    def weight_gradient(self, grad_y: Array, x: Array, weight: Array, windows: Windows, groups: Groups) -> Array:
         """(N, oH, oW, O) and (N, H, W, C) -> (kH, kW, C/G, O), float32 for arrays of 16 bits."""
         raise NotImplementedError
 
-    def input_gradient(self, grad_y: Array, x: Array, weight: Array, geometry: Geometry) -> Array:
+    def input_gradient(self, grad_y: Array, x: Array, weight: Array, windows: Windows, groups: Groups) -> Array:
         """(N, oH, oW, O) -> (N, H, W, C)."""
         raise NotImplementedError
-
-
-class Tile(NamedTuple):
-    """Windows whose columns are made at once: those of some rows of one image, or of some whole images.
-
-    Attributes
-    ----------
-    images, rows : slice
-        Index of (N, oH, oW, O).
-    windows : Windows
-        Where these windows lie in each of the images.
-    """
-
-    images: slice
-    rows: slice
-    windows: Windows
 
 
 class Im2colGemm(ConvolutionAlgorithm):
@@ -92,98 +50,128 @@ class Im2colGemm(ConvolutionAlgorithm):
     2006: convolution as a matrix product.
     """
 
-    def output(self, x: Array, weight: Array, bias: Array | None, geometry: Geometry, *, relu: bool = False) -> Array:
+    def output(
+        self, x: Array, weight: Array, bias: Array | None, windows: Windows, groups: Groups, *, relu: bool = False
+    ) -> Array:
         """``y = columns @ W + bias``."""
-        device, matrix = device_of(x), _factor(weight)  # (length, O)
-        oH, oW = geometry.output_size(*x.shape[1:3])
-        y = device.xp.empty((len(x), oH, oW, matrix.shape[1]), x.dtype)
+        device, W = device_of(x), weight.reshape(-1, weight.shape[-1])  # (K, O)
+        tiling = device.tiling(len(W), x.dtype)
+        if tiling.row_length > len(W):
+            W = _lengthened(W, tiling.row_length)  # (length, O)
+        y = device.xp.empty((len(x), *windows.output_size, W.shape[1]), x.dtype)
 
         def compute(tile: Tile) -> None:
             y_tile = y[tile.images, tile.rows]  # (n, p, oW, O), a view
-            for ins, outs in groups(x, weight, geometry):
-                columns = im2col(x[tile.images, ..., ins], tile.windows)  # (windows, length)
-                device.matmul(columns, matrix[:, outs], out=_matrix(y_tile)[:, outs])
-            add_bias(y_tile, bias, relu=relu)
+            y_rows = y_tile.reshape(-1, W.shape[1])  # (n*p*oW, O), a view
+            columns = device.scratch("columns", (len(y_rows), len(W)), x.dtype)
+            for ins, outs in groups:
+                im2col(x[tile.images, ..., ins], tile.windows, columns)
+                device.matmul(columns, W[:, outs], out=y_rows[:, outs])
+            add_bias_relu(y_tile, bias, relu=relu)
 
         # All cores share a lone image: its windows or, where these are fewer than the kernels, each product's kernels.
-        at_least = device.pieces_at_least() if y[..., 0].size > y.shape[-1] else 1
-        for _ in device.map(compute, tiles(x, weight, geometry, at_least)):
+        min_tiles = tiling.min_tiles if y[..., 0].size > y.shape[-1] else 1
+        for _ in device.map(compute, tiles(len(x), windows, tiling.tile_rows, min_tiles)):
             pass
         return y
 
-    def weight_gradient(self, grad_y: Array, x: Array, weight: Array, geometry: Geometry) -> Array:
+    def weight_gradient(self, grad_y: Array, x: Array, weight: Array, windows: Windows, groups: Groups) -> Array:
         """``grad_W = columns.T @ grad_y``, summed over the tiles."""
-        device, rows = device_of(x), _matrix(weight).shape[0]  # kH*kW*C/G
-        shape = device.row_length(rows, x.dtype), weight.shape[3]  # (length, O)
-        total = device.pooled_buffer(shape, accumulation_dtype(x.dtype))
+        device, K, O = device_of(x), weight[..., 0].size, weight.shape[-1]
+        tiling = device.tiling(K, x.dtype)
+        total = device.pooled_buffer((tiling.row_length, O), accumulation_dtype(x.dtype))
         if not len(x):
             total[...] = 0
-        for number, tile in enumerate(tiles(x, weight, geometry)):
-            grad_tile = _matrix(grad_y[tile.images, tile.rows])  # (windows, O)
-            part = device.scratch("weight gradient", shape, total.dtype) if number else total
-            for ins, outs in groups(x, weight, geometry):
-                columns = im2col(x[tile.images, ..., ins], tile.windows)  # (windows, length)
-                device.matmul(columns.T, grad_tile[:, outs], out=part[:, outs])
+        for number, tile in enumerate(tiles(len(x), windows, tiling.tile_rows)):
+            grad_rows = grad_y[tile.images, tile.rows].reshape(-1, O)  # (n*p*oW, O), a view
+            columns = device.scratch("columns", (len(grad_rows), len(total)), x.dtype)
+            part = device.scratch("weight gradient", total.shape, total.dtype) if number else total
+            for ins, outs in groups:
+                im2col(x[tile.images, ..., ins], tile.windows, columns)
+                device.matmul(columns.T, grad_rows[:, outs], out=part[:, outs])
             if number:
                 total += part
-        return total[:rows].reshape(weight.shape)
+        return total[:K].reshape(weight.shape)
 
-    def input_gradient(self, grad_y: Array, x: Array, weight: Array, geometry: Geometry) -> Array:
+    def input_gradient(self, grad_y: Array, x: Array, weight: Array, windows: Windows, groups: Groups) -> Array:
         """``grad_columns = grad_y @ W.T``, and back from columns to images."""
-        device, matrix = device_of(x), _factor(weight)  # (length, O)
+        device, W = device_of(x), weight.reshape(-1, weight.shape[-1])  # (K, O)
+        tiling = device.tiling(len(W), x.dtype)
+        if tiling.row_length > len(W):
+            W = _lengthened(W, tiling.row_length)  # (length, O)
         grad_x = device.xp.empty(x.shape, x.dtype)
-        for tile in tiles(x, weight, geometry):
-            grad_tile = _matrix(grad_y[tile.images, tile.rows])  # (windows, O)
-            columns = device.scratch("columns", (len(grad_tile), len(matrix)), x.dtype)  # (windows, length)
-            for ins, outs in groups(x, weight, geometry):
-                device.matmul(grad_tile[:, outs], matrix[:, outs].T, out=columns)
+        for tile in tiles(len(x), windows, tiling.tile_rows):
+            grad_rows = grad_y[tile.images, tile.rows].reshape(-1, W.shape[1])  # (n*p*oW, O), a view
+            columns = device.scratch("columns", (len(grad_rows), len(W)), x.dtype)
+            for ins, outs in groups:
+                device.matmul(grad_rows[:, outs], W[:, outs].T, out=columns)
                 first = tile.rows.start == 0  # of its images' tiles
                 col2im(columns, grad_x[tile.images, ..., ins], tile.windows, add=not first)
         return grad_x
 
 
-def tiles(x: Array, weight: Array, geometry: Geometry, at_least: int = 1) -> Iterator[Tile]:
-    """Cut the windows over (N, H, W, C) into tiles of nearly equal size, no larger than the device wants them.
+class Tile(NamedTuple):
+    """Windows whose columns are made at once: those of some rows of one image, or of some whole images.
 
-    They are whole rows of windows, and so many that there are `at_least` tiles, if there are as many rows. Those of an
-    image come one after the other, from its first row on.
+    Attributes
+    ----------
+    images, rows : slice
+        Index of (N, oH, oW, O): n images, p rows.
+    windows : Windows
+        Where these windows lie in each of the images.
     """
-    oH, oW = geometry.output_size(*x.shape[1:3])
-    (top, _), (left, _) = geometry.sides
-    windows = Windows(geometry.kernel_size, geometry.stride, geometry.dilation, before=(top, left), count=(oH, oW))
-    limit = device_of(x).rows_at_a_time(_matrix(weight)[:, 0].nbytes)  # windows
-    rows = max(1, min(limit // oW, -(-len(x) * oH // at_least)))
-    for images in pieces(len(x), max(1, rows // oH)):
-        for part in pieces(oH, rows):
-            yield Tile(images, part, windows.rows(part))
+
+    images: slice
+    rows: slice
+    windows: Windows
 
 
-def pieces(count: int, largest: int) -> Iterator[slice]:
-    """Cut ``range(count)`` into as few pieces as possible, of nearly equal size, none above `largest`."""
-    number = -(-count // largest)
-    for i in range(number):
-        yield slice(count * i // number, count * (i + 1) // number)
+def tiles(images: int, windows: Windows, tile_rows: int, min_tiles: int = 1) -> Iterator[Tile]:
+    """Cut the windows over so many images into tiles of nearly equal size, none above `tile_rows` windows.
+
+    They are whole rows of windows, and so many that there are `min_tiles` tiles, if there are as many rows. The tiles
+    of an image come one after the other, from its first row on.
+    """
+    oH, oW = windows.output_size
+    rows = max(1, min(tile_rows // oW, -(-images * oH // min_tiles)))  # in a tile, at the most
+    if rows >= oH:
+        count = -(-images // (rows // oH))
+        for i in range(count):
+            yield Tile(slice(images * i // count, images * (i + 1) // count), slice(0, oH), windows)
+        return
+    count = -(-oH // rows)
+    parts = [slice(oH * i // count, oH * (i + 1) // count) for i in range(count)]
+    for n in range(images):
+        for part in parts:
+            yield Tile(slice(n, n + 1), part, windows.rows(part))
 
 
-def groups(x: Array, weight: Array, geometry: Geometry) -> Iterator[tuple[slice, slice]]:
-    """Yield the input and the output channels of each group."""
-    C, O = x.shape[-1] // geometry.groups, weight.shape[-1] // geometry.groups
-    for g in range(geometry.groups):
-        yield slice(g * C, (g + 1) * C), slice(g * O, (g + 1) * O)
+@primitive
+def add_bias_relu(y: Array, bias: Array | None, *, relu: bool = False) -> None:
+    """Add (O,) to each row of `y`, (..., O), in place; then, with `relu`, what is below 0 becomes 0."""
+    xp = device_of(y).xp
+    if bias is not None and y.ndim == 4:
+        bias_row = xp.empty(y.shape[2:], y.dtype)  # (oW, O): added to a row of windows at once
+        bias_row[...] = bias
+        bias = bias_row
+    if bias is not None:
+        y += bias
+    if relu:
+        xp.maximum(y, 0, out=y)
 
 
-def _matrix(array: Array) -> Array:
-    """(n, p, oW, O) -> (n*p*oW, O), or (kH, kW, C/G, O) -> (kH*kW*C/G, O): a view, for all are contiguous."""
-    return array.reshape(-1, array.shape[-1])
+@primitive
+def sum_rows(rows: Array) -> Array:
+    """(..., O) -> (O,): the sum of all rows, the gradient of a bias; float32 for 16-bit numbers."""
+    dtype = accumulation_dtype(rows.dtype)
+    if rows.ndim == 4:
+        rows = rows.sum(axis=(0, 1), dtype=dtype)  # (oW, O): in two steps, because the first has longer runs
+    return rows.reshape(-1, rows.shape[-1]).sum(axis=0, dtype=dtype)
 
 
-def _factor(weight: Array) -> Array:
-    """(kH, kW, C/G, O) -> (length, O): the matrix that columns are multiplied with, zeros below for longer rows."""
-    device, matrix = device_of(weight), _matrix(weight)
-    length = device.row_length(len(matrix), weight.dtype)
-    if length == len(matrix):
-        return matrix
-    factor = device.xp.empty((length, matrix.shape[1]), weight.dtype)
-    factor[: len(matrix)] = matrix
-    factor[len(matrix) :] = 0
-    return factor
+def _lengthened(W: Array, row_length: int) -> Array:
+    """(K, O) -> (length, O): with rows of zeros below, where the device wants longer rows of columns."""
+    longer = device_of(W).xp.empty((row_length, W.shape[1]), W.dtype)
+    longer[: len(W)] = W
+    longer[len(W) :] = 0
+    return longer

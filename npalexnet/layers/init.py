@@ -13,6 +13,7 @@ References
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from math import prod, sqrt
 
 import numpy as np
@@ -29,7 +30,7 @@ def generator(seed: Seed) -> np.random.Generator:
     """Return a generator: a new one for an int (or, for None, an unpredictable one), or the given one itself."""
     if isinstance(seed, np.random.Generator):
         return seed
-    if seed is not None and (isinstance(seed, bool) or not isinstance(seed, int | np.integer)):
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer | None):
         raise TypeError(f"seed must be an int, a numpy.random.Generator or None, got {seed!r}")
     if seed is not None and seed < 0:
         raise ValueError(f"seed must not be negative, got {seed}")
@@ -55,7 +56,7 @@ def weight_and_bias(
     return weight, Parameter(home.from_host(_uniform(rng, bound, np.empty(shape[:1], float_type))))
 
 
-def initialize(layer: Layer, scheme: str, seed: Seed = None) -> None:
+def initialize(layer: Layer, scheme: str, seed: Seed = None, *, ones: Collection[str] = ()) -> None:
     """Draw all parameters of a layer or model again, in place.
 
     Parameters
@@ -64,9 +65,11 @@ def initialize(layer: Layer, scheme: str, seed: Seed = None) -> None:
         Parameters called ``weight`` are (fan_out, fan_in) or (out_channels, in_channels / groups, kH, kW); those called
         ``bias`` belong to the weight before them.
     scheme : {"torch", "paper", "he", "xavier"}
-        See this module's references. The biases of 1 in "paper" are set by ``AlexNet(init="paper")`` alone.
+        See this module's references.
     seed : int, numpy.random.Generator or None
         Where the values come from.
+    ones : collection of str
+        Names of parameters that begin as ones, with any scheme.
 
     Raises
     ------
@@ -91,6 +94,8 @@ def initialize(layer: Layer, scheme: str, seed: Seed = None) -> None:
             _assign(parameter, _uniform(rng, 1 / sqrt(max(1, fan_in)), parameter))
         else:
             _assign(parameter, np.zeros(parameter.shape, parameter.dtype))
+        if name in ones:
+            _assign(parameter, np.ones(parameter.shape, parameter.dtype))
 
 
 def _uniform(rng: np.random.Generator, bound: float, like: Parameter | np.ndarray) -> np.ndarray:

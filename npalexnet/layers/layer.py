@@ -1,12 +1,12 @@
 """Layer: what every layer has in common.
 
-A layer is written as a *pure core*, two methods that keep nothing on the layer:
+A layer is written as a *stateless core*, two methods that keep nothing on the layer:
 
 - ``compute(x, noise)`` returns the output and what the backward pass needs;
 - ``gradients(grad_y, saved)`` returns the input's gradient and a list of (parameter, gradient) pairs.
 
-The *face*, ``layer(x)`` and ``layer.backward(grad_y)``, which remembers the last call and accumulates into ``.grad``,
-is written once, here, on top of the core. So several threads can run the same core on shards of one batch.
+The *public interface*, ``layer(x)`` and ``layer.backward(grad_y)``, which remembers the last call and accumulates into
+``.grad``, is written once, here, on top of the core. So several threads can run the same core on shards of one batch.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from npalexnet import backend
 from npalexnet.backend import Array
 from npalexnet.layers import sharding
 from npalexnet.layers.module import Module
-from npalexnet.layers.parameter import Parameter, Shape
+from npalexnet.layers.parameter import Gradients, Shape
 
 
 class Layer(Module):
@@ -40,7 +40,7 @@ class Layer(Module):
     per_image: bool = False
     _last_call: tuple[Any, ...] | None = None
 
-    # --- the pure core ---------------------------------------------------------------------------------------------
+    # --- the stateless core ----------------------------------------------------------------------------------------
 
     def compute(self, x: Array, noise: Any = None) -> tuple[Array, Any]:
         """Return the output and what `gradients` needs; changes nothing on the layer and nothing in `x`.
@@ -49,11 +49,11 @@ class Layer(Module):
         """
         raise NotImplementedError(f"{type(self).__name__} has no compute()")
 
-    def gradients(self, grad_y: Array, saved: Any) -> tuple[Array, list[tuple[Parameter, Array]]]:
+    def gradients(self, grad_y: Array, saved: Any) -> tuple[Array, Gradients]:
         """Return the gradient of the input, and (parameter, gradient) pairs; changes nothing."""
         raise NotImplementedError(f"{type(self).__name__} has no gradients()")
 
-    def parameter_gradients(self, grad_y: Array, saved: Any) -> list[tuple[Parameter, Array]]:
+    def parameter_gradients(self, grad_y: Array, saved: Any) -> Gradients:
         """Return the (parameter, gradient) pairs of `gradients` alone; a layer may do this with less work."""
         return self.gradients(grad_y, saved)[1]
 
@@ -69,7 +69,7 @@ class Layer(Module):
         for name, child in self.named_children():
             if child.draw_noise() is not None:
                 raise NotImplementedError(
-                    f"{self._name()} has to override draw_noise(): its layer {name!r} draws noise"
+                    f"{type(self).__name__} has to override draw_noise(): its layer {name!r} draws noise"
                 )
         return None
 
@@ -81,7 +81,7 @@ class Layer(Module):
         """Return how many multiplications, each with an addition, a forward pass takes in its matrix products."""
         return sum(child.multiply_adds(input_shape) for _, child in self.named_children())
 
-    # --- the face --------------------------------------------------------------------------------------------------
+    # --- the public interface --------------------------------------------------------------------------------------
 
     def __call__(self, x: Array) -> Array:
         """Do the same as `forward`."""
@@ -122,7 +122,7 @@ class Layer(Module):
         grad_y : array
             The gradient of the loss with respect to the output: of the output's shape, dtype and device.
         input_gradient : bool
-            False saves the work for the input's gradient. Training needs none: the images are not learnt.
+            False saves the work for the input's gradient. Training needs none: the images are not trained.
 
         Returns
         -------
@@ -136,15 +136,14 @@ class Layer(Module):
         TypeError, ValueError
             If `grad_y` does not fit the output.
         """
+        who = type(self).__name__
         if self._last_call is None:
-            raise RuntimeError(f"{self._name()}.backward() needs a forward call before it, one for each backward")
+            raise RuntimeError(f"{who}.backward() needs a forward call before it, one for each backward")
         x, output_shape, output_dtype, noise, saved = self._last_call
         device = backend.device_of(x)
-        backend.check_array(grad_y, f"{self._name()}'s output gradient", dtype=output_dtype, device=device)
+        backend.check_array(grad_y, f"{who}'s output gradient", dtype=output_dtype, device=device)
         if grad_y.shape != output_shape:
-            raise ValueError(
-                f"{self._name()}'s output gradient must have the output's shape {output_shape}, got {grad_y.shape}"
-            )
+            raise ValueError(f"{who}'s output gradient must have the output's shape {output_shape}, got {grad_y.shape}")
         self._last_call = None
         with device.active():
             if saved is None:
@@ -155,22 +154,20 @@ class Layer(Module):
         return grad_x
 
     def _check_input(self, x: Array) -> None:
-        backend.check_array(x, f"{self._name()}'s input")
-        for name, parameter in self.named_parameters():
-            here, there = backend.device_of(x), backend.device_of(parameter.data)
-            mixed = backend.is_half(x.dtype) and parameter.dtype == np.float32
-            if x.dtype != parameter.dtype and not mixed:
-                raise TypeError(
-                    f"{self._name()}'s input is of dtype {x.dtype}, expected {parameter.dtype}, as its {name} is"
-                )
+        who = f"{type(self).__name__}'s input"
+        backend.check_array(x, who)
+        here = backend.device_of(x)
+        for name, parameter in self._all_names(""):
+            there, dtype = backend.device_of(parameter.data), parameter.data.dtype
+            mixed = x.dtype.name in backend.HALF and dtype == np.float32
+            if x.dtype != dtype and not mixed:
+                raise TypeError(f"{who} is of dtype {x.dtype}, expected {dtype}, as its {name} is")
             if here is not there:
-                raise ValueError(
-                    f"{self._name()}'s input is on {here.name!r}, expected it on {there.name!r}, as its {name} is"
-                )
+                raise ValueError(f"{who} is on {here.name!r}, expected it on {there.name!r}, as its {name} is")
         with suppress(NotImplementedError):  # by a layer that does not tell, here or inside
             self.output_shape(x.shape)
         if not x.ndim:
-            raise ValueError(f"{self._name()} expects a batch, got an input of shape ()")
+            raise ValueError(f"{type(self).__name__} expects a batch, got an input of shape ()")
 
     def _forget_last_call(self) -> None:
         self._last_call = None

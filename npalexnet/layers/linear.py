@@ -8,10 +8,10 @@ import numpy as np
 
 from npalexnet.backend import Array, device_of
 from npalexnet.checks import integer
+from npalexnet.layers.im2col_gemm import add_bias_relu, sum_rows
 from npalexnet.layers.init import Seed, weight_and_bias
 from npalexnet.layers.layer import Layer
-from npalexnet.layers.parameter import Parameter, Shape
-from npalexnet.layers.rows import add_bias, sum_rows
+from npalexnet.layers.parameter import Gradients, Shape
 
 
 class Linear(Layer):
@@ -24,7 +24,7 @@ class Linear(Layer):
     in_features, out_features : int
         Length of the vectors that go in and come out.
     bias : bool
-        Whether a learnt number is added to each output.
+        Whether a learned number is added to each output.
     dtype, device, seed : optional
         As for `Conv2d`.
 
@@ -52,20 +52,20 @@ class Linear(Layer):
         self.weight, self.bias = weight_and_bias(shape, bias=bias, dtype=dtype, device=device, seed=seed)
 
     def compute(self, x: Array, noise: Any = None, *, relu: bool = False) -> tuple[Array, tuple[Array, Array]]:
-        """(..., in) -> (..., out), with `relu` what is above 0 of it; backward needs x and the weight."""
+        """(..., in) -> (..., out), with `relu` only what is above 0; backward needs x and the weight."""
         weight = self.weight.data.astype(x.dtype, copy=False)  # (out, in)
         y = device_of(x).matmul(x.reshape(-1, self.in_features), weight.T)  # (N, out)
-        add_bias(y, None if self.bias is None else self.bias.data.astype(x.dtype, copy=False), relu=relu)
+        add_bias_relu(y, None if self.bias is None else self.bias.data.astype(x.dtype, copy=False), relu=relu)
         return y.reshape(*x.shape[:-1], self.out_features), (x, weight)
 
-    def gradients(self, grad_y: Array, saved: tuple[Array, Array]) -> tuple[Array, list[tuple[Parameter, Array]]]:
+    def gradients(self, grad_y: Array, saved: tuple[Array, Array]) -> tuple[Array, Gradients]:
         """``grad_x = grad_y @ weight``, ``grad_weight = grad_y.T @ x``, ``grad_bias`` = the sum over the batch."""
         x, weight = saved
         grad_x = device_of(x).matmul(grad_y.reshape(-1, self.out_features), weight)  # (N, in)
         return grad_x.reshape(x.shape), self.parameter_gradients(grad_y, saved)
 
-    def parameter_gradients(self, grad_y: Array, saved: tuple[Array, Array]) -> list[tuple[Parameter, Array]]:
-        """Those of weight and bias, without that of the input."""
+    def parameter_gradients(self, grad_y: Array, saved: tuple[Array, Array]) -> Gradients:
+        """Gradients of weight and bias."""
         x, _ = saved
         grad_rows = grad_y.reshape(-1, self.out_features)  # (N, out)
         pairs = []
@@ -80,7 +80,9 @@ class Linear(Layer):
     def output_shape(self, input_shape: Shape) -> Shape:
         """(..., in_features) -> (..., out_features)."""
         if not input_shape or input_shape[-1] != self.in_features:
-            raise ValueError(f"{self._name()} expects an input of shape (..., {self.in_features}), got {input_shape}")
+            raise ValueError(
+                f"{type(self).__name__} expects an input of shape (..., {self.in_features}), got {input_shape}"
+            )
         return (*input_shape[:-1], self.out_features)
 
     def multiply_adds(self, input_shape: Shape) -> int:

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Self, cast
+from typing import Any, Self
 
 import numpy as np
 
 from npalexnet import backend
 from npalexnet.backend import Array
 from npalexnet.layers.parameter import IncompatibleKeys, Parameter, copy_into
-
-if TYPE_CHECKING:
-    from npalexnet.layers.layer import Layer
 
 
 class Module:
@@ -28,14 +25,14 @@ class Module:
 
     # --- what is inside --------------------------------------------------------------------------------------------
 
-    def named_children(self) -> Iterator[tuple[str, Layer]]:
+    def named_children(self) -> Iterator[tuple[str, Any]]:
         """Yield the layers directly inside this one, with their names."""
         for name, value in vars(self).items():
             if isinstance(value, Module):
-                yield name, cast("Layer", value)
+                yield name, value
 
     def named_parameters(self) -> Iterator[tuple[str, Parameter]]:
-        """Yield all parameters, those of the layers inside included, with names as torch gives them, each once."""
+        """Yield all parameters, also of the layers inside, each once, under the names that torch gives them."""
         seen = set()
         for name, parameter in self._all_names(""):
             if parameter not in seen:
@@ -61,21 +58,21 @@ class Module:
 
     @property
     def trainable(self) -> bool:
-        """Whether any parameter, here or in the layers inside, is learnt."""
+        """Whether any parameter, here or in the layers inside, is trainable."""
         return any(parameter.requires_grad for parameter in self.parameters())
 
     def requires_grad_(self, requires_grad: bool = True) -> Self:
-        """Say whether all parameters here are learnt, as ``torch.nn.Module.requires_grad_``; returns the layer."""
+        """Make all parameters trainable, or not, as ``torch.nn.Module.requires_grad_``; return the layer."""
         for parameter in self.parameters():
             parameter.requires_grad = bool(requires_grad)
         return self
 
     def freeze(self, *names: str) -> Self:
-        """Keep parts as they are: their parameters are not learnt from here on; returns the layer.
+        """Keep parts as they are: their parameters are not trained from here on; return the layer.
 
-        A backward pass does not compute their gradients, and with ``input_gradient=False`` it ends at the lowest layer
-        that is learnt. Their gradients so far are forgotten, so that an optimizer leaves them alone, weight decay
-        included. Dropout in them still drops in training. ``requires_grad_()`` makes all of it learnt again.
+        A backward pass does not compute their gradients, and with ``input_gradient=False`` it ends at the lowest
+        trainable layer. Their gradients so far are forgotten, so that an optimizer leaves them alone, weight decay
+        included. Dropout in them still drops in training. ``requires_grad_()`` makes all of it trainable again.
 
         Parameters
         ----------
@@ -95,9 +92,10 @@ class Module:
             if not found:
                 known = ", ".join(dict.fromkeys(full.rpartition(".")[0] or full for full, _ in everything))
                 parts = [child for child, layer in self.named_children() if next(layer.parameters(), None) is not None]
+                who = type(self).__name__
                 raise ValueError(
-                    f"freeze expects names of parts with parameters of {self._name()}: {', '.join(parts)}; or of their "
-                    f"layers: {known}; got {name!r}"
+                    f"freeze expects names of parts with parameters of {who}: {', '.join(parts)}; or of their layers: "
+                    f"{known}; got {name!r}"
                 )
             chosen += found
         for parameter in chosen:
@@ -114,14 +112,14 @@ class Module:
                 yield f"{name}.{inner}", value
 
     def train(self, mode: bool = True) -> Self:
-        """Switch training mode on (or off), here and in all layers inside; returns the layer."""
+        """Switch training mode on (or off), here and in all layers inside; return the layer."""
         self.training = bool(mode)
         for _, child in self.named_children():
             child.train(mode)
         return self
 
     def eval(self) -> Self:
-        """Switch training mode off, here and in all layers inside; returns the layer."""
+        """Switch training mode off, here and in all layers inside; return the layer."""
         return self.train(False)
 
     # --- where it lives --------------------------------------------------------------------------------------------
@@ -191,10 +189,7 @@ class Module:
         ValueError
             If the names (with `strict`) or shapes don't fit; the message lists all that don't.
         """
-        return copy_into(dict(self._all_names("")), state, strict, who=self._name())
-
-    def _name(self) -> str:
-        return type(self).__name__
+        return copy_into(dict(self._all_names("")), state, strict, who=type(self).__name__)
 
     def __repr__(self) -> str:
-        return f"{self._name()}()"
+        return f"{type(self).__name__}()"

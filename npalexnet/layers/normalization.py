@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from npalexnet.backend import Array, accumulation_dtype, array_module
-from npalexnet.checks import integer
+from npalexnet.checks import integer, number
 from npalexnet.layers.layer import Layer
-from npalexnet.layers.parameter import Parameter, Shape
+from npalexnet.layers.parameter import Gradients, Shape
 
 
 class LocalResponseNorm(Layer):
@@ -35,10 +33,7 @@ class LocalResponseNorm(Layer):
 
     def __init__(self, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> None:
         self.size = integer("size", size, 1)
-        for name, value in (("alpha", alpha), ("beta", beta), ("k", k)):
-            if isinstance(value, bool) or not isinstance(value, int | float | np.floating | np.integer):
-                raise TypeError(f"{name} must be a number, got {value!r}")
-        self.alpha, self.beta, self.k = float(alpha), float(beta), float(k)
+        self.alpha, self.beta, self.k = number("alpha", alpha), number("beta", beta), number("k", k)
 
     def compute(self, x: Array, noise: Any = None) -> tuple[Array, tuple[Array, Array]]:
         """(N, C, ...) -> (N, C, ...); backward needs x and d. Inputs of 16 bits are computed with in float32."""
@@ -46,7 +41,7 @@ class LocalResponseNorm(Layer):
         d = self.k + self.alpha / self.size * self._sum_over_channels(x * x, self.size // 2)  # (N, C, ...)
         return (x * d**-self.beta).astype(dtype, copy=False), (x, d)
 
-    def gradients(self, grad_y: Array, saved: tuple[Array, Array]) -> tuple[Array, list[tuple[Parameter, Array]]]:
+    def gradients(self, grad_y: Array, saved: tuple[Array, Array]) -> tuple[Array, Gradients]:
         """Differentiate ``y[c] = x[c] * d[c]**-beta`` by x[i].
 
         ``grad_x[i] = grad_y[i] * d[i]**-beta - 2*alpha*beta/size * x[i] * sum of grad_y[c]*x[c]*d[c]**(-beta-1)``,
@@ -62,7 +57,7 @@ class LocalResponseNorm(Layer):
     def output_shape(self, input_shape: Shape) -> Shape:
         """The input's shape."""
         if len(input_shape) < 3:
-            raise ValueError(f"{self._name()} expects an input of shape (N, C, ...), got {input_shape}")
+            raise ValueError(f"{type(self).__name__} expects an input of shape (N, C, ...), got {input_shape}")
         return input_shape
 
     def _sum_over_channels(self, x: Array, before: int) -> Array:

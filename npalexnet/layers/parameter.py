@@ -14,7 +14,7 @@ Shape = tuple[int, ...]
 
 
 class Parameter:
-    """An array that is learnt.
+    """An array that is trained.
 
     Attributes
     ----------
@@ -23,7 +23,7 @@ class Parameter:
     grad : array or None
         The sum of the gradients since the last `zero_grad`, in the shape of `data`.
     requires_grad : bool
-        Whether it is learnt. False: no backward pass computes its gradient or adds to `.grad`, as in torch.
+        Whether it is trainable. False: no backward pass computes its gradient or adds to `.grad`, as in torch.
     """
 
     def __init__(self, data: Array, requires_grad: bool = True) -> None:
@@ -53,15 +53,18 @@ class Parameter:
         """
         if not self.requires_grad:
             return
-        grad = grad.astype(self.dtype, copy=False)
+        grad = grad.astype(self.data.dtype, copy=False)
         if self.grad is None:
             self.grad = grad
         else:
-            xp = backend.array_module(grad)
+            xp = backend.device_of(grad).xp
             self.grad = xp.add(self.grad, grad, out=xp.empty_like(self.grad))  # in the same order in memory
 
     def __repr__(self) -> str:
         return f"Parameter(shape={self.shape}, dtype={self.dtype})"
+
+
+Gradients = list[tuple[Parameter, Array]]  # what a backward pass finds, in the order of the parameters
 
 
 class IncompatibleKeys(NamedTuple):

@@ -13,7 +13,7 @@ from npalexnet.layers.conv import Conv2d
 from npalexnet.layers.fused import WithReLU
 from npalexnet.layers.layer import Layer
 from npalexnet.layers.linear import Linear
-from npalexnet.layers.parameter import Parameter, Shape
+from npalexnet.layers.parameter import Gradients, Shape
 from npalexnet.layers.pooling import MaxPool2d
 
 
@@ -28,18 +28,26 @@ class Sequential(Layer):
     Parameters
     ----------
     *layers : Layer
-        In the order of the forward pass.
+        In the order of the forward pass. Their names are their numbers.
+    **named_layers : Layer
+        Layers that have names, after those: ``Sequential(features=..., classifier=...)`` has them as attributes.
     """
 
-    def __init__(self, *layers: Layer) -> None:
-        for i, layer in enumerate(layers):
+    def __init__(self, *layers: Layer, **named_layers: Layer) -> None:
+        children = {**{str(i): layer for i, layer in enumerate(layers)}, **named_layers}
+        for name, layer in children.items():
             if not isinstance(layer, Layer):
-                raise TypeError(f"Sequential expects layers, got {layer!r} as number {i}")
-        self._layers = layers
-        self._stages = _with_relu(_pooled_before_relu(layers))
+                raise TypeError(f"Sequential expects layers, got {layer!r} as {_place(name)}")
+            if hasattr(type(self), name):
+                raise ValueError(f"Sequential can't have a layer of the name {name!r}: an attribute has it")
+        vars(self).update(children)
+        self._arrange(list(children.values()))
+
+    def _arrange(self, layers: Sequence[Layer]) -> None:
+        """Decide which layers are computed together."""
+        stages = _with_relu(_pooled_before_relu(layers))
         self.per_image = all(layer.per_image for layer in layers)
-        if not self.per_image:
-            self._stages = _runs_together(self._stages)
+        self._stages = stages if self.per_image else _runs_together(stages)
 
     def compute(self, x: Array, noise: Any = None) -> tuple[Array, list[Any]]:
         """Forward through all layers; backward needs what each of them needs."""
@@ -50,20 +58,18 @@ class Sequential(Layer):
             saved.append(kept)
         return x, saved
 
-    def gradients(self, grad_y: Array, saved: list[Any]) -> tuple[Array, list[tuple[Parameter, Array]]]:
+    def gradients(self, grad_y: Array, saved: list[Any]) -> tuple[Array, Gradients]:
         """Backward through all layers, the last one first."""
         return self._gradients(grad_y, saved, input_gradient=True)
 
-    def parameter_gradients(self, grad_y: Array, saved: list[Any]) -> list[tuple[Parameter, Array]]:
-        """Backward down to the lowest layer in which something is learnt, but not to its input."""
+    def parameter_gradients(self, grad_y: Array, saved: list[Any]) -> Gradients:
+        """Backward down to the lowest layer that is trainable, but not to its input."""
         return self._gradients(grad_y, saved, input_gradient=False)[1]
 
-    def _gradients(
-        self, grad_y: Array, saved: list[Any], input_gradient: bool
-    ) -> tuple[Array, list[tuple[Parameter, Array]]]:
-        gradients: list[tuple[Parameter, Array]] = []
-        learnt = [number for number, stage in enumerate(self._stages) if stage.trainable]
-        lowest = 0 if input_gradient else min(learnt, default=len(self._stages))
+    def _gradients(self, grad_y: Array, saved: list[Any], input_gradient: bool) -> tuple[Array, Gradients]:
+        gradients: Gradients = []
+        trainable = [number for number, stage in enumerate(self._stages) if stage.trainable]
+        lowest = 0 if input_gradient else min(trainable, default=len(self._stages))
         for number in reversed(range(lowest, len(self._stages))):
             stage, kept, needed = self._stages[number], saved[number], input_gradient or number > lowest
             if not self.per_image:
@@ -83,36 +89,33 @@ class Sequential(Layer):
         return x
 
     def draw_noise(self) -> tuple[Any, ...]:
-        """Draw each layer's."""
+        """Draw the randomness of each layer."""
         return tuple(stage.draw_noise() for stage in self._stages)
 
     def output_shape(self, input_shape: Shape) -> Shape:
         """Pass the shape through all layers."""
-        for layer in self._layers:
+        for layer in self:
             input_shape = layer.output_shape(input_shape)
         return input_shape
 
     def multiply_adds(self, input_shape: Shape) -> int:
         """Sum over the layers."""
         total = 0
-        for layer in self._layers:
+        for layer in self:
             total += layer.multiply_adds(input_shape)
             input_shape = layer.output_shape(input_shape)
         return total
 
-    def named_children(self) -> Iterator[tuple[str, Layer]]:
-        """Yield the layers, named by their numbers."""
-        return ((str(i), layer) for i, layer in enumerate(self._layers))
-
     def __len__(self) -> int:
-        return len(self._layers)
+        return sum(1 for _ in self)
 
     def __iter__(self) -> Iterator[Layer]:
-        return iter(self._layers)
+        return (layer for _, layer in self.named_children())
 
     def __getitem__(self, index: int | slice) -> Layer:
         """Return a layer, or those of a slice as a Sequential of the same layers."""
-        return Sequential(*self._layers[index]) if isinstance(index, slice) else self._layers[index]
+        layers = list(self)
+        return Sequential(*layers[index]) if isinstance(index, slice) else layers[index]
 
     def __setitem__(self, index: int, layer: Layer) -> None:
         """Put another layer in a layer's place: ``model.classifier[6] = Linear(4096, 2)``.
@@ -132,23 +135,40 @@ class Sequential(Layer):
             raise TypeError(f"Sequential expects layers, got {layer!r}")
         if not isinstance(index, int):
             raise TypeError(f"Sequential takes one layer at a number's place, got the index {index!r}")
-        layers = list(self._layers)
+        children = dict(self.named_children())
         try:
-            layers[index] = layer
+            name = list(children)[index]
         except IndexError:
-            raise IndexError(f"Sequential has layers 0 to {len(layers) - 1}, got the index {index}") from None
-        arranged = Sequential(*layers)
-        if arranged.per_image != self.per_image:
+            raise IndexError(f"Sequential has layers 0 to {len(children) - 1}, got the index {index}") from None
+        self._replace(name, layer)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Put another layer in the place of a named one, as `__setitem__`; or set an ordinary attribute."""
+        if isinstance(value, Layer):
+            self._replace(name, value)
+        else:
+            super().__setattr__(name, value)
+
+    def _replace(self, name: str, layer: Layer) -> None:
+        children = {**dict(self.named_children()), name: layer}
+        if all(child.per_image for child in children.values()) != self.per_image:
             raise ValueError(
                 f"Sequential is computed {'image by image' if self.per_image else 'on whole batches'}; with {layer!r} "
-                f"as number {index} it would not be: make a new Sequential of the layers instead"
+                f"as {_place(name)} it would not be: make a new Sequential of the layers instead"
             )
-        self._layers, self._stages = arranged._layers, arranged._stages
+        vars(self)[name] = layer
+        self._arrange(list(children.values()))
         self._forget_last_call()
 
     def __repr__(self) -> str:
-        lines = [f"  ({i}): {layer!r}".replace("\n", "\n  ") for i, layer in enumerate(self._layers)]
-        return "\n".join(["Sequential(", *lines, ")"]) if lines else "Sequential()"
+        kind = type(self).__name__
+        lines = [f"  ({name}): {layer!r}".replace("\n", "\n  ") for name, layer in self.named_children()]
+        return "\n".join([f"{kind}(", *lines, ")"]) if lines else f"{kind}()"
+
+
+def _place(name: str) -> str:
+    """Return how errors speak of a layer's place."""
+    return f"number {name}" if name.isdecimal() else repr(name)
 
 
 def _pooled_before_relu(layers: Sequence[Layer]) -> list[Layer]:
@@ -178,4 +198,4 @@ def _with_relu(layers: Sequence[Layer]) -> list[Layer]:
 def _runs_together(stages: Sequence[Layer]) -> list[Layer]:
     """Return the layers, neighbours that are computed image by image as one."""
     runs = [(per_image, list(run)) for per_image, run in groupby(stages, lambda layer: layer.per_image)]
-    return [stage for per_image, run in runs for stage in ([Sequential(*run)] if per_image else run)]
+    return [stage for alike, run in runs for stage in ([Sequential(*run)] if alike and len(run) > 1 else run)]

@@ -2,20 +2,17 @@
 
 Layers whose images don't mix (``per_image``) are computed on shards of the batch, which the backend may spread over
 threads. The shards' outputs are laid side by side; their parameter gradients are added in the order of the shards. So
-the result depends on the shards, never on how many threads there were.
+the result depends on the shards, never on how many threads there were. `layer` is a `Layer`, which is built upon this.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from npalexnet.backend import Array, device_of
-
-if TYPE_CHECKING:
-    from npalexnet.layers.layer import Layer
-from npalexnet.layers.parameter import Parameter
+from npalexnet.layers.parameter import Gradients
 
 
 @dataclass(frozen=True)
@@ -35,39 +32,39 @@ class Noise:
     first_image: int = 0
 
 
-def forward(layer: Layer, x: Array, noise: Any) -> tuple[Array, list[tuple[slice, Any]]]:
-    """Compute a layer on a batch; returns the output, and each shard with what its backward needs."""
+def forward(layer: Any, x: Array, noise: Any) -> tuple[Array, list[tuple[slice, Any]]]:
+    """Compute a layer on a batch; return the output, and each shard with what its backward needs."""
     if not layer.per_image:
         y, kept = layer.compute(x, noise)
         return y, [(slice(None), kept)]
 
     shards = device_of(x).shards(len(x))
-    results = device_of(x).map(lambda shard: layer.compute(x[shard], _from_image(noise, shard.start)), shards)
+    results = device_of(x).map(lambda shard: layer.compute(x[shard], noise and _from_image(noise, shard.start)), shards)
     parts, saved = zip(*results, strict=True)
     return _side_by_side(parts), list(zip(shards, saved, strict=True))
 
 
-def infer(layer: Layer, x: Array, noise: Any) -> Array:
+def infer(layer: Any, x: Array, noise: Any) -> Array:
     """Compute a layer's output and keep nothing for a backward."""
     if not layer.per_image:
         return layer.infer(x, noise)
 
     shards = device_of(x).shards(len(x))
-    results = device_of(x).map(lambda shard: layer.infer(x[shard], _from_image(noise, shard.start)), shards)
+    results = device_of(x).map(lambda shard: layer.infer(x[shard], noise and _from_image(noise, shard.start)), shards)
     return _side_by_side(list(results))
 
 
 def backward(
-    layer: Layer, grad_y: Array, saved: list[tuple[slice, Any]], input_gradient: bool = True
-) -> tuple[Array | None, list[tuple[Parameter, Array]]]:
-    """Compute a layer's gradients from what `forward` returned; None for the input's without `input_gradient`.
+    layer: Any, grad_y: Array, saved: list[tuple[slice, Any]], input_gradient: bool = True
+) -> tuple[Array | None, Gradients]:
+    """Compute the input's gradient (None without `input_gradient`) and the parameters' from what `forward` returned.
 
-    Without it, a layer in which nothing is learnt is not gone through.
+    Without it, a layer in which nothing is trainable is not gone through.
     """
     if not input_gradient and not layer.trainable:
         return None, []
 
-    def gradients_of(grad_y: Array, kept: Any) -> tuple[Array | None, list[tuple[Parameter, Array]]]:
+    def gradients_of(grad_y: Array, kept: Any) -> tuple[Array | None, Gradients]:
         if input_gradient:
             return layer.gradients(grad_y, kept)
         return None, layer.parameter_gradients(grad_y, kept)
@@ -76,7 +73,7 @@ def backward(
         return gradients_of(grad_y, saved[0][1])
 
     parts: list[Array] = []
-    totals: list[tuple[Parameter, Array]] = []
+    totals: Gradients = []
     for grad_x, gradients in device_of(grad_y).map(lambda s: gradients_of(grad_y[s[0]], s[1]), saved):
         parts.append(grad_x)
         if len(saved) == 1:

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from npalexnet import backend
-from npalexnet.backend import Array
+from npalexnet import backend, checks
+from npalexnet.backend import Array, primitive
 from npalexnet.layers.parameter import Parameter
 
 
@@ -153,25 +153,9 @@ class SGD:
         return [parameter for group in self.param_groups for parameter in group["params"]]
 
     def _update(self, device: backend.Device, parameters: list[Parameter], group: dict[str, Any]) -> None:
-        xp = device.xp
         settings = {name: value for name, value in group.items() if name != "params"}
-        lr, momentum, weight_decay = group["lr"], group["momentum"], group["weight_decay"]
-
-        def update(data: Array, grad: Array, velocity: Array | None) -> None:
-            step = device.scratch("SGD", data.shape, data.dtype)
-            if weight_decay:
-                grad = xp.add(grad, xp.multiply(data, weight_decay, out=step), out=step)
-            if velocity is not None:
-                velocity *= momentum
-                velocity += grad
-                grad = xp.add(grad, momentum * velocity, out=step) if group["nesterov"] else velocity
-            data -= xp.multiply(grad, lr, out=step)
-
         with device.active():
-            arrays = [(p.data, p.grad, self._velocity_of(p) if momentum else None) for p in parameters]
-            if not device.kernels.sgd(arrays, **settings):
-                for data, grad, velocity in arrays:
-                    device.for_each_block(update, data, grad, velocity)
+            sgd([(p.data, p.grad, self._velocity_of(p) if group["momentum"] else None) for p in parameters], **settings)
 
     def _velocity_of(self, parameter: Parameter) -> Array:
         if parameter not in self._velocity:
@@ -192,6 +176,33 @@ class SGD:
             raise ValueError(
                 f"a parameter was moved to {device.name!r} after its first step; make a new SGD after model.to()"
             )
+
+
+@primitive
+def sgd(
+    parameters: list[tuple[Array, Array, Array | None]],
+    *,
+    lr: float,
+    momentum: float,
+    weight_decay: float,
+    nesterov: bool,
+) -> None:
+    """Update all of (data, grad, velocity) of one device by the rule of `SGD`; without momentum, velocity is None."""
+    device = backend.device_of(parameters[0][0])
+    xp = device.xp
+
+    def update(data: Array, grad: Array, velocity: Array | None) -> None:
+        step = device.scratch("SGD", data.shape, data.dtype)
+        if weight_decay:
+            grad = xp.add(grad, xp.multiply(data, weight_decay, out=step), out=step)
+        if velocity is not None:
+            velocity *= momentum
+            velocity += grad
+            grad = xp.add(grad, momentum * velocity, out=step) if nesterov else velocity
+        data -= xp.multiply(grad, lr, out=step)
+
+    for data, grad, velocity in parameters:
+        device.for_each_block(update, data, grad, velocity)
 
 
 def _checked_group(group: dict[str, Any], defaults: dict[str, Any]) -> dict[str, Any]:
@@ -220,11 +231,9 @@ def _settings_in(group: Mapping[str, Any]) -> dict[str, Any]:
 
 def _check_settings(group: dict[str, Any]) -> None:
     for name in ("lr", "momentum", "weight_decay"):
-        value = group[name]
-        if isinstance(value, bool) or not isinstance(value, int | float | np.floating | np.integer):
-            raise TypeError(f"{name} must be a number, got {value!r}")
+        value = checks.number(name, group[name])
         if not (isfinite(value) and value >= 0):
-            raise ValueError(f"{name} must be finite and not negative, got {value}")
-        group[name] = float(value)
+            raise ValueError(f"{name} must be finite and not negative, got {group[name]}")
+        group[name] = value
     if group["nesterov"] and not group["momentum"]:
         raise ValueError("nesterov needs a momentum above 0, got 0")

@@ -151,20 +151,12 @@ def receptive_field(model: Layer, name: str, place: tuple[int, int], size: tuple
         if isinstance(layer, Flatten | Linear):
             return whole
         if isinstance(layer, Conv2d | MaxPool2d):
-            (top, left), dilation, kernel = _border(layer), layer.dilation, layer.kernel_size
+            ((top, _), (left, _)), dilation, kernel = layer.geometry.padding, layer.dilation, layer.kernel_size
             for axis, before in enumerate((top, left)):
                 first[axis] = first[axis] * layer.stride[axis] - before
                 last[axis] = last[axis] * layer.stride[axis] - before + dilation[axis] * (kernel[axis] - 1)
     rows, columns = (slice(max(0, a), min(b + 1, end)) for a, b, end in zip(first, last, size, strict=True))
     return rows, columns
-
-
-def _border(layer: Conv2d | MaxPool2d) -> tuple[int, int]:
-    """Return how many rows and columns of padding precede the image."""
-    if isinstance(layer, MaxPool2d):
-        return layer.padding
-    vertical, horizontal = layer.geometry.sides
-    return vertical[0], horizontal[0]
 
 
 def occlusion_map(

@@ -9,11 +9,12 @@ import torch
 
 import npalexnet as na
 from npalexnet.backend import CPU
-from npalexnet.backend.buffers import LEAST, BufferPool
+from npalexnet.backend.buffers import BufferPool
+from npalexnet.backend.cpu import POOLED_BYTES
 from tests.support import normal
 
 FLOAT32 = np.dtype("float32")
-SHAPE = (LEAST // 4, 2)
+SHAPE = (POOLED_BYTES // 4, 2)
 
 
 def address(array):
@@ -21,15 +22,15 @@ def address(array):
 
 
 def test_memory_is_used_again_when_its_array_is_gone(dtype):
-    recycler = BufferPool()
-    first = recycler.empty(SHAPE, np.dtype(dtype))
+    pool = BufferPool()
+    first = pool.empty(SHAPE, np.dtype(dtype))
     assert (first.shape, first.dtype, first.flags.writeable, first.flags.c_contiguous) == (SHAPE, dtype, True, True)
     first[...] = 1
     where = address(first)
     del first
-    second = recycler.empty(SHAPE[::-1], np.dtype(dtype))
+    second = pool.empty(SHAPE[::-1], np.dtype(dtype))
     assert address(second) == where
-    assert address(recycler.empty(SHAPE, np.dtype(dtype))) != where  # that is taken
+    assert address(pool.empty(SHAPE, np.dtype(dtype))) != where  # that is taken
 
 
 @pytest.mark.parametrize(
@@ -38,44 +39,44 @@ def test_memory_is_used_again_when_its_array_is_gone(dtype):
     ids=["slice", "transpose", "other dtype", "torch", "buffer"],
 )
 def test_memory_is_not_used_again_while_something_shows_it(see):
-    recycler = BufferPool()
-    array = recycler.empty(SHAPE, FLOAT32)
+    pool = BufferPool()
+    array = pool.empty(SHAPE, FLOAT32)
     where = address(array)
     view = see(array)
     del array
-    assert address(recycler.empty(SHAPE, FLOAT32)) != where
+    assert address(pool.empty(SHAPE, FLOAT32)) != where
     del view
     gc.collect()
-    both = [recycler.empty(SHAPE, FLOAT32) for _ in range(2)]  # of which one was free before
+    both = [pool.empty(SHAPE, FLOAT32) for _ in range(2)]  # of which one was free before
     assert where in map(address, both)
 
 
 def test_another_size_has_other_memory_and_small_arrays_are_ordinary():
-    recycler = BufferPool()
-    recycler.empty(SHAPE, FLOAT32)
-    larger = recycler.empty((LEAST,), FLOAT32)
+    pool = BufferPool()
+    pool.empty(SHAPE, FLOAT32)
+    larger = pool.empty((POOLED_BYTES,), FLOAT32)
     larger[...] = 1
-    assert larger.nbytes == 4 * LEAST
-    assert recycler.empty((3, 4), FLOAT32).base is None
-    assert recycler.empty((0, 4), FLOAT32).shape == (0, 4)
+    assert larger.nbytes == 4 * POOLED_BYTES
+    assert CPU.pooled_buffer((3, 4), FLOAT32).base is None
+    assert CPU.pooled_buffer((0, 4), FLOAT32).shape == (0, 4)
 
 
 def test_memory_of_sizes_that_are_not_asked_for_again_is_given_back():
-    recycler = BufferPool()
-    for rows in range(LEAST // 4, LEAST // 4 + 20):
-        recycler.empty((rows, 2), FLOAT32)
-    assert sum(memory.nbytes for free in recycler._free.values() for memory in free) < 3 * LEAST
+    pool = BufferPool()
+    for rows in range(POOLED_BYTES // 4, POOLED_BYTES // 4 + 20):
+        pool.empty((rows, 2), FLOAT32)
+    assert sum(memory.nbytes for free in pool._free.values() for memory in free) < 3 * POOLED_BYTES
 
 
 def test_no_memory_is_given_to_two_threads():
-    recycler = BufferPool()
+    pool = BufferPool()
     kept, start = [], threading.Barrier(4)
 
     def work():
         start.wait(20)
         mine = []
         for number in range(200):
-            array = recycler.empty(SHAPE, FLOAT32)
+            array = pool.empty(SHAPE, FLOAT32)
             if number % 20 == 0:
                 mine.append(array)
         kept.extend(mine)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from npalexnet import backend
+from npalexnet.backend import arrays
 from npalexnet.backend.cuda import device as cuda
 from tests.conftest import FAKE
 from tests.fakes.fake_device import FakeDevice
@@ -29,7 +30,7 @@ def test_cpu_and_registered_devices_are_found_by_name():
 
 
 def test_a_registered_device_is_known_to_layers(monkeypatch):
-    monkeypatch.setattr(backend, "_registered", dict(backend._registered))
+    monkeypatch.setattr(arrays, "_registered", dict(arrays._registered))
     device = FakeDevice("another")
     with pytest.raises(TypeError):
         backend.device_of(device.from_host(np.zeros(3)))

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from npalexnet.backend.arrays import FULL, HALF
 from npalexnet.backend.cuda.launcher import SOURCE, compiler_options
-from npalexnet.backend.dtypes import FULL, HALF
 
 KERNEL = re.compile(r'extern "C" __global__ void (\w+)')
 MOST_BLOCKS = 2**31 - 1  # of a grid's first axis

@@ -6,7 +6,9 @@ import pytest
 import npalexnet as na
 from npalexnet import naive
 from npalexnet.backend import Device, cpu, get_device
-from npalexnet.layers.im2col_gemm import ConvolutionAlgorithm, Im2colGemm, pieces, tiles
+from npalexnet.backend.device import Tiling
+from npalexnet.layers.im2col_gemm import ConvolutionAlgorithm, Im2colGemm, tiles
+from npalexnet.windows import Windows
 from tests.support import assert_close, forward_backward, get, normal, put
 
 SETTINGS = [
@@ -17,25 +19,25 @@ SETTINGS = [
 
 
 @pytest.fixture
-def windows_at_a_time(monkeypatch):
+def set_tile_rows(monkeypatch):
     """Return a function that sets how many windows become columns at a time, on every device."""
 
     def limit(given):
         monkeypatch.setattr(cpu, "TILE_ROWS", given)
-        monkeypatch.setattr(Device, "rows_at_a_time", lambda self, row_bytes: given)
+        monkeypatch.setattr(Device, "tiling", lambda self, length, dtype: Tiling(given, 1, length))
 
     return limit
 
 
 @pytest.mark.parametrize("settings", SETTINGS, ids=str)
-def test_output_and_gradients_do_not_depend_on_the_tiles(settings, windows_at_a_time, dtype, device):
+def test_output_and_gradients_do_not_depend_on_the_tiles(settings, set_tile_rows, dtype, device):
     x = normal((5, 4, 11, 10), dtype)
     layer = na.Conv2d(4, 6, dtype=dtype, seed=0, **settings).to(device)
     grad_y = normal(layer.output_shape(x.shape), dtype, seed=1)
-    windows_at_a_time(10**6)
+    set_tile_rows(10**6)
     y, grad_x, gradients = forward_backward(layer, x, grad_y, device)
     for windows in (1, 7, 40, 250):
-        windows_at_a_time(windows)
+        set_tile_rows(windows)
         tiled_y, tiled_grad_x, tiled_gradients = forward_backward(layer, x, grad_y, device)
         assert_close(tiled_y, y)
         assert_close(tiled_grad_x, grad_x)
@@ -44,61 +46,69 @@ def test_output_and_gradients_do_not_depend_on_the_tiles(settings, windows_at_a_
 
 
 @pytest.mark.parametrize("settings", SETTINGS, ids=str)
-@pytest.mark.parametrize("windows", [1, 9, 100, 10**6])
-def test_tiles_cover_each_window_once_and_stay_below_the_limit(settings, windows, windows_at_a_time):
-    windows_at_a_time(windows)
-    layer = na.Conv2d(4, 6, **settings)
-    x = np.zeros((5, 11, 10, 4), "float32")
-    oH, oW = layer.geometry.output_size(11, 10)
-    covered = np.zeros((5, oH, oW), int)
-    for tile in tiles(x, layer.weight.data.transpose(2, 3, 1, 0), layer.geometry):
+@pytest.mark.parametrize("tile_rows", [1, 9, 100, 10**6])
+@pytest.mark.parametrize("min_tiles", [1, 4])
+def test_tiles_cover_each_window_once_and_stay_below_the_limit(settings, tile_rows, min_tiles):
+    geometry = na.Conv2d(4, 6, **settings).geometry
+    windows = geometry.windows("", (5, 4, 11, 10))
+    oH, oW = windows.output_size
+    covered, found = np.zeros((5, oH, oW), int), list(tiles(5, windows, tile_rows, min_tiles))
+    for tile in found:
         part = covered[tile.images, tile.rows]
         part += 1
-        assert part.size <= max(windows, oW)  # a row of windows at the least
-        assert tile.windows.count == part.shape[1:]
-        (top, left), (sH, _) = tile.windows.before, layer.stride
-        assert (top, left) == (layer.geometry.sides[0][0] - tile.rows.start * sH, layer.geometry.sides[1][0])
+        assert part.size <= max(tile_rows, oW)  # a row of windows at the least
+        assert tile.windows.output_size == part.shape[1:]
+        (top, _), (left, _) = geometry.padding
+        assert tile.windows.padding == (top - tile.rows.start * geometry.stride[0], left)
     assert (covered == 1).all()
+    assert len(found) >= min_tiles
 
 
 @pytest.mark.parametrize(
-    ("count", "largest", "sizes"), [(55, 13, [11] * 5), (7, 3, [2, 2, 3]), (4, 9, [4]), (0, 3, [])]
+    ("images", "oH", "tile_rows", "expected"),
+    [
+        (1, 55, 13, [(1, 11)] * 5),
+        (2, 7, 3, [(1, 2), (1, 2), (1, 3)] * 2),
+        (7, 4, 12, [(2, 4), (2, 4), (3, 4)]),
+        (4, 3, 99, [(4, 3)]),
+        (0, 3, 9, []),
+    ],
 )
-def test_pieces_are_nearly_equal_and_as_few_as_possible(count, largest, sizes):
-    found = list(pieces(count, largest))
-    assert [piece.stop - piece.start for piece in found] == sizes
-    assert [number for piece in found for number in range(piece.start, piece.stop)] == list(range(count))
+def test_tiles_are_nearly_equal_and_as_few_as_possible(images, oH, tile_rows, expected):
+    found = list(tiles(images, Windows((1, 1), (1, 1), (1, 1), (0, 0), (oH, 1)), tile_rows))
+    assert [tuple(part.stop - part.start for part in (tile.images, tile.rows)) for tile in found] == expected
 
 
 def test_columns_take_a_bounded_part_of_a_gpus_memory():
     device = get_device("fake")
-    assert device.rows_at_a_time(4 * 3456) == 2**30 // (4 * 3456)
-    assert device.rows_at_a_time(2**31) == 1  # one window at the least
+    assert device.tiling(3456, np.dtype("float32")).tile_rows == 2**30 // (4 * 3456)
+    assert device.tiling(2**29, np.dtype("float32")).tile_rows == 1  # one window at the least
 
 
 class PlainLoops(ConvolutionAlgorithm):
     """The definition, as an algorithm."""
 
-    def output(self, x, weight, bias, geometry, *, relu=False):
-        y = naive.conv2d(x.transpose(0, 3, 1, 2), weight.transpose(3, 2, 0, 1), bias, *self.arguments(geometry))
+    def output(self, x, weight, bias, windows, groups, *, relu=False):
+        y = naive.conv2d(x.transpose(0, 3, 1, 2), weight.transpose(3, 2, 0, 1), bias, *self.arguments(windows, groups))
         return np.ascontiguousarray((np.maximum(y, 0) if relu else y).transpose(0, 2, 3, 1))
 
-    def weight_gradient(self, grad_y, x, weight, geometry):
-        return self.all_gradients(grad_y, x, weight, geometry)[1]
+    def weight_gradient(self, grad_y, x, weight, windows, groups):
+        return self.all_gradients(grad_y, x, weight, windows, groups)[1]
 
-    def input_gradient(self, grad_y, x, weight, geometry):
-        return self.all_gradients(grad_y, x, weight, geometry)[0]
+    def input_gradient(self, grad_y, x, weight, windows, groups):
+        return self.all_gradients(grad_y, x, weight, windows, groups)[0]
 
-    def all_gradients(self, grad_y, x, weight, geometry):
+    def all_gradients(self, grad_y, x, weight, windows, groups):
         grad_x, grad_weight, _ = naive.conv2d_gradients(
             *(array.transpose(0, 3, 1, 2) for array in (grad_y, x)),
             weight.transpose(3, 2, 0, 1),
-            *self.arguments(geometry),
+            *self.arguments(windows, groups),
         )
         return np.ascontiguousarray(grad_x.transpose(0, 2, 3, 1)), grad_weight.transpose(2, 3, 1, 0)
 
-    def arguments(self, geometry):
-        return geometry.stride, geometry.sides, geometry.dilation, geometry.groups
+    def arguments(self, windows, groups):
+        assert windows.padding == (1, 1)
+        return windows.stride, ((1, 1), (1, 1)), windows.dilation, len(groups)
 
 
 def test_another_algorithm_can_stand_beside_this_one_without_touching_the_layer(dtype):
@@ -115,7 +125,7 @@ def test_another_algorithm_can_stand_beside_this_one_without_touching_the_layer(
 
 
 class Unshaped(na.Layer):
-    """A layer that does not tell its output's shape: then the face can't check the input for the layers inside."""
+    """A layer that does not tell its output's shape: then nothing checks the input of the layers inside beforehand."""
 
     def __init__(self, inner):
         self.inner = inner

@@ -11,8 +11,8 @@ import re
 import sys
 from pathlib import Path
 
+from npalexnet.backend.arrays import FULL, HALF
 from npalexnet.backend.cuda.launcher import SOURCE, compiler_options
-from npalexnet.backend.dtypes import FULL, HALF
 
 ARCHITECTURES = ("sm_80", "sm_90")
 OPTIONS = ("-ftz=true", "--ptxas-options=-v")  # the first is CuPy's

@@ -21,7 +21,7 @@ from npalexnet.backend.cuda.layouts import aligned_length, memory_order
 from npalexnet.backend.cuda.precision import get_float32_matmul_precision
 from npalexnet.backend.cuda.prefetch import prefetch
 from npalexnet.backend.cuda.products import MatrixProducts
-from npalexnet.backend.device import Array, Batch, Device, NoKernels, check_product
+from npalexnet.backend.device import Array, Batch, Device, Tiling, check_product
 
 logger = logging.getLogger("npalexnet")
 
@@ -93,9 +93,9 @@ class CudaDevice(Device):
         self._products = MatrixProducts(cupy, index)
 
     @property
-    def kernels(self) -> Kernels | NoKernels:
-        """Those of `kernels.cu`, unless `enable_cuda_kernels` or the environment switched them off."""
-        return self._kernels if cuda_kernels_enabled() else NoKernels()
+    def kernels(self) -> Kernels | None:
+        """The kernels of `kernels.cu`, unless `enable_cuda_kernels` or the environment switched them off."""
+        return self._kernels if cuda_kernels_enabled() else None
 
     def owns(self, array: object) -> bool:
         """Whether `array` is a CuPy array on this GPU."""
@@ -112,9 +112,9 @@ class CudaDevice(Device):
         order = memory_order(array)
         return self.xp.asnumpy(array.transpose(order)).transpose(np.argsort(order).tolist())
 
-    def row_length(self, length: int, dtype: np.dtype) -> int:
-        """Whole 16 bytes: the 363 numbers of a window of AlexNet's first layer become 364, or 368 of two bytes."""
-        return aligned_length(length, dtype)
+    def tiling(self, row_length: int, dtype: np.dtype) -> Tiling:
+        """Rows of whole 16 bytes: the 363 numbers of a window of AlexNet's conv1 become 364, or 368 of two bytes."""
+        return super().tiling(row_length, dtype)._replace(row_length=aligned_length(row_length, dtype))
 
     def prefetch(self, batches: Iterable[Batch]) -> Iterator[tuple[Array, ...]]:
         """Yield each batch while the next one is copied to this GPU."""

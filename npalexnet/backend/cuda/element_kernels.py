@@ -10,10 +10,10 @@ from math import ceil, log, prod
 
 import numpy as np
 
+from npalexnet.backend.arrays import FULL, accumulation_dtype
 from npalexnet.backend.cuda.launches import UNIT, Launches, check_ndim, check_same
 from npalexnet.backend.cuda.layouts import LARGEST_INT, MOST_COUNTED, contiguous
 from npalexnet.backend.device import Array
-from npalexnet.backend.dtypes import FULL, accumulation_dtype
 
 MOST_SUMMED = 128  # rows that a thread adds up
 MOST_PARAMETERS = 32  # in one launch
@@ -30,34 +30,35 @@ class ElementKernels(Launches):
 
     # --- activations and dropout -----------------------------------------------------------------------------------
 
-    def add_bias_relu(self, y: Array, bias: Array | None = None, *, relu: bool = True) -> Array | None:
-        """Add `bias`, (O,), to the rows of `y`, (M, O), and set to 0 what is not above 0 then; in place. NaN stays."""
-        check_ndim(y, "y", 2)
+    def add_bias_relu(self, y: Array, bias: Array | None, *, relu: bool = False) -> Array | None:
+        """Add `bias`, (O,), to each row of `y`, (..., O); then, with `relu`, set to 0 what is below 0. NaN stays."""
         if bias is not None:
-            check_same("bias's shape and dtype", (bias.shape, bias.dtype), (y.shape[1:], y.dtype))
-        if not (self._does(y) and (bias is None or contiguous(bias)) and max(y.shape) <= MOST_COUNTED):
+            check_same("bias's shape and dtype", (bias.shape, bias.dtype), (y.shape[-1:], y.dtype))
+        if bias is None and not relu:
+            return y
+        M, O = prod(y.shape[:-1]), y.shape[-1]
+        if not (self._does(y) and (bias is None or contiguous(bias)) and max(M, O) <= MOST_COUNTED):
             return None
-        self._launch_rows("add_bias_relu", *y.shape, y.shape[1:], y, bias, numbers=(*y.shape, relu))
+        self._launch_rows("add_bias_relu", M, O, (O,), y, bias, numbers=(M, O, relu))
         return y
 
     def sum_rows(self, rows: Array) -> Array | None:
-        """(M, O) -> (O,): the sum of all rows, float32 for numbers of 16 bits; always added in the same order.
+        """(..., O) -> (O,): the sum of all rows, float32 for numbers of 16 bits; always added in the same order.
 
         First each thread adds up some neighbouring rows, then some of these sums, and so on.
         """
-        check_ndim(rows, "rows", 2)
-        M, O = rows.shape
+        M, O = prod(rows.shape[:-1]), rows.shape[-1]
         if not (self._does(rows) and M and max(M, O) <= MOST_COUNTED):
             return None
         passes = max(1, ceil(log(M, MOST_SUMMED)))
         length = next(n for n in range(1, M + 1) if n**passes >= M)  # passes of nearly equal length
         while True:
-            parts = -(-len(rows) // length)
+            parts = -(-M // length)
             sums = self._xp.empty((parts, O), accumulation_dtype(rows.dtype))
-            self._launch_rows("sum_rows", parts, O, (O,), rows, sums, numbers=(*rows.shape, length))
+            self._launch_rows("sum_rows", parts, O, (O,), rows, sums, numbers=(M, O, length))
             if parts == 1:
                 return sums[0]
-            rows = sums
+            rows, M = sums, parts
 
     def relu_gradient(self, grad_y: Array, y: Array, out: Array | None = None) -> Array | None:
         """`grad_y` where `y` is above 0 or NaN, else 0: any shape, any order of the axes in memory, the same for all.

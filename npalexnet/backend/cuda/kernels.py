@@ -14,5 +14,5 @@ class Kernels(WindowKernels, ElementKernels):
     don't fit each other.
 
     A method returns None where the kernels don't do what is asked (an unusual memory layout, too many pixels): nothing
-    has been changed then, and the array module's own lines have to do it.
+    has been changed then, and the lines of the `primitive` of that name have to do it.
     """

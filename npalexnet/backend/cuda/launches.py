@@ -7,9 +7,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from npalexnet.backend.arrays import FULL, HALF
 from npalexnet.backend.cuda.layouts import LARGEST_INT, contiguous
 from npalexnet.backend.device import Array
-from npalexnet.backend.dtypes import FULL, HALF
 
 BLOCK = 256  # threads
 UNIT = 16  # bytes that a thread can read or write at once

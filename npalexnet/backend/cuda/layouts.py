@@ -1,4 +1,4 @@
-"""Where numbers lie: windows over images, arrays in memory, and what can be counted in 32 bits.
+"""Where the numbers of an array lie in memory, and what can be counted in 32 bits.
 
 Symbols: N images, C channels, H x W pixels, windows of kH x kW, oH x oW of them.
 """
@@ -6,62 +6,45 @@ Symbols: N images, C channels, H x W pixels, windows of kH x kW, oH x oW of them
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from math import prod
 
 import numpy as np
 
 from npalexnet.backend.device import Array
-
-Pair = tuple[int, int]
+from npalexnet.windows import Windows
 
 LARGEST_INT = 2**31 - 1
 MOST_COUNTED = LARGEST_INT - 1024  # pixels, windows, rows: the last block's threads without work are counted too
 
 
-@dataclass(frozen=True)
-class Windows:
-    """Where the windows over an image lie: window (p, q) begins at pixel ``(p, q) * stride - before``.
-
-    Attributes
-    ----------
-    kernel_size, stride, dilation : pair of int
-        (vertical, horizontal).
-    before : pair of int
-        Rows and columns of padding above and to the left of the image; below 0, the first window begins inside.
-    count : pair of int
-        (oH, oW).
-    """
-
-    kernel_size: Pair
-    stride: Pair
-    dilation: Pair
-    before: Pair
-    count: Pair
-
-    def rows(self, part: slice) -> Windows:
-        """Those of the rows ``part.start`` to ``part.stop - 1`` alone."""
-        top, left = self.before
-        return replace(
-            self, before=(top - part.start * self.stride[0], left), count=(part.stop - part.start, self.count[1])
-        )
-
-
 def kernel_arguments(shape: tuple[int, ...], windows: Windows) -> tuple[int, ...]:
     """What the macro WINDOWS of `kernels.cu` names, in its order."""
-    return (*shape[1:], *windows.kernel_size, *windows.stride, *windows.dilation, *windows.before, *windows.count)
+    return (
+        *shape[1:],
+        *windows.kernel_size,
+        *windows.stride,
+        *windows.dilation,
+        *windows.padding,
+        *windows.output_size,
+    )
 
 
 def countable(shape: tuple[int, ...], windows: Windows) -> bool:
     """Whether pixels and windows, and the numbers of one row of pixels, can be counted in 32 bits."""
     N, H, W, C = shape
     reach = max(
-        size + abs(before) + (count + 1) * stride + kernel * dilation
-        for size, before, count, stride, kernel, dilation in zip(
-            (H, W), windows.before, windows.count, windows.stride, windows.kernel_size, windows.dilation, strict=True
+        size + abs(padding) + (count + 1) * stride + kernel * dilation
+        for size, padding, count, stride, kernel, dilation in zip(
+            (H, W),
+            windows.padding,
+            windows.output_size,
+            windows.stride,
+            windows.kernel_size,
+            windows.dilation,
+            strict=True,
         )
     )
-    return max(N * H * W, N * prod(windows.count), reach * max(C, 1)) <= MOST_COUNTED
+    return max(N * H * W, N * prod(windows.output_size), reach * max(C, 1)) <= MOST_COUNTED
 
 
 def aligned_length(length: int, dtype: np.dtype) -> int:

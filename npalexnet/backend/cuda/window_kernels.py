@@ -5,6 +5,8 @@ Symbols: N images, C channels, H x W pixels, windows of kH x kW, oH x oW of them
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from math import prod
 
 import numpy as np
@@ -12,16 +14,16 @@ import numpy as np
 from npalexnet.backend.cuda.launches import Launches, check_ndim, check_same
 from npalexnet.backend.cuda.layouts import (
     MOST_COUNTED,
-    Pair,
-    Windows,
     contiguous,
     countable,
     kernel_arguments,
     pixel_distance,
 )
 from npalexnet.backend.device import Array
+from npalexnet.checks import Pair
+from npalexnet.windows import Windows
 
-MOST_ELEMENTS = 255  # of a pooling window: a winner is one byte
+MOST_ELEMENTS = 255  # of a pooling window: which one is the largest takes one byte
 
 
 class WindowKernels(Launches):
@@ -29,12 +31,12 @@ class WindowKernels(Launches):
 
     # --- convolution -----------------------------------------------------------------------------------------------
 
-    def im2col(self, images: Array, windows: Windows, columns: Array) -> Array | None:
+    def im2col(self, x: Array, windows: Windows, columns: Array) -> Array | None:
         """Lay the numbers of each window side by side; outside the image are zeros.
 
         Parameters
         ----------
-        images : array
+        x : array
             (N, H, W, C), contiguous, or some channels of such an array.
         windows : Windows
             Which ones.
@@ -46,77 +48,97 @@ class WindowKernels(Launches):
         array or None
             `columns`.
         """
-        apart, runs = self._check_columns(images, windows, columns), len(columns) * windows.kernel_size[0]
+        apart, runs = self._check_columns(x, windows, columns), len(columns) * windows.kernel_size[0]
         if apart is None or runs > MOST_COUNTED:
             return None
-        numbers = (runs, apart, columns.shape[1], *kernel_arguments(images.shape, windows))
-        C, width = images.shape[3], windows.kernel_size[1] * images.shape[3]
-        self._launch_rows("im2col", runs, width, (C, apart, columns.shape[1]), images, columns, numbers=numbers)
+        numbers = (runs, apart, columns.shape[1], *kernel_arguments(x.shape, windows))
+        C, width = x.shape[3], windows.kernel_size[1] * x.shape[3]
+        self._launch_rows("im2col", runs, width, (C, apart, columns.shape[1]), x, columns, numbers=numbers)
         return columns
 
-    def col2im(self, columns: Array, images: Array, windows: Windows, *, add: bool = True) -> Array | None:
+    def col2im(self, columns: Array, x: Array, windows: Windows, *, add: bool = True) -> Array | None:
         """Sum up, for each pixel, all that `im2col` makes of it: the adjoint of `im2col`.
 
         Parameters
         ----------
         columns : array
             (N*oH*oW, ldk), contiguous.
-        images : array
+        x : array
             (N, H, W, C), contiguous, or some channels of such an array: is changed.
         windows : Windows
             Which ones.
         add : bool
-            Whether the sums are added to what `images` holds; else they replace it.
+            Whether the sums are added to what `x` holds; else they replace it.
 
         Returns
         -------
         array or None
-            `images`.
+            `x`.
         """
-        apart = self._check_columns(images, windows, columns)
+        apart = self._check_columns(x, windows, columns)
         if apart is None:
             return None
-        pixels, channels = prod(images.shape[:3]), images.shape[3]
-        numbers = (pixels, apart, columns.shape[1], add, *kernel_arguments(images.shape, windows))
+        pixels, channels = prod(x.shape[:3]), x.shape[3]
+        numbers = (pixels, apart, columns.shape[1], add, *kernel_arguments(x.shape, windows))
         counts = (channels, apart, columns.shape[1])
-        self._launch_rows("col2im", pixels, channels, counts, columns, images, numbers=numbers)
-        return images
+        self._launch_rows("col2im", pixels, channels, counts, columns, x, numbers=numbers)
+        return x
 
     # --- max-pooling -----------------------------------------------------------------------------------------------
 
-    def max_pool(self, x: Array, windows: Windows, *, winners: bool = True) -> tuple[Array, Array | None] | None:
-        """Take the largest number of each window: (N, H, W, C) -> (N, oH, oW, C).
+    def max_pool(self, images: Array, windows: Windows) -> tuple[Array, Callable[[Array], Array]] | None:
+        """Take the largest number of each window; see `npalexnet.layers.max_pool`."""
+        found = self.max_pool_with_indices(images, windows)
+        if found is None:
+            return None
+        y, argmax = found
+        return y, partial(self.max_pool_gradient, argmax=argmax, windows=windows, size=images.shape[1:3])
+
+    def window_maxima(self, images: Array, windows: Windows) -> Array | None:
+        """Take the largest number of each window, without saying which one it was."""
+        found = self.max_pool_with_indices(images, windows, indices=False)
+        return None if found is None else found[0]
+
+    def max_pool_with_indices(
+        self, x: Array, windows: Windows, *, indices: bool = True
+    ) -> tuple[Array, Array | None] | None:
+        """Take the largest number of each window, as ``torch``'s function of that name, and say which one it was.
+
+        Parameters
+        ----------
+        x : array
+            (N, H, W, C), contiguous.
 
         Returns
         -------
         y : array
             (N, oH, oW, C); minus infinity where a window has no pixel.
-        winners : array or None
+        argmax : array or None
             (N, oH, oW, C) of uint8: ``i*kW + j`` of the first largest element or of the last NaN, or ``kH*kW`` where a
-            window has no pixel. None without `winners`.
+            window has no pixel. None without `indices`.
         """
         check_ndim(x, "x", 4)
-        shape = (len(x), *windows.count, x.shape[3])
+        shape = (len(x), *windows.output_size, x.shape[3])
         if not (self._does(x) and prod(windows.kernel_size) <= MOST_ELEMENTS and countable(x.shape, windows)):
             return None
         y = self._xp.empty(shape, x.dtype)
-        winner = self._xp.empty(shape, np.dtype("uint8")) if winners else None
+        argmax = self._xp.empty(shape, np.dtype("uint8")) if indices else None
         numbers = (prod(shape[:3]), *kernel_arguments(x.shape, windows))
-        self._launch_rows("max_pool", numbers[0], shape[3], shape[3:], x, y, winner, numbers=numbers)
-        return y, winner
+        self._launch_rows("max_pool", numbers[0], shape[3], shape[3:], x, y, argmax, numbers=numbers)
+        return y, argmax
 
-    def max_pool_gradient(self, grad_y: Array, winners: Array, windows: Windows, size: Pair) -> Array | None:
-        """Give each window's gradient to its winner: two of (N, oH, oW, C) -> (N, H, W, C) for `size` (H, W)."""
+    def max_pool_gradient(self, grad_y: Array, argmax: Array, windows: Windows, size: Pair) -> Array | None:
+        """Give each window's gradient to its largest element: (N, oH, oW, C) -> (N, H, W, C) for `size` (H, W)."""
         check_ndim(grad_y, "grad_y", 4)
-        check_same("winners", winners.shape, grad_y.shape)
-        check_same("winners' dtype", winners.dtype, np.dtype("uint8"))
-        check_same("windows.count", windows.count, grad_y.shape[1:3])
+        check_same("argmax", argmax.shape, grad_y.shape)
+        check_same("argmax's dtype", argmax.dtype, np.dtype("uint8"))
+        check_same("windows.output_size", windows.output_size, grad_y.shape[1:3])
         shape = (len(grad_y), *size, grad_y.shape[3])
-        if not (self._does(grad_y) and contiguous(winners) and countable(shape, windows)):
+        if not (self._does(grad_y) and contiguous(argmax) and countable(shape, windows)):
             return None
         grad_x = self._xp.empty(shape, grad_y.dtype)
         numbers = (prod(shape[:3]), *kernel_arguments(shape, windows))
-        arrays = (grad_y, winners, grad_x)
+        arrays = (grad_y, argmax, grad_x)
         self._launch_rows("max_pool_gradient", numbers[0], shape[3], shape[3:], *arrays, numbers=numbers)
         return grad_x
 
@@ -127,9 +149,9 @@ class WindowKernels(Launches):
         N, _, _, C = images.shape
         length = prod(windows.kernel_size) * C
         check_same("columns' dtype", columns.dtype, images.dtype)
-        if len(columns) != N * prod(windows.count) or columns.shape[1] < length:
+        if len(columns) != N * prod(windows.output_size) or columns.shape[1] < length:
             raise ValueError(
-                f"columns must be of shape ({N * prod(windows.count)}, at least {length}), got {columns.shape}"
+                f"columns must be of shape ({N * prod(windows.output_size)}, at least {length}), got {columns.shape}"
             )
         apart = pixel_distance(images)
         fits = self._does(columns) and countable(images.shape, windows) and columns.shape[1] <= MOST_COUNTED

@@ -5,13 +5,13 @@ import pytest
 
 from npalexnet import Dropout
 from npalexnet.backend import input_dtype
-from npalexnet.backend.cuda.layouts import Windows
-from npalexnet.layers.im2col import col2im, im2col
+from npalexnet.layers.im2col import col2im
 from npalexnet.layers.pooling import MaxPool2d
 from npalexnet.layers.sharding import Noise
 from npalexnet.losses import CrossEntropyLoss
+from npalexnet.windows import Windows
 from tests.fakes.fake_launcher import same_bits
-from tests.support import assert_close, normal
+from tests.support import assert_close, columns_of, normal
 
 
 @pytest.fixture(params=["float16", "bfloat16"])
@@ -26,7 +26,7 @@ def test_all_numbers_of_16_bits_are_read_and_written_as_numpy_does(kernels, memo
         expected = (everything.astype("float32") + bias.astype("float32")).astype(half)
         as_they_are = np.maximum(everything.astype("float32"), 0).astype(half)
     same_bits(kernels.add_bias_relu(memory.copy(everything), memory.copy(bias), relu=False), expected)
-    same_bits(kernels.add_bias_relu(memory.copy(everything)), as_they_are)
+    same_bits(kernels.add_bias_relu(memory.copy(everything), None, relu=True), as_they_are)
 
 
 def test_what_lies_between_two_numbers_is_rounded_to_the_nearest_and_from_the_middle_to_the_even(kernels, memory, half):
@@ -35,7 +35,7 @@ def test_what_lies_between_two_numbers_is_rounded_to_the_nearest_and_from_the_mi
     bias = np.array([[step / 2], [step * 1.5], [step * 0.498], [step * 0.502]], half)
     expected = [1, 1 + 2 * step, 1, 1 + step]  # half way: to the even neighbour
     for one, what, result in zip(ones, bias, expected, strict=True):
-        y = kernels.add_bias_relu(memory.copy(one[None]), memory.copy(what))
+        y = kernels.add_bias_relu(memory.copy(one[None]), memory.copy(what), relu=True)
         assert float(y[0, 0]) == result
 
 
@@ -43,7 +43,7 @@ def test_what_lies_between_two_numbers_is_rounded_to_the_nearest_and_from_the_mi
 def test_windows_are_the_plain_ones(kernels, memory, channels, half):
     windows = Windows((3, 2), (2, 1), (1, 2), (1, 2), (4, 6))
     images = normal((2, 7, 5, channels), "float32").astype(half)
-    expected = im2col(images, windows).copy()
+    expected = columns_of(images, windows)
     columns = kernels.im2col(memory.copy(images), windows, memory.empty(expected.shape, half))
     same_bits(columns, expected)
     total = np.empty_like(images)
@@ -56,11 +56,11 @@ def test_pooling_is_the_plain_one(kernels, memory, channels, half):
     pool, x = MaxPool2d(3, 2, 1), normal((2, channels, 9, 8), "float32").astype(half)
     y, saved = pool.compute(x)
     windows = Windows((3, 3), (2, 2), (1, 1), (1, 1), y.shape[2:])
-    found, winners = kernels.max_pool(memory.copy(np.ascontiguousarray(x.transpose(0, 2, 3, 1))), windows)
+    found, argmax = kernels.max_pool_with_indices(memory.copy(np.ascontiguousarray(x.transpose(0, 2, 3, 1))), windows)
     same_bits(found.transpose(0, 3, 1, 2), y)
     grad_y = normal(y.shape, "float32", 1).astype(half)
     grad_x = kernels.max_pool_gradient(
-        memory.copy(np.ascontiguousarray(grad_y.transpose(0, 2, 3, 1))), winners, windows, x.shape[2:]
+        memory.copy(np.ascontiguousarray(grad_y.transpose(0, 2, 3, 1))), argmax, windows, x.shape[2:]
     )
     same_bits(grad_x.transpose(0, 3, 1, 2), pool.gradients(grad_y, saved)[0])
 

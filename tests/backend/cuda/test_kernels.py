@@ -1,14 +1,17 @@
 """The CUDA kernels, run on the CPU: what holds for all of them: the same bits each time, what they refuse."""
 
+import inspect
+
 import numpy as np
 import pytest
 
-from npalexnet.backend import input_dtype, is_half
+from npalexnet.backend import input_dtype
+from npalexnet.backend.arrays import HALF, PRIMITIVES
 from npalexnet.backend.cuda.device import probe
 from npalexnet.backend.cuda.kernels import Kernels
 from npalexnet.backend.cuda.launcher import SOURCE, CupyLauncher
-from npalexnet.backend.cuda.layouts import Windows, aligned_length
-from npalexnet.backend.dtypes import HALF
+from npalexnet.backend.cuda.layouts import aligned_length
+from npalexnet.windows import Windows
 from tests.fakes.fake_launcher import KERNEL, same_bits
 from tests.support import assert_close, normal
 
@@ -29,13 +32,13 @@ def results_of(kernels, memory, channels, dtype):
     results = {"columns": kernels.im2col(x, windows, memory.empty((24, 10 * channels + channels % 2), dtype))}
     columns = memory.copy(results["columns"][:23])
     results["images"] = kernels.col2im(results["columns"], memory.copy(x), windows)
-    y, winners = kernels.max_pool(x, pool)
-    results |= {"y": y, "winners": winners}
-    results["grad_x"] = kernels.max_pool_gradient(memory.copy(y), winners, pool, (7, 5))
-    results["rows"] = rows = kernels.add_bias_relu(memory.copy(columns), memory.copy(columns[3]))
+    y, argmax = kernels.max_pool_with_indices(x, pool)
+    results |= {"y": y, "argmax": argmax}
+    results["grad_x"] = kernels.max_pool_gradient(memory.copy(y), argmax, pool, (7, 5))
+    results["rows"] = rows = kernels.add_bias_relu(memory.copy(columns), memory.copy(columns[3]), relu=True)
     results["passed"] = passed = kernels.relu_gradient(columns, rows)
-    results |= {"sums": kernels.sum_rows(columns), "dropped": kernels.dropout(columns, 0.5, 3)}
-    if not is_half(dtype):
+    results |= {"sums": kernels.sum_rows(columns), "dropped": kernels.dropout(columns, 0.5, 3, 0)}
+    if dtype.name not in HALF:
         results["data"], results["velocity"] = data, velocity = memory.copy(columns), memory.copy(columns)
         kernels.sgd([(data, passed, velocity)], lr=0.1, momentum=0.9, weight_decay=0.1, nesterov=True)
     losses, log_probabilities = kernels.cross_entropy(columns, labels, 0.1)
@@ -73,6 +76,17 @@ def test_a_gpu_gives_the_bits_of_the_cpu(memory, launcher, dtype):
             same_bits(cupy.asnumpy(result), expected[name])
 
 
+def test_each_primitive_has_a_kernel_with_its_name_and_signature():
+    assert {"im2col", "col2im", "add_bias_relu", "sum_rows", "relu_gradient", "dropout", "sgd"} < set(PRIMITIVES)
+    for name, plain in PRIMITIVES.items():
+        expected = list(inspect.signature(plain).parameters.values())
+        given = list(inspect.signature(getattr(Kernels, name)).parameters.values())[1:]  # without self
+        assert [(p.name, p.kind) for p in given[: len(expected)]] == [(p.name, p.kind) for p in expected], name
+        for here, there in zip(given, expected, strict=False):
+            assert here.default == there.default or there.default is inspect.Parameter.empty, name
+        assert all(p.default is not inspect.Parameter.empty for p in given[len(expected) :]), name
+
+
 def test_kernels_need_no_atomics_and_no_warps():
     source = SOURCE.read_text()
     assert not any(word in source for word in ("atomic", "__shfl", "__ballot", "__syncwarp", "#include"))
@@ -82,9 +96,9 @@ def test_empty_batches_launch_nothing(memory, launcher):
     kernels, windows = Kernels(memory, launcher), Windows((2, 2), (1, 1), (1, 1), (0, 0), (2, 2))
     x = memory.empty((0, 3, 3, 2), "float32")
     assert kernels.im2col(x, windows, memory.empty((0, 8), "float32")).shape == (0, 8)
-    y, winners = kernels.max_pool(x, windows)
-    assert y.shape == winners.shape == (0, 2, 2, 2)
-    assert kernels.max_pool_gradient(y, winners, windows, (3, 3)).shape == x.shape
+    y, argmax = kernels.max_pool_with_indices(x, windows)
+    assert y.shape == argmax.shape == (0, 2, 2, 2)
+    assert kernels.max_pool_gradient(y, argmax, windows, (3, 3)).shape == x.shape
     assert kernels.relu_gradient(x, x).shape == kernels.dropout(x, 0.5, 1).shape == x.shape
     assert launcher.launched == []
 
@@ -99,9 +113,11 @@ def test_what_kernels_do_not_do_is_left_to_the_plain_lines(memory, launcher):
     assert kernels.im2col(np.broadcast_to(x[:, :1, :1], x.shape), one, columns) is None
     assert kernels.im2col(x[..., :3], one, columns[:, :3]) is None  # columns with gaps
     assert kernels.col2im(columns, x[:, :, ::-1], one) is None
-    assert kernels.max_pool(x[..., :3], one) is None
-    assert kernels.max_pool(x, Windows((16, 16), (1, 1), (1, 1), (8, 8), (5, 5))) is None  # 256 don't fit a byte
-    assert kernels.add_bias_relu(columns[:, ::2]) is None
+    assert kernels.max_pool_with_indices(x[..., :3], one) is None
+    assert (
+        kernels.max_pool_with_indices(x, Windows((16, 16), (1, 1), (1, 1), (8, 8), (5, 5))) is None
+    )  # 256 don't fit a byte
+    assert kernels.add_bias_relu(columns[:, ::2], None, relu=True) is None
     assert kernels.relu_gradient(x, x.transpose(0, 2, 1, 3)) is None
     assert kernels.relu_gradient(x[::2], x[::2]) is not None  # one image: no gap
     assert kernels.relu_gradient(x[:, ::2], x[:, ::2]) is None
@@ -125,8 +141,8 @@ def test_what_does_not_fit_is_refused_at_the_door(memory, launcher):
     with pytest.raises(ValueError, match="columns' dtype must be float32, got float64"):
         kernels.im2col(x, one, columns.astype("float64"))
     with pytest.raises(ValueError, match=r"x must have 4 axes, got shape \(2, 4\)"):
-        kernels.max_pool(x[..., 0, 0], one)
-    with pytest.raises(ValueError, match=r"windows.count must be \(4, 4\), got \(3, 3\)"):
+        kernels.max_pool_with_indices(x[..., 0, 0], one)
+    with pytest.raises(ValueError, match=r"windows.output_size must be \(4, 4\), got \(3, 3\)"):
         kernels.max_pool_gradient(x, memory.empty(x.shape, "uint8"), one, (5, 5))
     with pytest.raises(ValueError, match="bias's shape and dtype must be"):
         kernels.add_bias_relu(columns, columns[0, :5])

@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from npalexnet.backend.cuda.kernels import Kernels
-from npalexnet.backend.cuda.layouts import LARGEST_INT, Windows
+from npalexnet.backend.cuda.layouts import LARGEST_INT
+from npalexnet.windows import Windows
 from tests.fakes.fake_launcher import SparseMemory, same_bits
 from tests.support import assert_close, normal, tensor
 
@@ -33,7 +34,7 @@ def test_rows_past_32_bits(large):
     y = SparseMemory.empty((2**25 + 1, 64), "float32")
     y[-1] = normal((64,), "float32")
     bias, before = normal((64,), "float32", 1), y[-1].copy()
-    large.add_bias_relu(y, bias)
+    large.add_bias_relu(y, bias, relu=True)
     same_bits(y[-1], np.maximum(before + bias, 0))
 
 
@@ -74,13 +75,13 @@ def test_max_pooling_past_32_bits(large):
     x = SparseMemory.empty((1, SIZE, SIZE, CHANNELS), "float32")
     windows = Windows((3, 3), (1, 1), (1, 1), (0, 0), (SIZE - 2, SIZE - 2))
     x[0, -1, -2] = normal((CHANNELS,), "float32") ** 2
-    y, winners = large.max_pool(x, windows)
+    y, argmax = large.max_pool_with_indices(x, windows)
     assert min(x.size, y.size) > 2**31
     same_bits(y[0, -1, -1], x[0, -1, -2])
-    assert (winners[0, -1, -1] == 7).all()
+    assert (argmax[0, -1, -1] == 7).all()
     y[0, -1, -1, 5] = 9
     y[0, -1, -3:-1] = 0
-    grad_x = large.max_pool_gradient(y, winners, windows, (SIZE, SIZE))
+    grad_x = large.max_pool_gradient(y, argmax, windows, (SIZE, SIZE))
     same_bits(grad_x[0, -1, -2], y[0, -1, -1])
 
 
@@ -142,7 +143,7 @@ def test_pixels_are_counted_in_32_bits_and_more_are_refused(shape, fits):
 
     kernels = Kernels(Paper, OnPaper())
     one = Windows((1, 1), (1, 1), (1, 1), (0, 0), shape[1:3])
-    assert (kernels.max_pool(Shape(*shape), one, winners=False) is not None) == fits
+    assert (kernels.max_pool_with_indices(Shape(*shape), one, indices=False) is not None) == fits
     for (blocks,), (_, rows) in grids:
         assert int(np.prod(shape[:3], dtype=object)) <= blocks * rows <= LARGEST_INT
 

@@ -7,9 +7,9 @@ import pytest
 
 import npalexnet as na
 from npalexnet import backend
+from npalexnet.backend import arrays
 from npalexnet.backend.cuda.kernels import Kernels
 from npalexnet.backend.cuda.layouts import aligned_length
-from npalexnet.backend.device import NoKernels
 from tests.fakes.fake_device import FakeDevice
 
 
@@ -36,9 +36,9 @@ class Counting(FakeDevice):
         self.recorder = Recorder()
         self.kernels = Kernels(self.xp, self.recorder)
 
-    def row_length(self, length, dtype):
+    def tiling(self, row_length, dtype):
         """As `CudaDevice`."""
-        return aligned_length(length, dtype)
+        return super().tiling(row_length, dtype)._replace(row_length=aligned_length(row_length, dtype))
 
     def matmul(self, a, b, out=None):
         """One launch whatever the dtypes, as `CudaDevice` does it by cuBLAS."""
@@ -56,7 +56,7 @@ class Counting(FakeDevice):
 
 @pytest.fixture
 def device(monkeypatch):
-    monkeypatch.setattr(backend, "_registered", dict(backend._registered))
+    monkeypatch.setattr(arrays, "_registered", dict(arrays._registered))
     counting = Counting()
     backend.register_device(counting)
     return counting
@@ -95,7 +95,7 @@ BACKWARD = {
 )
 def test_kernels_save_launches(device, kernels, dtype, expected):
     if kernels == "off":
-        device.kernels = NoKernels()
+        device.kernels = None
     model = na.AlexNet(10, device="counting").eval()
     criterion, optimizer = na.CrossEntropyLoss(), na.SGD(model.parameters(), 0.1, momentum=0.9)
     images = np.zeros((1, 3, 227, 227), backend.input_dtype(dtype))

@@ -5,11 +5,10 @@ import pytest
 import torch
 
 from npalexnet import MaxPool2d, naive
-from npalexnet.backend.cuda.layouts import Windows
-from npalexnet.layers.geometry import output_size
-from npalexnet.layers.im2col import channels_first, col2im, im2col
+from npalexnet.layers.im2col import col2im
+from npalexnet.windows import Geometry, Windows
 from tests.fakes.fake_launcher import same_bits
-from tests.support import assert_close, normal, tensor
+from tests.support import assert_close, columns_of, normal, tensor
 
 # --- convolution ---------------------------------------------------------------------------------------------------
 
@@ -29,9 +28,8 @@ convolutions = pytest.mark.parametrize("case", CONVOLUTIONS.values(), ids=CONVOL
 
 
 def windows_of(case):
-    size, _, kernel, stride, sides, dilation = case
-    count = tuple(output_size(*axis) for axis in zip(size, kernel, stride, sides, dilation, strict=True))
-    return Windows(kernel, stride, dilation, (sides[0][0], sides[1][0]), count)
+    size, channels, kernel, stride, padding, dilation = case
+    return Geometry(kernel, stride, dilation, padding).windows("", (1, channels, *size))
 
 
 @convolutions
@@ -39,7 +37,7 @@ def windows_of(case):
 def test_im2col_is_the_plain_one_and_the_rest_of_a_row_is_zero(kernels, memory, case, spare, dtype):
     (H, W), C, *_ = case
     images = normal((3, H, W, C), dtype)
-    expected = im2col(images, windows_of(case))
+    expected = columns_of(images, windows_of(case))
     columns = memory.empty((len(expected), expected.shape[1] + spare), dtype)
     assert kernels.im2col(memory.copy(images), windows_of(case), columns) is columns
     same_bits(columns[:, : expected.shape[1]], expected)
@@ -66,7 +64,7 @@ def test_a_thread_takes_16_bytes_where_all_runs_are_whole_units(
 ):
     images = memory.copy(normal((2, 5, 4, channels), dtype))[..., group]
     windows = Windows((3, 2), (1, 1), (1, 1), (1, 0), (5, 3))
-    expected = im2col(images, windows)
+    expected = columns_of(images, windows)
     columns = memory.empty((len(expected), expected.shape[1] + spare), dtype)
     kernels.im2col(images, windows, columns)
     assert launcher.launched == [name]
@@ -81,7 +79,10 @@ def test_col2im_adds_in_the_order_of_the_plain_one(kernels, memory, case, spare,
     (H, W), C, kernel, *_ = case
     windows = windows_of(case)
     length = kernel[0] * kernel[1] * C
-    columns, before = normal((3 * windows.count[0] * windows.count[1], length), dtype), normal((3, H, W, C), dtype, 1)
+    columns, before = (
+        normal((3 * windows.output_size[0] * windows.output_size[1], length), dtype),
+        normal((3, H, W, C), dtype, 1),
+    )
     expected = before.copy()
     col2im(columns, expected, windows, add=add)
     given = np.full((len(columns), length + spare), np.nan, dtype)
@@ -98,7 +99,7 @@ def test_col2im_adds_in_the_order_of_the_plain_one(kernels, memory, case, spare,
 def test_col2im_is_torchs_fold(kernels, memory, case):
     (H, W), C, kernel, stride, ((top, bottom), (left, right)), dilation = case
     windows = windows_of(case)
-    columns = normal((3, windows.count[0] * windows.count[1], *kernel, C))
+    columns = normal((3, windows.output_size[0] * windows.output_size[1], *kernel, C))
     unfolded = tensor(columns.transpose(0, 4, 2, 3, 1)).reshape(3, C * kernel[0] * kernel[1], -1)
     size = (H + top + bottom, W + left + right)
     folded = torch.nn.functional.fold(unfolded, size, kernel, dilation, 0, stride)
@@ -112,14 +113,14 @@ def test_col2im_is_torchs_fold(kernels, memory, case):
 def test_tiles_of_rows_make_the_whole(kernels, memory, case, dtype):
     (H, W), C, kernel, *_ = case
     windows, images = windows_of(case), memory.copy(normal((2, H, W, C), dtype))
-    (oH, oW), length = windows.count, kernel[0] * kernel[1] * C
+    (oH, oW), length = windows.output_size, kernel[0] * kernel[1] * C
     whole = kernels.im2col(images, windows, memory.empty((2 * oH * oW, length), dtype)).reshape(2, oH, oW, length)
     grad, total = memory.empty(images.shape, dtype), memory.empty(images.shape, dtype)
     total[...] = 0
     for part in (slice(0, oH // 2), slice(oH // 2, oH)):
         if part.start < part.stop:
             tile = windows.rows(part)
-            columns = memory.empty((2 * tile.count[0] * oW, length), dtype)
+            columns = memory.empty((2 * tile.output_size[0] * oW, length), dtype)
             kernels.im2col(images, tile, columns)
             same_bits(columns.reshape(2, -1, oW, length), whole[:, part])
             kernels.col2im(columns, total, tile)
@@ -132,7 +133,7 @@ def test_a_group_sees_its_channels_alone(kernels, memory, case, dtype):
     (H, W), C, *_ = case
     windows, everything = windows_of(case), memory.copy(normal((2, H, W, 3 * C), dtype))
     before = everything.copy()
-    expected = im2col(np.ascontiguousarray(before[..., C : 2 * C]), windows).copy()
+    expected = columns_of(np.ascontiguousarray(before[..., C : 2 * C]), windows)
     columns = kernels.im2col(everything[..., C : 2 * C], windows, memory.empty(expected.shape, dtype))
     same_bits(columns, expected)
     kernels.col2im(columns, everything[..., C : 2 * C], windows, add=False)
@@ -169,18 +170,22 @@ def pool_inputs(size, dtype, channels=3):
 
 
 def pool_windows(size, kernel, stride, padding, dilation, ceil_mode):
-    axes = zip(size, kernel, stride, [(p, p) for p in padding], dilation, strict=True)
-    return Windows(kernel, stride, dilation, padding, tuple(output_size(*axis, ceil_mode) for axis in axes))
+    sides = tuple((p, p) for p in padding)
+    return Geometry(kernel, stride, dilation, sides, ceil_mode).windows("", (1, 1, *size))
+
+
+def channels_first(x):
+    return x.transpose(0, 3, 1, 2)
 
 
 @pools
 def test_max_pooling_is_its_definition_with_ties_nan_and_infinities(kernels, memory, case):
     size, *settings = case
     windows, x = pool_windows(*case), pool_inputs(size, "float64")
-    y, winners = kernels.max_pool(memory.copy(x), windows)
+    y, argmax = kernels.max_pool_with_indices(memory.copy(x), windows)
     same_bits(channels_first(y), naive.max_pool2d(channels_first(x), *settings))
     grad_y = normal(y.shape, seed=2)
-    grad_x = kernels.max_pool_gradient(memory.copy(grad_y), winners, windows, size)
+    grad_x = kernels.max_pool_gradient(memory.copy(grad_y), argmax, windows, size)
     assert_close(
         channels_first(grad_x), naive.max_pool2d_gradient(channels_first(grad_y), channels_first(x), *settings)
     )
@@ -193,20 +198,20 @@ def test_max_pooling_gives_the_bits_of_the_plain_lines(kernels, memory, launcher
     layer = MaxPool2d(kernel, stride, padding, dilation, ceil_mode=ceil_mode)
     windows, x = pool_windows(*case), pool_inputs(size, dtype, channels)
     expected, saved = layer.compute(channels_first(x))
-    y, winners = kernels.max_pool(memory.copy(x), windows)
+    y, argmax = kernels.max_pool_with_indices(memory.copy(x), windows)
     same_bits(channels_first(y), expected)
     grad_y = normal(y.shape, dtype, seed=2)
     expected_grad, _ = layer.gradients(channels_first(grad_y), saved)
-    grad_x = kernels.max_pool_gradient(memory.copy(grad_y), winners, windows, size)
+    grad_x = kernels.max_pool_gradient(memory.copy(grad_y), argmax, windows, size)
     same_bits(channels_first(grad_x), expected_grad)
-    inferred, nothing = kernels.max_pool(memory.copy(x), windows, winners=False)
+    inferred, nothing = kernels.max_pool_with_indices(memory.copy(x), windows, indices=False)
     same_bits(inferred, y)
     assert nothing is None
     assert all(name.endswith("by_units") == (channels == 8) for name in launcher.launched)
 
 
 @pytest.mark.parametrize(
-    ("values", "winner"),
+    ("values", "largest"),
     [
         ([3, 3, 3, 3], 0),
         ([1, 3, 3, 2], 1),
@@ -216,7 +221,7 @@ def test_max_pooling_gives_the_bits_of_the_plain_lines(kernels, memory, launcher
         ([-np.inf, -np.inf, -1, -1], 2),
     ],
 )
-def test_the_first_of_equals_and_the_last_nan_win(kernels, memory, values, winner):
+def test_the_first_of_equals_and_the_last_nan_are_the_largest(kernels, memory, values, largest):
     windows = Windows((2, 2), (2, 2), (1, 1), (0, 0), (1, 1))
-    _, winners = kernels.max_pool(memory.copy(np.array(values, "float32").reshape(1, 2, 2, 1)), windows)
-    assert winners.tolist() == [[[[winner]]]]
+    _, argmax = kernels.max_pool_with_indices(memory.copy(np.array(values, "float32").reshape(1, 2, 2, 1)), windows)
+    assert argmax.tolist() == [[[[largest]]]]

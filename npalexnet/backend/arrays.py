@@ -1,0 +1,152 @@
+"""What an array is: where it lives, which numbers it may hold, and which of a device's kernels may compute on it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, TypeVar
+
+import numpy as np
+
+from npalexnet.backend.device import Device
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+# --- dtypes: parameters are float32 or float64; inputs may have half as many bits as float32 --------------------------
+
+FULL = ("float32", "float64")
+HALF = ("float16", "bfloat16")
+
+
+def accumulation_dtype(dtype: np.dtype) -> np.dtype:
+    """Return what numbers of `dtype` are added up in: float32 for those of 16 bits, else `dtype` itself."""
+    return np.dtype(np.float32) if dtype.name in HALF else dtype
+
+
+def float_dtype(dtype: Any) -> np.dtype:
+    """Return `dtype` as one that parameters may have: float32 or float64."""
+    try:
+        result = None if dtype is None else np.dtype(dtype)  # NumPy takes None for float64
+    except TypeError:
+        result = None
+    if result is None or result.name not in FULL:
+        raise ValueError(f"dtype must be 'float32' or 'float64', got {dtype!r}")
+    return result
+
+
+def input_dtype(name: str) -> np.dtype:
+    """Return the dtype of a name: "float32", "float64", "float16" or "bfloat16".
+
+    Raises
+    ------
+    ValueError
+        If it is none of them, or ml_dtypes, which NumPy needs for bfloat16, is not installed.
+    """
+    if name not in FULL + HALF:
+        raise ValueError(f"dtype must be one of {', '.join(map(repr, FULL + HALF))}, got {name!r}")
+    if name == "bfloat16":
+        try:
+            import ml_dtypes
+        except ImportError:
+            raise ValueError("dtype 'bfloat16' needs the package ml_dtypes (pip install ml_dtypes)") from None
+        return np.dtype(ml_dtypes.bfloat16)
+    return np.dtype(name)
+
+
+# --- devices ----------------------------------------------------------------------------------------------------------
+
+_registered: dict[str, Device] = {}
+_finders: list[Callable[[Any], Device | None]] = []
+
+
+def register_device(device: Device) -> None:
+    """Make a device known by its name: from then on layers compute with its arrays."""
+    _registered[device.name] = device
+
+
+def register_finder(finder: Callable[[Any], Device | None]) -> None:
+    """Let `finder` name the device of an array that no registered device owns, or return None."""
+    _finders.append(finder)
+
+
+def registered_device(name: str) -> Device | None:
+    """Return the registered device of that name, or None."""
+    return _registered.get(name)
+
+
+def device_of(array: object) -> Device:
+    """Return the device that `array` lives on.
+
+    Raises
+    ------
+    TypeError
+        If it is not an array of any device.
+    """
+    if isinstance(array, np.ndarray):
+        return _registered["cpu"]
+    for device in _registered.values():
+        if device.owns(array):
+            return device
+    for finder in _finders:
+        if found := finder(array):
+            return found
+    raise TypeError(f"expected a NumPy or CuPy array, got {type(array).__name__}")
+
+
+def array_module(array: object) -> Any:
+    """Return the module to compute with on `array`: NumPy or CuPy."""
+    return device_of(array).xp
+
+
+def check_array(array: Any, who: str, *, dtype: np.dtype | None = None, device: Device | None = None) -> None:
+    """Refuse what layers can't compute with.
+
+    Parameters
+    ----------
+    array : array
+        What the user handed over.
+    who : str
+        Begins the message: ``"Conv2d's input"``.
+    dtype, device : optional
+        What the array must be of. Without `dtype`, float32, float64, float16 and bfloat16 will do.
+
+    Raises
+    ------
+    TypeError
+        If it is no array, or its dtype is wrong.
+    ValueError
+        If it lives elsewhere.
+    """
+    try:
+        home = device_of(array)
+    except TypeError as error:
+        raise TypeError(f"{who}: {error}") from None
+    if device is not None and home is not device:
+        raise ValueError(f"{who} is on {home.name!r}, expected it on {device.name!r}")
+    if dtype is None and array.dtype.name not in FULL + HALF:
+        raise TypeError(f"{who} is of dtype {array.dtype}, expected float32, float64, float16 or bfloat16")
+    if dtype is not None and array.dtype != dtype:
+        raise TypeError(f"{who} is of dtype {array.dtype}, expected {dtype}")
+
+
+# --- primitives -------------------------------------------------------------------------------------------------------
+
+PRIMITIVES: dict[str, Callable[..., Any]] = {}  # the plain functions, by name
+
+
+def primitive(plain: Function) -> Function:
+    """Decorate a function for which a device may have a kernel: a method of its `kernels` with this name and signature.
+
+    The first argument is an array, or a list of tuples that begin with one. The kernel of its device is asked first;
+    where it returns None, or the device has no kernels, the function's own lines compute the result.
+    """
+    name = plain.__name__
+    PRIMITIVES[name] = plain
+
+    @wraps(plain)
+    def kernel_or_plain(first: Any, *arguments: Any, **keywords: Any) -> Any:
+        kernels = device_of(first[0][0] if isinstance(first, list) else first).kernels
+        found = None if kernels is None else getattr(kernels, name)(first, *arguments, **keywords)
+        return plain(first, *arguments, **keywords) if found is None else found
+
+    return kernel_or_plain  # type: ignore[return-value]
