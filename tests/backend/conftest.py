@@ -1,4 +1,4 @@
-"""The CUDA kernels on the CPU, and a GPU with cuBLAS that is made up, as fixtures."""
+"""The CUDA kernels on the CPU, and a fake GPU with a fake cuBLAS, as fixtures."""
 
 import shutil
 import subprocess
@@ -12,9 +12,10 @@ import npalexnet as na
 from npalexnet.backend.cuda import cublas
 from npalexnet.backend.cuda import device as cuda
 from npalexnet.backend.cuda.kernels import Kernels
-from tests.fakes import fake_cublas, fake_cupy
-from tests.fakes.fake_cublas import FakeCublas
-from tests.fakes.fake_launcher import FakeLauncher, GuardedMemory
+from tests.fakes import cublas as fake_cublas
+from tests.fakes import cupy as fake_cupy
+from tests.fakes.cublas import FakeCublas
+from tests.fakes.launcher import FakeLauncher, GuardedMemory
 
 BLOCKS = (256, 4)  # with 4 threads, rows are longer than a block
 
@@ -43,14 +44,14 @@ def compiled(tmp_path_factory):
     if compiler is None:
         pytest.skip("no g++ to compile the fake cuBLAS with")
     path = tmp_path_factory.mktemp("cublas") / "libcublas.so"
-    source = Path(fake_cublas.__file__).with_name("fake_cublas.cpp")
+    source = Path(fake_cublas.__file__).with_name("cublas.cpp")
     subprocess.run([compiler, "-std=c++17", "-O2", "-shared", "-fPIC", source, "-o", path], check=True)
     return path
 
 
 @pytest.fixture
 def cupy(monkeypatch):
-    yield fake_cupy.make(monkeypatch)
+    yield fake_cupy.install(monkeypatch)
     na.set_float32_matmul_precision("highest")
     cuda._cupys_precision = None
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import npalexnet as na
-from tests.fakes import fake_cupy
-from tests.fakes.fake_cublas import PAIRS, assert_product, normal, nothing
+from tests.fakes.cublas import PAIRS, assert_product, normal, nothing
+from tests.fakes.cupy import FakeArray
 
 
 def assert_cupy_computes(gpu, cupys_turn, caplog, reason, dtype="float32", out_dtype="float32"):
@@ -99,7 +99,7 @@ def test_too_little_memory_is_no_reason_to_give_cublas_up(gpu, cupy, cupys_turn)
 
 
 def test_products_that_cublas_does_not_know_are_cupys(gpu, blas, cupys_turn):
-    integers = np.arange(6).reshape(2, 3).view(fake_cupy.Array)
+    integers = np.arange(6).reshape(2, 3).view(FakeArray)
     assert (gpu.matmul(integers, integers.T) == integers @ integers.T).all()
     narrow = nothing((2, 2), "float32")
     gpu.matmul(normal((2, 3), "float64"), normal((3, 2), "float64", seed=1), narrow)

@@ -10,12 +10,12 @@ import pytest
 
 from npalexnet.backend import CPU
 from npalexnet.backend.cuda import device as cuda
-from tests.fakes import fake_cupy
+from tests.fakes import cupy as fake_cupy
 
 
 @pytest.fixture
 def cupy(monkeypatch):
-    return fake_cupy.make(monkeypatch)
+    return fake_cupy.install(monkeypatch)
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ def affine(cupy):
 
 
 def array(values):
-    return np.asarray(values, "float32").view(fake_cupy.Array)
+    return np.asarray(values, "float32").view(fake_cupy.FakeArray)
 
 
 def test_a_function_is_warmed_up_on_a_side_stream_and_then_captured(gpu, cupy, affine):

@@ -8,7 +8,7 @@ from npalexnet import MaxPool2d, naive
 from npalexnet.backend.cuda.layouts import Windows
 from npalexnet.layers.geometry import output_size
 from npalexnet.layers.im2col import channels_first, col2im, im2col
-from tests.fakes.fake_launcher import same_bits
+from tests.fakes.launcher import same_bits
 from tests.support import assert_close, normal, tensor
 
 # --- convolution ---------------------------------------------------------------------------------------------------

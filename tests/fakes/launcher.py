@@ -10,11 +10,13 @@ import numpy as np
 import pytest
 
 from npalexnet.backend.cuda.launcher import SOURCE, compiler_options
+from npalexnet.backend.cuda.layouts import aligned_length
 from npalexnet.backend.dtypes import FULL, HALF
+from tests.fakes.device import FakeDevice
 
 KERNEL = re.compile(r'extern "C" __global__ void (\w+)')
 MOST_BLOCKS = 2**31 - 1  # of a grid's first axis
-CODES = {"float16": "e", "bfloat16": "b"}  # of an array's dtype, in the shim
+CODES = {"float16": "e", "bfloat16": "b"}  # of an array's dtype, in `kernels_on_cpu.h`
 POISON = 0xFF  # as a byte; as a float, NaN
 GUARD = np.frombuffer(
     (b"\xff" * 8 + b"\xc1" * 8) * 256, np.uint8
@@ -25,7 +27,7 @@ MAP_NORESERVE = 0x4000  # Linux's; Python names it from 3.13 on
 def compile_for_cpu(compiler, folder):
     """Compile the kernels for all dtypes, side by side; returns the libraries by the dtype's name."""
     table = ", ".join(f"KERNEL({name})" for name in KERNEL.findall(SOURCE.read_text(encoding="utf-8")))
-    header, source = Path(__file__).with_name("kernels_on_cpu.h"), folder / "shim.cpp"
+    header, source = Path(__file__).with_name("kernels_on_cpu.h"), folder / "kernels_on_cpu.cpp"
     source.write_text(f'#include "{header}"\n#include "{SOURCE}"\nconst Entry entries[] = {{{table}, {{nullptr}}}};\n')
     paths = {dtype: folder / f"{dtype}.so" for dtype in FULL + HALF}
     flags = ["-std=c++17", "-O2", "-ffp-contract=off", "-fwrapv", "-fno-strict-aliasing", "-w", "-shared", "-fPIC"]
@@ -38,9 +40,9 @@ def compile_for_cpu(compiler, folder):
         raise RuntimeError("kernels.cu did not compile; what g++ says is above")
     libraries = {dtype: ctypes.CDLL(str(path)) for dtype, path in paths.items()}
     for library in libraries.values():
-        library.shim_parameter.restype = ctypes.c_char_p
-        library.shim_launch.restype = ctypes.c_bool
-        library.shim_launch.argtypes = [ctypes.c_char_p, *[ctypes.c_uint] * 5, ctypes.c_bool, ctypes.c_void_p]
+        library.fake_parameter.restype = ctypes.c_char_p
+        library.fake_launch.restype = ctypes.c_bool
+        library.fake_launch.argtypes = [ctypes.c_char_p, *[ctypes.c_uint] * 5, ctypes.c_bool, ctypes.c_void_p]
     return libraries
 
 
@@ -75,7 +77,7 @@ class FakeLauncher:
                 values.append(np.array(self.address(argument), np.uintp))
                 codes.append(f"p{CODES.get(argument.dtype.name, argument.dtype.kind)}{argument.itemsize}")
         expected = []
-        while parameter := library.shim_parameter(name.encode(), len(expected)):
+        while parameter := library.fake_parameter(name.encode(), len(expected)):
             expected.append(parameter.decode())
         null = [given == "u8" and not value for given, value in zip(codes, values, strict=True)]
         units = [
@@ -91,13 +93,23 @@ class FakeLauncher:
         assert 1 <= x * y <= 1024, block
         first = 0 if self.only_last is None else max(0, grid[0] - self.only_last)
         pointers = (ctypes.c_void_p * len(values))(*(value.ctypes.data for value in values))
-        done = library.shim_launch(name.encode(), grid[0], x, y, first, grid[0], self.reversed, pointers)
+        done = library.fake_launch(name.encode(), grid[0], x, y, first, grid[0], self.reversed, pointers)
         assert done, f"not all threads of a block of {name} came to a barrier"
         self.launched.append(name)
 
     def address(self, array):
         """Where the first number of an array lies."""
         return self.raw(array).ctypes.data
+
+
+class FakeDeviceWithKernels(FakeDevice):
+    """A fake device that computes with `kernels.cu`, on the CPU."""
+
+    kernels = None  # made by the fixture `fake_with_kernels`
+
+    def row_length(self, length, dtype):
+        """As `CudaDevice`."""
+        return aligned_length(length, dtype)
 
 
 class GuardedMemory:

@@ -1,4 +1,4 @@
-"""A CuPy made up for tests: NumPy's arrays with addresses, one GPU, streams that can be captured, memory pools.
+"""A fake CuPy: NumPy's arrays with addresses, one GPU, streams that can be captured, memory pools.
 
 What is done through `launch` is done at once, or noted while the current stream is captured; so a graph replays, on the
 memory of the captured run, what was launched then.
@@ -11,7 +11,7 @@ from contextlib import contextmanager, nullcontext
 import numpy as np
 
 
-class Array(np.ndarray):
+class FakeArray(np.ndarray):
     """An array of GPU number 0."""
 
     device = types.SimpleNamespace(id=0)
@@ -96,14 +96,14 @@ class MemoryPool:
         return types.SimpleNamespace(ptr=memory.ctypes.data + -memory.ctypes.data % 512, memory=memory)
 
 
-def make(monkeypatch):
+def install(monkeypatch):
     """Put a fake CuPy where the real one is imported from."""
     cupy = types.ModuleType("cupy")
     cupy.events, cupy.broken, cupy.pools = [], False, []
     cupy.streams = [Stream(cupy, 0, "default")]
     cupy.default_pool = MemoryPool()
     cupy.allocators = [cupy.default_pool.malloc]
-    cupy.ndarray = Array
+    cupy.ndarray = FakeArray
 
     def launch(function):
         captured = cupy.streams[-1].captured
@@ -119,7 +119,7 @@ def make(monkeypatch):
 
     def empty(shape, dtype):
         cupy.cuda.alloc(int(np.prod(shape)) * np.dtype(dtype).itemsize)
-        return np.empty(shape, dtype).view(Array)
+        return np.empty(shape, dtype).view(FakeArray)
 
     def empty_like(array):
         cupy.cuda.alloc(array.nbytes)
@@ -134,9 +134,9 @@ def make(monkeypatch):
             cupy.allocators.pop()
 
     cupy.launch, cupy.empty, cupy.empty_like = launch, empty, empty_like
-    cupy.asarray = lambda host: np.array(host, order="F" if host.flags.fnc else "C").view(Array)
+    cupy.asarray = lambda host: np.array(host, order="F" if host.flags.fnc else "C").view(FakeArray)
     cupy.asnumpy = lambda array: np.array(array).view(np.ndarray)
-    cupy.ascontiguousarray = lambda array: np.ascontiguousarray(array).view(Array)
+    cupy.ascontiguousarray = lambda array: np.ascontiguousarray(array).view(FakeArray)
     cupy.matmul = lambda a, b, out=None: np.matmul(a, b, out=out)
     device = type("Device", (nullcontext,), {"compute_capability": "90"})
     cupy.cuda = types.SimpleNamespace(

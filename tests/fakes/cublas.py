@@ -1,4 +1,4 @@
-"""A cuBLAS made up for tests, which computes on the host as NVIDIA describes it, and matrices for it."""
+"""A fake cuBLAS, which computes on the host as NVIDIA describes it, and matrices for it."""
 
 import ctypes
 import types
@@ -6,7 +6,7 @@ import types
 import ml_dtypes
 import numpy as np
 
-from tests.fakes import fake_cupy
+from tests.fakes.cupy import FakeArray
 
 DTYPES = {
     "float64": np.dtype("f8"),
@@ -43,7 +43,7 @@ def placed(values, layout):
     """Put a matrix into memory: plain, transposed, or as some columns of a wider one, also transposed."""
     inner = values.T if "transposed" in layout else values
     first, last = (3, 5) if "slice" in layout else (0, 0)
-    whole = np.full((len(inner), first + inner.shape[1] + last), UNTOUCHED, values.dtype).view(fake_cupy.Array)
+    whole = np.full((len(inner), first + inner.shape[1] + last), UNTOUCHED, values.dtype).view(FakeArray)
     view = whole[:, first : first + inner.shape[1]]
     view[...] = inner
     return view.T if "transposed" in layout else view
