@@ -60,7 +60,7 @@ def test_a_handle_that_can_not_be_set_up_is_given_back(gpu, blas, cupys_turn, ca
     blas.fail("cublasSetMathMode", 7)
     reason = "cublasSetMathMode returned CUBLAS_STATUS_INVALID_VALUE (7)"
     assert_cupy_computes(gpu, cupys_turn, caplog, reason)
-    assert (blas.library.fake_handles(False), blas.library.fake_handles(True)) == (0, 1)
+    assert (len(blas.handles), blas.destroyed) == (0, 1)
 
 
 def test_a_status_later_on(gpu, blas, cupys_turn, caplog):
@@ -71,7 +71,7 @@ def test_a_status_later_on(gpu, blas, cupys_turn, caplog):
 
 @pytest.mark.parametrize(("dtype", "out_dtype"), PAIRS)
 def test_a_library_that_computes_something_else(gpu, blas, cupys_turn, caplog, dtype, out_dtype):
-    blas.library.fake_wrong(True)
+    blas.wrong = True
     assert_cupy_computes(gpu, cupys_turn, caplog, "a small product came out wrong", dtype, out_dtype)
 
 

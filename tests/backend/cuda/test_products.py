@@ -204,8 +204,8 @@ def test_each_thread_has_a_handle_and_leaves_it_to_the_next(gpu, blas):
     first = handles_of(3)
     assert len(first) == 3
     assert handles_of(2) < first
-    assert blas.library.fake_handles(False) == 1 + 3
-    assert blas.library.fake_handles(True) == 0
+    assert len(blas.handles) == 1 + 3
+    assert blas.destroyed == 0
 
 
 def test_the_first_product_of_each_pair_of_dtypes_is_preceded_by_a_check(gpu, blas):
