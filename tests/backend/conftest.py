@@ -10,8 +10,8 @@ import npalexnet as na
 from npalexnet.backend.cuda import cublas
 from npalexnet.backend.cuda import device as cuda
 from npalexnet.backend.cuda.kernels import Kernels
-from tests.fakes import cupy as fake_cupy
 from tests.fakes.cublas import FakeCublas
+from tests.fakes.cupy import FakeCupy
 from tests.fakes.launcher import FakeLauncher, GuardedMemory
 
 BLOCKS = (256, 4)  # with 4 threads, rows are longer than a block
@@ -37,7 +37,9 @@ def kernels(request, memory, launcher):
 
 @pytest.fixture
 def cupy(monkeypatch):
-    yield fake_cupy.install(monkeypatch)
+    cupy = FakeCupy()
+    cupy.install(monkeypatch)
+    yield cupy
     na.set_float32_matmul_precision("highest")
     cuda._cupys_precision = None
 

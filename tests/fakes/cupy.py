@@ -1,7 +1,7 @@
-"""A fake CuPy: NumPy's arrays with addresses, one GPU, streams that can be captured, memory pools.
+"""A fake CuPy whose streams can be captured: NumPy's arrays with addresses, on one GPU, and memory pools.
 
-What is done through `launch` is done at once, or noted while the current stream is captured; so a graph replays, on the
-memory of the captured run, what was launched then.
+It refuses captures that CUDA refuses, and notes what happens on which stream in which order. All that is not captured
+is done at once, so it can't show what a missing wait does: see `streams.py`.
 """
 
 import sys
@@ -96,63 +96,88 @@ class MemoryPool:
         return types.SimpleNamespace(ptr=memory.ctypes.data + -memory.ctypes.data % 512, memory=memory)
 
 
-def install(monkeypatch):
-    """Put a fake CuPy where the real one is imported from."""
-    cupy = types.ModuleType("cupy")
-    cupy.events, cupy.broken, cupy.pools = [], False, []
-    cupy.streams = [Stream(cupy, 0, "default")]
-    cupy.default_pool = MemoryPool()
-    cupy.allocators = [cupy.default_pool.malloc]
-    cupy.ndarray = FakeArray
+class FakeCupy(types.ModuleType):
+    """The module, with the current GPU's default stream as the current one.
 
-    def launch(function):
-        captured = cupy.streams[-1].captured
-        if captured is None:
-            cupy.events.append(f"{cupy.streams[-1].name}: kernel")
+    Attributes
+    ----------
+    events : list of str
+        What happened on which stream.
+    broken : bool
+        Whether CUDA breaks captures off.
+    streams, allocators : list
+        The current ones; the last is asked.
+    default_pool, pools
+        The memory pool to begin with, and those that were made later.
+    compute_types : dict
+        In what CuPy was told to multiply, by dtype.
+    """
+
+    ndarray = FakeArray
+
+    def __init__(self):
+        super().__init__("cupy")
+        self.events, self.broken, self.compute_types = [], False, {}
+        self.streams = [Stream(self, 0, "default")]
+        self.default_pool, self.pools = MemoryPool(), []
+        self.allocators = [self.default_pool.malloc]
+        self.cuda = types.SimpleNamespace(
+            Device=type("Device", (nullcontext,), {"compute_capability": "90"}),
+            Event=lambda disable_timing=False: types.SimpleNamespace(),
+            MemoryPool=self._new_pool,
+            Stream=lambda non_blocking=False: Stream(self, 7, "side" if non_blocking else "blocking"),
+            alloc=lambda size: self.allocators[-1](size),
+            get_current_stream=lambda: self.streams[-1],
+            using_allocator=self._using_allocator,
+        )
+        self._core = types.ModuleType("cupy._core")
+        self._core._routines_linalg = types.SimpleNamespace(
+            COMPUTE_TYPE_TF32="tf32", COMPUTE_TYPE_FP32="fp32", set_compute_type=self.compute_types.__setitem__
+        )
+
+    def install(self, monkeypatch):
+        """Take the place that the real one is imported from."""
+        monkeypatch.setitem(sys.modules, "cupy", self)
+        monkeypatch.setitem(sys.modules, "cupy._core", self._core)
+
+    def launch(self, function):
+        """Compute on the current stream."""
+        stream = self.streams[-1]
+        if stream.captured is None:
+            stream.note("kernel")
             function()
         else:
-            captured.append(function)
+            stream.captured.append(function)
 
-    def new_pool():
-        cupy.pools.append(MemoryPool())
-        return cupy.pools[-1]
-
-    def empty(shape, dtype):
-        cupy.cuda.alloc(int(np.prod(shape)) * np.dtype(dtype).itemsize)
+    def empty(self, shape, dtype):
+        self.cuda.alloc(int(np.prod(shape)) * np.dtype(dtype).itemsize)
         return np.empty(shape, dtype).view(FakeArray)
 
-    def empty_like(array):
-        cupy.cuda.alloc(array.nbytes)
+    def empty_like(self, array):
+        self.cuda.alloc(array.nbytes)
         return np.empty_like(array)
 
+    def asarray(self, host):
+        """As CuPy's: in C order, unless it is Fortran's."""
+        return np.array(host, order="F" if host.flags.fnc else "C").view(FakeArray)
+
+    def asnumpy(self, array):
+        return np.array(array).view(np.ndarray)
+
+    def ascontiguousarray(self, array):
+        return np.ascontiguousarray(array).view(FakeArray)
+
+    def matmul(self, a, b, out=None):
+        return np.matmul(a, b, out=out)
+
+    def _new_pool(self):
+        self.pools.append(MemoryPool())
+        return self.pools[-1]
+
     @contextmanager
-    def using_allocator(allocator):
-        cupy.allocators.append(allocator)
+    def _using_allocator(self, allocator):
+        self.allocators.append(allocator)
         try:
             yield
         finally:
-            cupy.allocators.pop()
-
-    cupy.launch, cupy.empty, cupy.empty_like = launch, empty, empty_like
-    cupy.asarray = lambda host: np.array(host, order="F" if host.flags.fnc else "C").view(FakeArray)
-    cupy.asnumpy = lambda array: np.array(array).view(np.ndarray)
-    cupy.ascontiguousarray = lambda array: np.ascontiguousarray(array).view(FakeArray)
-    cupy.matmul = lambda a, b, out=None: np.matmul(a, b, out=out)
-    device = type("Device", (nullcontext,), {"compute_capability": "90"})
-    cupy.cuda = types.SimpleNamespace(
-        Device=device,
-        Event=lambda disable_timing=False: types.SimpleNamespace(),
-        MemoryPool=new_pool,
-        Stream=lambda non_blocking=False: Stream(cupy, 7, "side" if non_blocking else "blocking"),
-        alloc=lambda size: cupy.allocators[-1](size),
-        get_current_stream=lambda: cupy.streams[-1],
-        using_allocator=using_allocator,
-    )
-    cupy._core = types.ModuleType("cupy._core")
-    cupy.compute_types = {}
-    cupy._core._routines_linalg = types.SimpleNamespace(
-        COMPUTE_TYPE_TF32="tf32", COMPUTE_TYPE_FP32="fp32", set_compute_type=cupy.compute_types.__setitem__
-    )
-    monkeypatch.setitem(sys.modules, "cupy", cupy)
-    monkeypatch.setitem(sys.modules, "cupy._core", cupy._core)
-    return cupy
+            self.allocators.pop()

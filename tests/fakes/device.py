@@ -1,9 +1,10 @@
-"""A fake device for a GPU where there is none: arrays that behave as CuPy's do, with NumPy hidden inside.
+"""A fake device: arrays that behave as CuPy's do, with NumPy hidden inside, and every transfer and wait counted.
 
 Its arrays refuse what `cupy.ndarray` refuses (turning into NumPy arrays unasked, operands that live elsewhere), and
 more: CuPy hands ``numpy.exp(x)`` on to ``cupy.exp`` and uploads a host array that is used as an index; here both are
 refused, for a layer should do neither. The array module has the functions that the package uses and no others, with
-the arguments that CuPy 14 gives them. Memory from `empty` is not zero by chance: it is NaN, or 99.
+the arguments that CuPy 14 gives them. Memory from `empty` is not zero by chance: it is NaN, or 99. All is done at once,
+on the host, so nothing is shown of speed, of streams, or of how a GPU rounds.
 """
 
 from __future__ import annotations

@@ -1,4 +1,8 @@
-"""Runs `kernels.cu` on the CPU: compiled with g++ through `kernels_on_cpu.h`, launched as on a GPU, on NumPy arrays."""
+"""A fake launcher: runs `kernels.cu` on the CPU, compiled with g++ through `kernels_on_cpu.h`, on NumPy arrays.
+
+It holds the arguments against the kernel's parameters and the grid against CUDA's limits, and `GuardedMemory` tells
+when a kernel writes outside of its arrays. It shows neither speed nor races, nor how a GPU's own exponentials round.
+"""
 
 import ctypes
 import mmap

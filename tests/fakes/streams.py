@@ -1,9 +1,10 @@
-"""A fake CuPy whose streams work as late as they may, or as early: where a wait is missing, numbers come out wrong.
+"""A fake CuPy whose streams do all as late as possible, or as early: where a wait is missing, numbers come out wrong.
 
 A stream is a queue. It is worked off when the host waits for it, or when what the host waits for does, and no further;
-one that is `eager` is worked off as soon as its waits allow. Memory is real: a copy reads and writes at the moment that
-it runs. Memory of the device goes back to the pool of its stream with the last array on it, and page-locked memory back
-to be used, and scribbled over, by others: both at once, as in CuPy.
+one that is `eager` is worked off as soon as its waits allow. CUDA's order lies between the two, and can't be shown.
+Memory is real: a copy reads and writes at the moment that it runs. Memory of the device goes back to the pool of its
+stream with the last array on it, and page-locked memory back to be used, and scribbled over, by others: both at once,
+as in CuPy. Arrays can be copied to and transposed, and refuse all else.
 """
 
 import ctypes
@@ -80,7 +81,7 @@ class Memory:
         weakref.finalize(self, pool.append, self.raw)
 
 
-class FakeCupy:
+class FakeAsyncCupy:
     """The module: put an instance into the place of ``cupy``."""
 
     def __init__(self, eager=()):

@@ -9,7 +9,7 @@ import pytest
 
 from npalexnet import backend
 from npalexnet.backend.cuda.device import CudaDevice
-from tests.fakes.streams import FakeCupy
+from tests.fakes.streams import FakeAsyncCupy
 from tests.support import get
 
 SIZES = (4, 4, 4, 3, 6, 1)  # images in a batch: the buffers are too large for some, and too small for others
@@ -112,13 +112,13 @@ def test_the_cpu_hands_out_the_arrays_themselves_and_makes_none_before_it_is_ask
 
 @pytest.fixture(params=[(), ("copies",), ("compute",), ("compute", "copies")], ids=lambda eager: f"eager: {eager}")
 def cupy(request, monkeypatch):
-    return install(FakeCupy(request.param), monkeypatch)
+    return install(FakeAsyncCupy(request.param), monkeypatch)
 
 
 @pytest.fixture
 def lazy(monkeypatch):
-    """Each stream works as late as it may."""
-    return install(FakeCupy(), monkeypatch)
+    """Each stream works as little as it may."""
+    return install(FakeAsyncCupy(), monkeypatch)
 
 
 def install(cupy, monkeypatch):
@@ -191,14 +191,14 @@ def test_the_host_waits_for_nothing_but_old_copies(lazy):
 
 
 def test_the_host_never_waits_where_the_gpu_is_fast_enough(monkeypatch):
-    cupy = install(FakeCupy(("compute", "copies")), monkeypatch)
+    cupy = install(FakeAsyncCupy(("compute", "copies")), monkeypatch)
     for batch in CudaDevice(0).prefetch(made()):
         step(cupy, batch)
     assert cupy.host_waits == []
 
 
 def test_two_sets_of_page_locked_buffers_and_two_batches_on_the_gpu_are_enough(monkeypatch):
-    cupy = install(FakeCupy(), monkeypatch)
+    cupy = install(FakeAsyncCupy(), monkeypatch)
     for batch in CudaDevice(0).prefetch(made((4,) * 8)):
         del batch
     assert len(cupy.page_locked) == 2 * 2
