@@ -106,9 +106,9 @@ class FakeCupy(types.ModuleType):
     broken : bool
         Whether CUDA breaks captures off.
     streams, allocators : list
-        The current ones; the last is asked.
+        The last is the current one.
     default_pool, pools
-        The memory pool to begin with, and those that were made later.
+        The memory pool to begin with, and all that were made later.
     compute_types : dict
         In what CuPy was told to multiply, by dtype.
     """

@@ -168,7 +168,7 @@ class FakeAsyncCupy:
         self.work_ahead()
 
     def work_ahead(self):
-        """Let those that are eager do what they can."""
+        """Let eager streams do what they can."""
         for stream in self.streams * 2:  # one may go on where another has been
             if ("compute" if stream in self.default_streams.values() else "copies") in self.eager:
                 while stream.done < len(stream.queue) and not stream.blocked():

@@ -1,8 +1,8 @@
 """Plants faults in a copy of the package, one at a time, and sees whether the tests notice: a test of the tests.
 
-``python tests/scripts/planted_faults.py [NAME ...]`` plants all faults, or those of the names given, prints a line for
-each with a test that caught it, and fails if one went unnoticed. ``--check`` plants nothing: it only looks whether
-each code to break stands exactly once in its file. All that do not are listed, in either case before any test runs.
+``python tests/scripts/planted_faults.py [NAME ...]`` plants all faults, or the named ones, prints a line for each with
+a test that caught it, and fails if one went unnoticed. ``--check`` plants nothing: it only looks whether each piece of
+code to break stands exactly once in its file. Before any test runs, all that do not are listed.
 """
 
 import argparse
@@ -29,7 +29,7 @@ class Fault:
     code : dict
         Each piece of it to break, and what it becomes; each stands once in the file.
     caught_in : str
-        The tests to run, below ``tests/``; by default those that mirror the file.
+        The tests to run, below ``tests/``; by default the file's mirror image.
     """
 
     file: str
