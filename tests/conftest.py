@@ -9,24 +9,12 @@ import pytest
 from npalexnet import backend
 from npalexnet.backend.cuda.device import probe
 from npalexnet.backend.cuda.kernels import Kernels
-from npalexnet.backend.cuda.layouts import aligned_length
 from npalexnet.cli import main
-from tests.fakes.fake_device import FakeDevice
-from tests.fakes.fake_launcher import FakeLauncher, compile_for_cpu
+from tests.fakes.device import FAKE
+from tests.fakes.launcher import FakeDeviceWithKernels, FakeLauncher, compile_for_cpu
 from tests.networks import TINY, narrow
 
-
-class FakeDeviceWithKernels(FakeDevice):
-    """A fake device that computes with `kernels.cu`, on the CPU."""
-
-    kernels = None  # made by the fixture `fake_with_kernels`
-
-    def tiling(self, row_length, dtype):
-        """As `CudaDevice`."""
-        return super().tiling(row_length, dtype)._replace(row_length=aligned_length(row_length, dtype))
-
-
-FAKE, FAKE_WITH_KERNELS = FakeDevice(), FakeDeviceWithKernels("fake-kernels")
+FAKE_WITH_KERNELS = FakeDeviceWithKernels("fake-kernels")
 backend.register_device(FAKE)
 backend.register_device(FAKE_WITH_KERNELS)
 
@@ -80,7 +68,7 @@ def libraries(tmp_path_factory):
     compiler = shutil.which("g++")
     if compiler is None:
         pytest.skip("no g++ to compile the kernels for the CPU with")
-    return compile_for_cpu(compiler, tmp_path_factory.mktemp("shim"))
+    return compile_for_cpu(compiler, tmp_path_factory.mktemp("kernels"))
 
 
 @pytest.fixture

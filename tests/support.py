@@ -70,7 +70,7 @@ def copy_state(layer, twin):
 
 
 def forward_backward(layer, x, grad_y, device="cpu"):
-    """The output, the gradient of the input, and those of the parameters by name, all as NumPy arrays."""
+    """The output, the input's gradient and the parameters' gradients by name, all as NumPy arrays."""
     layer.zero_grad()
     y = get(layer(put(x, device)))
     grad_x = get(layer.backward(put(grad_y, device)))
@@ -78,7 +78,7 @@ def forward_backward(layer, x, grad_y, device="cpu"):
 
 
 def torch_forward_backward(twin, x, grad_y):
-    """The same of a torch module."""
+    """The output, the input's gradient and the parameters' gradients by name, of a torch module."""
     twin.zero_grad()
     x = tensor(x).requires_grad_()
     y = twin(x)

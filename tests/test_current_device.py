@@ -15,7 +15,7 @@ from npalexnet.backend import arrays
 from npalexnet.data import ArrayDataset, DataLoader, Statistics, evaluation_pipeline
 from npalexnet.layers.init import SCHEMES, initialize
 from npalexnet.training import Trainer, state
-from tests.fakes.fake_device import Array, FakeDevice
+from tests.fakes.device import FakeArray, FakeDevice
 from tests.support import normal
 
 
@@ -33,7 +33,7 @@ class SecondGpu(FakeDevice):
             self.current -= 1
 
     def raw(self, operand):
-        if isinstance(operand, Array) and not self.current:
+        if isinstance(operand, FakeArray) and not self.current:
             raise RuntimeError(f"computed with an array of {self.name!r} while it was not the current device")
         return super().raw(operand)
 

@@ -8,8 +8,7 @@ import pytest
 import npalexnet as na
 from npalexnet import backend
 from npalexnet.backend import arrays
-from tests.conftest import FAKE
-from tests.fakes.fake_device import FakeDevice
+from tests.fakes.device import FAKE, FakeDevice
 from tests.support import assert_close, distinct, get, put
 
 N, CLASSES = 5, 7

@@ -1,10 +1,8 @@
-"""The CUDA kernels on the CPU, and a GPU with cuBLAS that is made up, as fixtures."""
+"""The CUDA kernels on the CPU, and a fake GPU with a fake cuBLAS, as fixtures."""
 
-import shutil
-import subprocess
+import ctypes
 import sys
 import types
-from pathlib import Path
 
 import pytest
 
@@ -12,9 +10,9 @@ import npalexnet as na
 from npalexnet.backend.cuda import cublas
 from npalexnet.backend.cuda import device as cuda
 from npalexnet.backend.cuda.kernels import Kernels
-from tests.fakes import fake_cublas, fake_cupy
-from tests.fakes.fake_cublas import FakeCublas
-from tests.fakes.fake_launcher import FakeLauncher, GuardedMemory
+from tests.fakes.cublas import FakeCublas
+from tests.fakes.cupy import FakeCupy
+from tests.fakes.launcher import FakeLauncher, GuardedMemory
 
 BLOCKS = (256, 4)  # with 4 threads, rows are longer than a block
 
@@ -37,28 +35,20 @@ def kernels(request, memory, launcher):
     assert launcher.launched, "no kernel was run"
 
 
-@pytest.fixture(scope="session")
-def compiled(tmp_path_factory):
-    compiler = shutil.which("g++")
-    if compiler is None:
-        pytest.skip("no g++ to compile the fake cuBLAS with")
-    path = tmp_path_factory.mktemp("cublas") / "libcublas.so"
-    source = Path(fake_cublas.__file__).with_name("fake_cublas.cpp")
-    subprocess.run([compiler, "-std=c++17", "-O2", "-shared", "-fPIC", source, "-o", path], check=True)
-    return path
-
-
 @pytest.fixture
 def cupy(monkeypatch):
-    yield fake_cupy.make(monkeypatch)
+    cupy = FakeCupy()
+    cupy.install(monkeypatch)
+    yield cupy
     na.set_float32_matmul_precision("highest")
     cuda._cupys_precision = None
 
 
 @pytest.fixture
-def blas(compiled, tmp_path, monkeypatch):
+def blas(monkeypatch):
     """A fresh fake cuBLAS, where `cuda.pathfinder` finds it."""
-    blas = FakeCublas(shutil.copy(compiled, tmp_path / "libcublas.so"))
+    blas = FakeCublas()
+    monkeypatch.setattr(ctypes, "CDLL", blas.load)
     pathfinder = types.ModuleType("cuda.pathfinder")
     pathfinder.load_nvidia_dynamic_lib = lambda name: types.SimpleNamespace(abs_path={"cublas": blas.path}[name])
     monkeypatch.setitem(sys.modules, "cuda", types.ModuleType("cuda"))

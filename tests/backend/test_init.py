@@ -9,8 +9,7 @@ import pytest
 from npalexnet import backend
 from npalexnet.backend import arrays
 from npalexnet.backend.cuda import device as cuda
-from tests.conftest import FAKE
-from tests.fakes.fake_device import FakeDevice
+from tests.fakes.device import FAKE, FakeDevice
 
 
 @pytest.fixture

@@ -16,8 +16,8 @@ from benchmarks.torch_rival import TorchRival
 from benchmarks.turns import difference
 from benchmarks.workload import random_batch
 from npalexnet.backend.cuda.device import probe
-from tests.conftest import FAKE
-from tests.fakes.fake_benchmark_gpu import pretend
+from tests.fakes.benchmark_gpu import pretend
+from tests.fakes.device import FAKE
 from tests.support import assert_close
 
 ON_GPU = ["npalexnet, GPU", "torch, GPU", "torch, channels_last, GPU"]

@@ -17,8 +17,8 @@ from benchmarks.layer_cases import Case, layer_cases
 from benchmarks.precisions import PRECISIONS
 from npalexnet.backend import CPU
 from npalexnet.backend.device import NoKernels
-from tests.conftest import FAKE
-from tests.fakes.fake_benchmark_gpu import pretend
+from tests.fakes.benchmark_gpu import pretend
+from tests.fakes.device import FAKE
 
 FLOAT32 = np.dtype("float32")
 POOL1_IN, POOL1_OUT = 96 * 55 * 55, 96 * 27 * 27

@@ -168,10 +168,10 @@ static const Entry* find(const char* name)
 }
 
 /* The code of a kernel's parameter; null after the last. */
-extern "C" const char* shim_parameter(const char* name, unsigned number) { return find(name)->signature(number); }
+extern "C" const char* fake_parameter(const char* name, unsigned number) { return find(name)->signature(number); }
 
 /* Runs the blocks from `first` to `last - 1`. */
-extern "C" bool shim_launch(
+extern "C" bool fake_launch(
     const char* name, unsigned grid, unsigned block_x, unsigned block_y, unsigned first, unsigned last, bool reversed,
     void** arguments)
 {

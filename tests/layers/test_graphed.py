@@ -5,7 +5,7 @@ import pytest
 
 import npalexnet as na
 from npalexnet import backend
-from tests.conftest import FAKE
+from tests.fakes.device import FAKE
 from tests.support import distinct, get, normal, put
 
 

@@ -1,126 +1,164 @@
 """Plants faults in a copy of the package, one at a time, and sees whether the tests notice: a test of the tests.
 
-``python tests/scripts/planted_faults.py`` prints a line a fault, with a test that caught it, and fails if
-one went unnoticed.
+``python tests/scripts/planted_faults.py [NAME ...]`` plants all faults, or the named ones, prints a line for each with
+a test that caught it, and fails if one went unnoticed. ``--check`` plants nothing: it only looks whether each piece of
+code to break stands exactly once in its file. Before any test runs, all that do not are listed.
 """
 
+import argparse
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 
-# what is planted: file of the package, code, what it becomes, tests to run
+
+@dataclass
+class Fault:
+    """What is planted.
+
+    Attributes
+    ----------
+    file : str
+        Below ``npalexnet/``.
+    code : dict
+        Each piece of it to break, and what it becomes; each stands once in the file.
+    caught_in : str
+        The tests to run, below ``tests/``; by default the file's mirror image.
+    """
+
+    file: str
+    code: dict[str, str]
+    caught_in: str = ""
+
+    @property
+    def path(self) -> str:
+        return f"npalexnet/{self.file}"
+
+    @property
+    def tests(self) -> str:
+        folder, _, name = self.file.rpartition("/")
+        return "tests/" + (self.caught_in or f"{folder}/test_{name}".lstrip("/"))
+
+    def problems(self) -> Iterator[str]:
+        """What of the code or of the tests is not where it should be."""
+        path, (tests, _, test) = ROOT / self.path, self.tests.partition("::")
+        source = path.read_text(encoding="utf-8") if path.exists() else None
+        for code in self.code if source is not None else ():
+            if (count := source.count(code)) != 1:
+                yield f"{self.path} has this code {count} times, expected it once: {code!r}"
+        if source is None:
+            yield f"{self.path} does not exist"
+        if not (ROOT / tests).exists():
+            yield f"{tests} does not exist"
+        elif f"def {test}" not in (ROOT / tests).read_text(encoding="utf-8"):
+            yield f"{tests} has no {test}"
+
+
 FAULTS = {
-    "rotated kernel": (
-        "layers/conv.py", "(self.weight.data.transpose", "(self.weight.data[:, :, ::-1, ::-1].transpose",
-        "layers/test_conv.py",
+    "rotated kernel": Fault(
+        "layers/conv.py", {"(self.weight.data.transpose": "(self.weight.data[:, :, ::-1, ::-1].transpose"}
     ),
-    "missing bias gradient of Conv2d": (
-        "layers/conv.py", "pairs.append((self.bias, sum_rows(grad_y)))", "pass",
-        "layers/test_conv.py",
+    "missing bias gradient of Conv2d": Fault(
+        "layers/conv.py", {"pairs.append((self.bias, sum_rows(grad_rows)))": "pass"}
     ),
-    "missing bias gradient of Linear": (
-        "layers/linear.py", "pairs.append((self.bias, sum_rows(grad_rows)))", "pass", "layers/test_linear.py",
+    "missing bias gradient of Linear": Fault(
+        "layers/linear.py", {"pairs.append((self.bias, sum_rows(grad_rows)))": "pass"}
     ),
-    "pool gradient to all ties": (
-        "layers/pooling.py", "column == j, first", "self._ties[j], first",
+    "pool gradient to all ties": Fault(
+        "layers/max_pool.py",
+        {
+            "column=column,": "column=[(largest == y).copy() for largest in _columns(column_max, windows)],",
+            "column == j, first": "column[j], first",
+        },
         "layers/test_pooling.py::test_the_first_of_equal_numbers_gets_the_whole_gradient",
     ),
-    "= for += in col2im": (
-        "layers/im2col.py", "[:, :, :, 0] += part", "[:, :, :, 0] = part", "layers/test_conv.py",
+    "= for += in col2im": Fault(
+        "layers/im2col.py", {"[:, :, :, 0] += part": "[:, :, :, 0] = part"}, "layers/test_conv.py"
     ),
-    "= for += in pooling": (
-        "layers/pooling.py", "pixels += device.masked", "pixels[...] = device.masked", "layers/test_pooling.py",
+    "= for += in pooling": Fault(
+        "layers/max_pool.py", {"pixels += device.masked": "pixels[...] = device.masked"}, "layers/test_pooling.py"
     ),
-    "last tile of windows forgotten": (
-        "layers/im2col_gemm.py", "range(number):", "range(max(1, number - 1)):", "layers/test_im2col_gemm.py",
+    "last tile of windows forgotten": Fault(
+        "layers/im2col_gemm.py",
+        {"* (i + 1) // count) for i in range(count)]": "* (i + 1) // count) for i in range(max(1, count - 1))]"},
     ),
-    "dropout not scaled": (
-        "layers/dropout.py", "1 / (1 - self.p)", "1.0", "layers/test_dropout.py",
-    ),
-    "loss not divided by N": ("losses.py", "losses.mean() if", "losses.sum() if", "test_losses.py"),
-    "gradient of the loss not divided by N": ("losses.py", "1 / len(labels) if", "1.0 if", "test_losses.py"),
-    "col2im that adds to what was there": (
-        "backend/cuda/kernels.cu", "result = add ? *target", "result = true ? *target",
+    "dropout not scaled": Fault("layers/dropout.py", {"1 / (1 - p)": "1.0"}),
+    "loss not divided by N": Fault("losses.py", {"losses.mean() if": "losses.sum() if"}),
+    "gradient of the loss not divided by N": Fault("losses.py", {"1 / len(labels) if": "1.0 if"}),
+    "col2im that adds to what was there": Fault(
+        "backend/cuda/kernels.cu",
+        {"result = add ? *target": "result = true ? *target"},
         "backend/cuda/test_window_kernels.py",
     ),
-    "a product's leading dimension not looked at": (
-        "backend/cuda/products.py", "leading >= rows and", "True and", "backend/cuda/test_products.py",
+    "a product's leading dimension not looked at": Fault(
+        "backend/cuda/products.py", {"leading >= rows and": "True and"}
     ),
-    "a CUDA graph that does not wait for its last replay": (
-        "backend/cuda/graphs.py", "stream.wait_event(self._done)", "pass", "backend/cuda/test_graphs.py",
+    "a CUDA graph that does not wait for its last replay": Fault(
+        "backend/cuda/graphs.py", {"stream.wait_event(self._done)": "pass"}
     ),
-    "a batch computed with before it is there": (
-        "backend/cuda/prefetch.py", "uploader.await_on_compute_stream(batch)", "pass", "backend/cuda/test_prefetch.py",
+    "a batch computed with before it is there": Fault(
+        "backend/cuda/prefetch.py", {"uploader.await_on_compute_stream(batch)": "pass"}
     ),
-    "a checkpoint without dropout's generators": (
-        "training/state.py", "rng.bit_generator.state = states[name]", "pass",
+    "a checkpoint without dropout's generators": Fault(
+        "training/state.py",
+        {"rng.bit_generator.state = states[name]": "pass"},
         "training/test_resume.py::test_a_run_that_is_stopped_after_each_step_ends_as_one_that_never_was",
     ),
-    "files renamed before they are on the disk": (
-        "files.py", "os.fsync(file.fileno())", "pass", "test_files.py",
+    "files renamed before they are on the disk": Fault("files.py", {"os.fsync(file.fileno())": "pass"}),
+    "validation pictures drawn anew": Fault(
+        "inference/validation.py", {"split = saved_split(classifier.path.parent)": "split = None"}
     ),
-    "held-out pictures drawn anew": (
-        "inference/validation.py", "split = saved_split(classifier.path.parent)", "split = None",
-        "inference/test_validation.py",
+    "ten crops averaged as logarithms": Fault(
+        "training/evaluation.py",
+        {"np.log(np.exp(found - highest).mean(axis=1)) + highest[:, 0]": "found.mean(axis=1)"},
     ),
-    "ten crops averaged as logarithms": (
-        "training/evaluation.py", "np.log(np.exp(found - highest).mean(axis=1)) + highest[:, 0]",
-        "found.mean(axis=1)", "training/test_evaluation.py",
-    ),
-    "a step taken with infinite gradients": (
-        "optim/grad_scaler.py", "if self._taken:", "if True:", "optim/test_grad_scaler.py",
-    ),
-    "weight decay forgotten": ("optim/sgd.py", "if weight_decay:", "if False:", "optim/test_sgd.py"),
-}  # fmt: skip
-ALSO = {
-    "pool gradient to all ties": (
-        "tallest, y = self._largest(images, x.shape)\n",
-        "tallest, y = self._largest(images, x.shape); "
-        "self._ties = [(column == y).copy() for column in self._columns(tallest, y.shape[2])]\n",
-    )
+    "a step taken with infinite gradients": Fault("optim/grad_scaler.py", {"if self._taken:": "if True:"}),
+    "weight decay forgotten": Fault("optim/sgd.py", {"if weight_decay:": "if False:"}),
 }
 
 
-def caught_by(name: str, copy: Path) -> str | None:
+def caught_by(fault: Fault, copy: Path) -> str | None:
     """Return a test that fails on the copy with this fault, or None."""
-    file, code, fault, tests = FAULTS[name]
-    path = copy / "npalexnet" / file
-    original = path.read_text(encoding="utf-8")
-    text = original
-    for before, after in [(code, fault), *([ALSO[name]] if name in ALSO else [])]:
-        if before not in text:
-            sys.exit(f"{name}: {file} no longer has the code to break: {before}")
-        text = text.replace(before, after)
+    path = copy / fault.path
+    original = text = path.read_text(encoding="utf-8")
+    for code, broken in fault.code.items():
+        text = text.replace(code, broken)
     path.write_text(text, encoding="utf-8")
     options = ["-q", "-x", "-k", "not fake", "-p", "no:cacheprovider"]
-    command = [sys.executable, "-m", "pytest", *options, f"tests/{tests}"]
-    done = subprocess.run(
-        command, cwd=copy, env={**os.environ, "PYTHONPATH": str(copy)}, capture_output=True, text=True, check=False
-    )
+    command = [sys.executable, "-m", "pytest", *options, fault.tests]
+    environment = {**os.environ, "PYTHONPATH": str(copy)}
+    done = subprocess.run(command, cwd=copy, env=environment, capture_output=True, text=True, check=False)
     path.write_text(original, encoding="utf-8")
-    return next(
-        (
-            line.removeprefix("FAILED ").partition(" - ")[0]
-            for line in done.stdout.splitlines()
-            if line.startswith("FAILED")
-        ),
-        None,
-    )
+    failed = (line for line in done.stdout.splitlines() if line.startswith("FAILED "))
+    return next((line.removeprefix("FAILED ").partition(" - ")[0] for line in failed), None)
 
 
 def main() -> int:
-    """Plant all faults; returns how many went unnoticed."""
+    """Plant the faults; returns how many went unnoticed."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n\n")[0])
+    parser.add_argument("names", nargs="*", metavar="NAME", help="of a fault in the table (by default, all)")
+    parser.add_argument("--check", action="store_true", help="only look whether the code to break is there")
+    options = parser.parse_args()
+    if unknown := [name for name in options.names if name not in FAULTS]:
+        parser.error(f"no fault is called {unknown}; there are: {'; '.join(FAULTS)}")
+    faults = {name: FAULTS[name] for name in options.names or FAULTS}
+    if problems := [f"{name}: {problem}" for name, fault in faults.items() for problem in fault.problems()]:
+        sys.exit("\n".join(problems))
+    if options.check:
+        print(f"{len(faults)} faults can be planted")
+        return 0
     unnoticed = 0
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / "npalexnet"
         shutil.copytree(ROOT, copy, ignore=shutil.ignore_patterns(".*", "runs", "*.egg-info", "__pycache__"))
-        for name in FAULTS:
-            test = caught_by(name, copy)
+        for name, fault in faults.items():
+            test = caught_by(fault, copy)
             unnoticed += test is None
             print(f"{name}: {f'caught by {test}' if test else 'NOT NOTICED'}", flush=True)
     return unnoticed

@@ -5,7 +5,7 @@ import torch
 import npalexnet as na
 from npalexnet.training import Callback, DivergedError, Trainer, WarmUp
 from npalexnet.training import Linear as LinearSchedule
-from tests.conftest import FAKE
+from tests.fakes.device import FAKE
 from tests.support import assert_close
 from tests.training.small import loader, same, small_network, steps_of, trainer_of
 

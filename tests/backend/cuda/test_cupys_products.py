@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import npalexnet as na
-from tests.fakes import fake_cupy
-from tests.fakes.fake_cublas import PAIRS, assert_product, normal, nothing
+from tests.fakes.cublas import PAIRS, assert_product, normal, nothing
+from tests.fakes.cupy import FakeArray
 
 
 def assert_cupy_computes(gpu, cupys_turn, caplog, reason, dtype="float32", out_dtype="float32"):
@@ -60,7 +60,7 @@ def test_a_handle_that_can_not_be_set_up_is_given_back(gpu, blas, cupys_turn, ca
     blas.fail("cublasSetMathMode", 7)
     reason = "cublasSetMathMode returned CUBLAS_STATUS_INVALID_VALUE (7)"
     assert_cupy_computes(gpu, cupys_turn, caplog, reason)
-    assert (blas.library.fake_handles(False), blas.library.fake_handles(True)) == (0, 1)
+    assert (len(blas.handles), blas.destroyed) == (0, 1)
 
 
 def test_a_status_later_on(gpu, blas, cupys_turn, caplog):
@@ -71,7 +71,7 @@ def test_a_status_later_on(gpu, blas, cupys_turn, caplog):
 
 @pytest.mark.parametrize(("dtype", "out_dtype"), PAIRS)
 def test_a_library_that_computes_something_else(gpu, blas, cupys_turn, caplog, dtype, out_dtype):
-    blas.library.fake_wrong(True)
+    blas.wrong = True
     assert_cupy_computes(gpu, cupys_turn, caplog, "a small product came out wrong", dtype, out_dtype)
 
 
@@ -99,7 +99,7 @@ def test_too_little_memory_is_no_reason_to_give_cublas_up(gpu, cupy, cupys_turn)
 
 
 def test_products_that_cublas_does_not_know_are_cupys(gpu, blas, cupys_turn):
-    integers = np.arange(6).reshape(2, 3).view(fake_cupy.Array)
+    integers = np.arange(6).reshape(2, 3).view(FakeArray)
     assert (gpu.matmul(integers, integers.T) == integers @ integers.T).all()
     narrow = nothing((2, 2), "float32")
     gpu.matmul(normal((2, 3), "float64"), normal((3, 2), "float64", seed=1), narrow)

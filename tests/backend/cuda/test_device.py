@@ -1,4 +1,4 @@
-"""What is found out about a GPU, stage by stage, with CuPys made up for the purpose: no GPU is needed."""
+"""What is found out about a GPU, stage by stage, with fake CuPys: no GPU is needed."""
 
 import importlib.machinery
 import logging
@@ -22,7 +22,7 @@ def forget():
     cuda._devices.clear()
 
 
-class MadeUpArray:
+class FakeArray:
     """An array of GPU number `index`."""
 
     def __init__(self, values, index=0):
@@ -31,7 +31,7 @@ class MadeUpArray:
         self.ndim, self.shape, self.strides = self.values.ndim, self.values.shape, self.values.strides
 
     def transpose(self, axes):
-        return MadeUpArray(self.values.transpose(axes), self.device.id)
+        return FakeArray(self.values.transpose(axes), self.device.id)
 
 
 def fails(error):
@@ -50,12 +50,12 @@ def fake_cupy(monkeypatch):
     cupy.runtime = types.SimpleNamespace(
         driverGetVersion=lambda: 13000,
         getDeviceCount=lambda: 2,
-        getDeviceProperties=lambda index: {"name": b"Made Up 1000"},
+        getDeviceProperties=lambda index: {"name": b"Fake 1000"},
     )
     cupy.current = []
     cupy.cuda = types.SimpleNamespace(runtime=cupy.runtime, Device=lambda index: CurrentDevice(cupy.current, index))
     cupy.ones = np.ones
-    cupy.ndarray = MadeUpArray
+    cupy.ndarray = FakeArray
     cupy.asnumpy = lambda array: np.array(array.values, order="C")
     monkeypatch.setitem(sys.modules, "cupy", cupy)
     return cupy
@@ -134,7 +134,7 @@ def test_an_error_without_a_message_is_a_reason_too(fake_cupy):
 
 
 def test_all_is_well(fake_cupy, caplog):
-    assert cuda.probe() == cuda.Probe(True, "matmul", "2 GPU(s), the first is Made Up 1000; CuPy 14.2.0", 2)
+    assert cuda.probe() == cuda.Probe(True, "matmul", "2 GPU(s), the first is Fake 1000; CuPy 14.2.0", 2)
     with caplog.at_level(logging.INFO, "npalexnet"):
         assert backend.get_device("auto").name == "cuda:0"
     assert not caplog.records  # nothing fell back, so there is nothing to explain
@@ -159,7 +159,7 @@ def test_a_gpu_that_is_not_there_is_refused(fake_cupy):
 
 
 def test_an_array_belongs_to_the_gpu_that_it_is_on(fake_cupy):
-    array = MadeUpArray(np.zeros(3), index=1)
+    array = FakeArray(np.zeros(3), index=1)
     assert backend.device_of(array) is backend.get_device("cuda:1")
     assert backend.get_device("cuda:1").owns(array)
     assert not backend.get_device("cuda:0").owns(array)
@@ -198,7 +198,7 @@ def test_an_upload_keeps_the_axes_order_in_memory_and_is_one_straight_copy(fake_
 
     def asarray(array):  # CuPy's: to the current GPU, in C order unless it is Fortran's
         uploads.append((array.flags.c_contiguous, list(fake_cupy.current)))
-        return MadeUpArray(np.array(array, order="F" if array.flags.fnc else "C"), fake_cupy.current[-1])
+        return FakeArray(np.array(array, order="F" if array.flags.fnc else "C"), fake_cupy.current[-1])
 
     fake_cupy.asarray = asarray
     moved = backend.get_device("cuda:1").from_host(host)
@@ -210,6 +210,6 @@ def test_an_upload_keeps_the_axes_order_in_memory_and_is_one_straight_copy(fake_
 
 
 def test_a_download_keeps_the_axes_order_in_memory(fake_cupy, host):
-    found = backend.get_device("cuda:1").to_host(MadeUpArray(host, 1))
+    found = backend.get_device("cuda:1").to_host(FakeArray(host, 1))
     np.testing.assert_array_equal(found, host)
     assert found.strides == host.strides or not host.size

@@ -9,7 +9,7 @@ from npalexnet.backend.cuda.kernels import Kernels
 from npalexnet.layers.parameter import Parameter
 from npalexnet.layers.sharding import Noise
 from npalexnet.losses import CrossEntropyLoss
-from tests.fakes.fake_launcher import same_bits
+from tests.fakes.launcher import same_bits
 from tests.support import TOLERANCE, assert_close, normal, tensor
 
 # --- activations and dropout ---------------------------------------------------------------------------------------

@@ -10,12 +10,7 @@ import pytest
 
 from npalexnet.backend import CPU
 from npalexnet.backend.cuda import device as cuda
-from tests.fakes import fake_cupy
-
-
-@pytest.fixture
-def cupy(monkeypatch):
-    return fake_cupy.make(monkeypatch)
+from tests.fakes.cupy import FakeArray, Stream
 
 
 @pytest.fixture
@@ -38,7 +33,7 @@ def affine(cupy):
 
 
 def array(values):
-    return np.asarray(values, "float32").view(fake_cupy.Array)
+    return np.asarray(values, "float32").view(FakeArray)
 
 
 def test_a_function_is_warmed_up_on_a_side_stream_and_then_captured(gpu, cupy, affine):
@@ -59,7 +54,7 @@ def test_a_replay_waits_for_the_last_one_and_launches_once_on_the_current_stream
     graphed = gpu.graphed(affine, array([[1, 2, 3]]))
     cupy.events.clear()
     graphed(array([[4, 5, 6]]))
-    with fake_cupy.Stream(cupy, 9, "other"):
+    with Stream(cupy, 9, "other"):
         graphed(array([[4, 5, 6]]))
     assert cupy.events == [f"{name}: {what}" for name in ("default", "other") for what in ("wait", "launch", "record")]
 

@@ -10,7 +10,7 @@ from npalexnet.layers.pooling import MaxPool2d
 from npalexnet.layers.sharding import Noise
 from npalexnet.losses import CrossEntropyLoss
 from npalexnet.windows import Windows
-from tests.fakes.fake_launcher import same_bits
+from tests.fakes.launcher import same_bits
 from tests.support import assert_close, columns_of, normal
 
 

@@ -12,7 +12,7 @@ from npalexnet.backend.cuda.kernels import Kernels
 from npalexnet.backend.cuda.launcher import SOURCE, CupyLauncher
 from npalexnet.backend.cuda.layouts import aligned_length
 from npalexnet.windows import Windows
-from tests.fakes.fake_launcher import KERNEL, same_bits
+from tests.fakes.launcher import KERNEL, same_bits
 from tests.support import assert_close, normal
 
 DTYPES = ("float32", "float64", "float16", "bfloat16")
@@ -159,7 +159,7 @@ def test_what_does_not_fit_is_refused_at_the_door(memory, launcher):
     assert launcher.launched == []
 
 
-def test_the_shim_refuses_arguments_that_are_not_the_kernels(launcher):
+def test_the_fake_launcher_refuses_arguments_that_are_not_the_kernels(launcher):
     with pytest.raises(AssertionError, match="relu_gradient takes"):
         launcher("relu_gradient", np.dtype("float32"), (1,), (1,), (*[np.zeros(1, "float32")] * 3, np.int32(1)))
     with pytest.raises(AssertionError, match="relu_gradient takes"):

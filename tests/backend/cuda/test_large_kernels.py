@@ -10,7 +10,7 @@ import torch
 from npalexnet.backend.cuda.kernels import Kernels
 from npalexnet.backend.cuda.layouts import LARGEST_INT
 from npalexnet.windows import Windows
-from tests.fakes.fake_launcher import SparseMemory, same_bits
+from tests.fakes.launcher import SparseMemory, same_bits
 from tests.support import assert_close, normal, tensor
 
 

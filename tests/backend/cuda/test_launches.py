@@ -10,7 +10,7 @@ from npalexnet import backend
 from npalexnet.backend import arrays
 from npalexnet.backend.cuda.kernels import Kernels
 from npalexnet.backend.cuda.layouts import aligned_length
-from tests.fakes.fake_device import FakeDevice
+from tests.fakes.device import FakeDevice
 
 
 class Recorder:

@@ -9,7 +9,7 @@ import pytest
 
 from npalexnet import backend
 from npalexnet.backend.cuda.device import CudaDevice
-from tests.fakes.fake_streams import LateCupy
+from tests.fakes.streams import FakeAsyncCupy
 from tests.support import get
 
 SIZES = (4, 4, 4, 3, 6, 1)  # images in a batch: the buffers are too large for some, and too small for others
@@ -107,18 +107,18 @@ def test_the_cpu_hands_out_the_arrays_themselves_and_makes_none_before_it_is_ask
     assert asked_for == [0]
 
 
-# --- on a GPU that works late, or early ----------------------------------------------------------------------------
+# --- on a fake GPU, lazy or eager ------------------------------------------------------------------------------------
 
 
-@pytest.fixture(params=[(), ("copies",), ("compute",), ("compute", "copies")], ids=lambda early: f"early: {early}")
+@pytest.fixture(params=[(), ("copies",), ("compute",), ("compute", "copies")], ids=lambda eager: f"eager: {eager}")
 def cupy(request, monkeypatch):
-    return install(LateCupy(request.param), monkeypatch)
+    return install(FakeAsyncCupy(request.param), monkeypatch)
 
 
 @pytest.fixture
-def late(monkeypatch):
-    """Everything is late."""
-    return install(LateCupy(), monkeypatch)
+def lazy(monkeypatch):
+    """Each stream works as little as it may."""
+    return install(FakeAsyncCupy(), monkeypatch)
 
 
 def install(cupy, monkeypatch):
@@ -169,36 +169,36 @@ def test_batches_may_be_overwritten_by_whoever_made_them(cupy):
     assert [look.tolist() for (look,) in seen] == [[[value] * 2] * 4 for value in range(6)]
 
 
-def test_when_a_batch_is_handed_out_the_next_ones_upload_is_under_way_and_needs_nothing_of_the_step_to_come(late):
+def test_when_a_batch_is_handed_out_the_next_ones_upload_is_under_way_and_needs_nothing_of_the_step_to_come(lazy):
     seen = []
     for i, batch in enumerate(CudaDevice(0).prefetch(made((4,) * 6))):
-        copies = late.copy_stream
+        copies = lazy.copy_stream
         assert copies.non_blocking  # else each copy would wait for the default stream, and that for it
         assert sum(callable(work) for work in copies.queue) == 2 * min(i + 2, 6)
-        seen.append(step(late, batch))
+        seen.append(step(lazy, batch))
         copies.work_until(len(copies.queue))
         assert not any(seen[-1][0]), "the upload waited for the step that it should overlap"
 
 
-def test_the_host_waits_for_nothing_but_old_copies(late):
+def test_the_host_waits_for_nothing_but_old_copies(lazy):
     """When batch i is handed out, it may have waited for the upload of i - 1, which waited for step i - 3."""
     seen = []
     for i, batch in enumerate(CudaDevice(0).prefetch(made((4,) * 7))):
-        assert all(stream is late.copy_stream for stream in late.host_waits)
+        assert all(stream is lazy.copy_stream for stream in lazy.host_waits)
         for looks, _ in seen[max(0, i - 2) :]:
             assert not any(looks), "the host waited for a step"
-        seen.append(step(late, batch))
+        seen.append(step(lazy, batch))
 
 
 def test_the_host_never_waits_where_the_gpu_is_fast_enough(monkeypatch):
-    cupy = install(LateCupy(("compute", "copies")), monkeypatch)
+    cupy = install(FakeAsyncCupy(("compute", "copies")), monkeypatch)
     for batch in CudaDevice(0).prefetch(made()):
         step(cupy, batch)
     assert cupy.host_waits == []
 
 
 def test_two_sets_of_page_locked_buffers_and_two_batches_on_the_gpu_are_enough(monkeypatch):
-    cupy = install(LateCupy(), monkeypatch)
+    cupy = install(FakeAsyncCupy(), monkeypatch)
     for batch in CudaDevice(0).prefetch(made((4,) * 8)):
         del batch
     assert len(cupy.page_locked) == 2 * 2

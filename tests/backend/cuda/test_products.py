@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 import npalexnet as na
-from tests.fakes import fake_cupy
-from tests.fakes.fake_cublas import DTYPES, PAIRS, UNTOUCHED, assert_product, normal, nothing
-from tests.fakes.fake_launcher import SparseMemory
+from tests.fakes.cublas import DTYPES, PAIRS, UNTOUCHED, assert_product, normal, nothing
+from tests.fakes.cupy import FakeArray
+from tests.fakes.launcher import SparseMemory
 
 LAYOUTS = ("plain", "transposed", "slice", "transposed slice")
 
@@ -108,7 +108,7 @@ def test_empty_products(gpu, sizes):
 
 
 def test_what_can_not_be_counted_in_32_bits_goes_to_the_function_for_64(gpu, blas):
-    whole = SparseMemory.empty((2, 2**31 + 8), np.dtype("float32")).view(fake_cupy.Array)
+    whole = SparseMemory.empty((2, 2**31 + 8), np.dtype("float32")).view(FakeArray)
     a, b = normal((2, 3), "float32"), normal((3, 4), "float32", seed=1)
     gpu.matmul(a, b, whole[:, :4])
     assert_product(whole[:, :4], a, b)
@@ -125,7 +125,7 @@ def test_what_can_not_be_counted_in_32_bits_goes_to_the_function_for_64(gpu, bla
     ],
 )
 def test_shapes_that_do_not_fit_are_refused_before_cublas_sees_them(gpu, blas, shapes, message):
-    a, b, out = (None if shape is None else np.zeros(shape, "float32").view(fake_cupy.Array) for shape in shapes)
+    a, b, out = (None if shape is None else np.zeros(shape, "float32").view(FakeArray) for shape in shapes)
     with pytest.raises(ValueError, match=message):
         gpu.matmul(a, b, out)
     assert blas.calls() == []
@@ -154,7 +154,7 @@ def test_partial_sums_of_halves_are_never_halves(gpu, blas):
 
 
 def test_halves_whose_product_is_too_large_for_them_have_a_float32_result(gpu):
-    a = np.full((1, 4), 300, "float16").view(fake_cupy.Array)
+    a = np.full((1, 4), 300, "float16").view(FakeArray)
     out = nothing((1, 1), "float32")
     assert gpu.matmul(a, a.T, out)[0, 0] == 4 * 300**2
 
@@ -204,8 +204,8 @@ def test_each_thread_has_a_handle_and_leaves_it_to_the_next(gpu, blas):
     first = handles_of(3)
     assert len(first) == 3
     assert handles_of(2) < first
-    assert blas.library.fake_handles(False) == 1 + 3
-    assert blas.library.fake_handles(True) == 0
+    assert len(blas.handles) == 1 + 3
+    assert blas.destroyed == 0
 
 
 def test_the_first_product_of_each_pair_of_dtypes_is_preceded_by_a_check(gpu, blas):

@@ -7,7 +7,7 @@ import torch
 from npalexnet import MaxPool2d, naive
 from npalexnet.layers.im2col import col2im
 from npalexnet.windows import Geometry, Windows
-from tests.fakes.fake_launcher import same_bits
+from tests.fakes.launcher import same_bits
 from tests.support import assert_close, columns_of, normal, tensor
 
 # --- convolution ---------------------------------------------------------------------------------------------------

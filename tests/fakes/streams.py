@@ -1,9 +1,10 @@
-"""A fake CuPy whose streams work as late as they may, or as early: where a wait is missing, numbers come out wrong.
+"""A fake CuPy whose streams do all as late as possible, or as early: where a wait is missing, numbers come out wrong.
 
 A stream is a queue. It is worked off when the host waits for it, or when what the host waits for does, and no further;
-one that is `early` is worked off as soon as its waits allow. Memory is real: a copy reads and writes at the moment that
-it runs. Memory of the device goes back to the pool of its stream with the last array on it, and page-locked memory back
-to be used, and scribbled over, by others: both at once, as in CuPy.
+one that is `eager` is worked off as soon as its waits allow. CUDA's order lies between the two, and can't be shown.
+Memory is real: a copy reads and writes at the moment that it runs. Memory of the device goes back to the pool of its
+stream with the last array on it, and page-locked memory back to be used, and scribbled over, by others: both at once,
+as in CuPy. Arrays can be copied to and transposed, and refuse all else.
 """
 
 import ctypes
@@ -80,11 +81,11 @@ class Memory:
         weakref.finalize(self, pool.append, self.raw)
 
 
-class LateCupy:
+class FakeAsyncCupy:
     """The module: put an instance into the place of ``cupy``."""
 
-    def __init__(self, early=()):
-        self.early = early  # of "compute" and "copies"
+    def __init__(self, eager=()):
+        self.eager = eager  # of "compute" and "copies"
         self.streams, self.devices = [], [0]
         self.pools, self.page_locked = defaultdict(list), []
         self.pieces = 0  # of the device's memory
@@ -167,9 +168,9 @@ class LateCupy:
         self.work_ahead()
 
     def work_ahead(self):
-        """Let those that are early do what they can."""
+        """Let eager streams do what they can."""
         for stream in self.streams * 2:  # one may go on where another has been
-            if ("compute" if stream in self.default_streams.values() else "copies") in self.early:
+            if ("compute" if stream in self.default_streams.values() else "copies") in self.eager:
                 while stream.done < len(stream.queue) and not stream.blocked():
                     stream.work()
 

@@ -1,9 +1,10 @@
-"""A fake device for a GPU where there is none: arrays that behave as CuPy's do, with NumPy hidden inside.
+"""A fake device: arrays that behave as CuPy's do, with NumPy hidden inside, and every transfer and wait counted.
 
 Its arrays refuse what `cupy.ndarray` refuses (turning into NumPy arrays unasked, operands that live elsewhere), and
 more: CuPy hands ``numpy.exp(x)`` on to ``cupy.exp`` and uploads a host array that is used as an index; here both are
 refused, for a layer should do neither. The array module has the functions that the package uses and no others, with
-the arguments that CuPy 14 gives them. Memory from `empty` is not zero by chance: it is NaN, or 99.
+the arguments that CuPy 14 gives them. Memory from `empty` is not zero by chance: it is NaN, or 99. All is done at once,
+on the host, so nothing is shown of speed, of streams, or of how a GPU rounds.
 """
 
 from __future__ import annotations
@@ -84,7 +85,7 @@ class Counts:
         self.__init__()
 
 
-class Array:
+class FakeArray:
     """What CuPy's ndarray is to a layer."""
 
     __slots__ = ("_device", "_values")
@@ -112,8 +113,8 @@ class Array:
         parts = self._device.raw_index(index)
         if any(isinstance(part, np.ndarray) for part in parts):
             self._device.counts.launches.append("getitem")
-            return Array(self._device, np.asarray(self._values[parts], order="C"))
-        return Array(self._device, self._values[parts if ... in parts else (*parts, ...)])  # a view, of 0-d too
+            return FakeArray(self._device, np.asarray(self._values[parts], order="C"))
+        return FakeArray(self._device, self._values[parts if ... in parts else (*parts, ...)])  # a view, of 0-d too
 
     def __setitem__(self, index, value):
         self._device.counts.launches.append("setitem")
@@ -132,17 +133,17 @@ class Array:
     @property
     def T(self):
         """A view with the axes reversed."""
-        return Array(self._device, self._values.T)
+        return FakeArray(self._device, self._values.T)
 
     def __deepcopy__(self, memo):
-        return Array(self._device, self._values.copy())
+        return FakeArray(self._device, self._values.copy())
 
     def __repr__(self):
         return f"<array of shape {self.shape} and dtype {self.dtype} on {self._device.name!r}>"
 
 
 class FakeDevice(Device):
-    """A device whose arrays are `Array`.
+    """A device whose arrays are `FakeArray`.
 
     Attributes
     ----------
@@ -161,7 +162,7 @@ class FakeDevice(Device):
 
     def owns(self, array):
         """Whether `array` was made by this device."""
-        return isinstance(array, Array) and array._device is self
+        return isinstance(array, FakeArray) and array._device is self
 
     def from_host(self, array):
         """Copy a NumPy array; the axes keep their order in memory."""
@@ -177,7 +178,7 @@ class FakeDevice(Device):
 
     def raw(self, operand):
         """Return what NumPy computes with in the place of `operand`, or refuse it as CuPy does."""
-        if isinstance(operand, Array):
+        if isinstance(operand, FakeArray):
             if operand._device is not self:
                 raise ValueError(f"an array of {operand._device.name!r} was used with one of {self.name!r}")
             return operand._values
@@ -193,17 +194,17 @@ class FakeDevice(Device):
         """Call NumPy's `function` on what the operands and arguments hide, and hide the result."""
         _inspected(signature).bind(*arguments, **keywords)
         given = [*operands, *arguments]
-        views = [array._values for array in given if isinstance(array, Array)]
+        views = [array._values for array in given if isinstance(array, FakeArray)]
         result = function(*map(self.raw, given), **{key: self.raw(value) for key, value in keywords.items()})
         is_view = isinstance(result, np.ndarray) and any(np.shares_memory(result, view) for view in views)
         if not (is_view or name.startswith("empty")) or name in UFUNCS:
             self.counts.launches.append(name)
         for array in (*given, *keywords.values()):
-            if isinstance(array, Array) and array._values is result:
+            if isinstance(array, FakeArray) and array._values is result:
                 return array  # written into, or returned as it was
         if name == "matmul":
             result = result.astype(given[0].dtype, copy=False)  # NumPy multiplies ml_dtypes' bfloat16 as float32
-        return None if result is None else Array(self, np.asarray(result, order="C" if name in IN_C_ORDER else "K"))
+        return None if result is None else FakeArray(self, np.asarray(result, order="C" if name in IN_C_ORDER else "K"))
 
     def _function(self, name, signature):
         function = functools.reduce(getattr, name.split("."), np)
@@ -219,14 +220,14 @@ class FakeDevice(Device):
 
     def asarray(self, a, dtype=None, order=None, *, copy=None, blocking=False):
         """Copy from the host, in C or Fortran order; an array of this device is returned as it is."""
-        if isinstance(a, Array):
-            return Array(self, self.raw(a).astype(dtype)) if dtype else a
+        if isinstance(a, FakeArray):
+            return FakeArray(self, self.raw(a).astype(dtype)) if dtype else a
         host = np.asarray(a, dtype)
         return self._upload(np.array(host, order="F" if host.flags.fnc else "C"))
 
     def _upload(self, values):
         self.counts.uploads.append((values.shape, str(values.dtype)))
-        return Array(self, values)
+        return FakeArray(self, values)
 
 
 def _method(name, signature):
@@ -239,25 +240,27 @@ def _operator(name, swapped=False, in_place=False):
     compute = getattr(operator, {"and": "and_", "or": "or_"}.get(name, name) if not in_place else f"i{name}")
 
     def apply(self, *other):
-        if other and not isinstance(other[0], Array | bool | int | float | np.generic):
+        if other and not isinstance(other[0], FakeArray | bool | int | float | np.generic):
             raise TypeError(f"Unsupported type {type(other[0])}")
         self._device.counts.launches.append(name)
         operands = [self._values, *map(self._device.raw, other)]
         result = compute(*(reversed(operands) if swapped else operands))
-        return self if in_place else Array(self._device, np.asarray(result, order="C"))
+        return self if in_place else FakeArray(self._device, np.asarray(result, order="C"))
 
     return apply
 
 
 for _name in ATTRIBUTES:
-    setattr(Array, _name, property(operator.attrgetter(f"_values.{_name}")))
+    setattr(FakeArray, _name, property(operator.attrgetter(f"_values.{_name}")))
 for _type in (bool, float, int):
-    setattr(Array, f"__{_type.__name__}__", lambda self, _type=_type: _type(self.item()))
+    setattr(FakeArray, f"__{_type.__name__}__", lambda self, _type=_type: _type(self.item()))
 for _name, _signature in METHODS.items():
-    setattr(Array, _name, _method(_name, _signature))
+    setattr(FakeArray, _name, _method(_name, _signature))
 for _name in (*BINARY, *COMPARISONS, *UNARY, "matmul"):
-    setattr(Array, f"__{_name}__", _operator(_name))
+    setattr(FakeArray, f"__{_name}__", _operator(_name))
 for _name in (*BINARY, "matmul"):
-    setattr(Array, f"__r{_name}__", _operator(_name, swapped=True))
+    setattr(FakeArray, f"__r{_name}__", _operator(_name, swapped=True))
 for _name in BINARY:
-    setattr(Array, f"__i{_name}__", _operator(_name, in_place=True))
+    setattr(FakeArray, f"__i{_name}__", _operator(_name, in_place=True))
+
+FAKE = FakeDevice()

@@ -1,4 +1,4 @@
-"""A GPU that is none: the fake device with CuPy's events and memory pool, and torch on the CPU with torch.cuda's."""
+"""A fake GPU for benchmarks: the fake device with CuPy's events and memory pool, torch on the CPU with torch.cuda's."""
 
 import contextlib
 import time

@@ -9,8 +9,8 @@ from functools import reduce
 import numpy as np
 import pytest
 
-from tests.fakes import fake_device as fake
-from tests.fakes.fake_device import Array, FakeDevice
+from tests.fakes import device as fake
+from tests.fakes.device import FakeArray, FakeDevice
 
 
 @pytest.fixture
@@ -138,7 +138,7 @@ def test_slices_and_transposes_are_views_and_other_indices_copies(home, x):
 
 def test_a_single_number_is_an_array_until_it_is_asked_for(x):
     for number in (x[1, 2], x.max()):
-        assert isinstance(number, Array)
+        assert isinstance(number, FakeArray)
         assert number.shape == ()
         assert float(number) == 5.0
 
@@ -226,6 +226,6 @@ def test_cupys_arrays_have_the_same_attributes_and_methods(cupy):
 
 def test_cupys_arrays_have_the_same_operators(cupy):
     names = (*fake.BINARY, *fake.COMPARISONS, *fake.UNARY, "matmul")
-    ours = {f"__{kind}{name}__" for kind in ("", "r", "i") for name in names} & set(vars(Array))
+    ours = {f"__{kind}{name}__" for kind in ("", "r", "i") for name in names} & set(vars(FakeArray))
     assert len(ours) == 3 * len(fake.BINARY) + len(fake.COMPARISONS) + len(fake.UNARY) + 2
     assert {name for name in ours if not hasattr(cupy.ndarray, name)} == set()

@@ -1,0 +1,76 @@
+"""The house stands: arrows between rooms go one way, imports for types included. See docs/architecture.md."""
+
+import ast
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+
+HELPERS = {"checks", "files", "terminal", "windows"}  # that every room may use
+MAY_IMPORT = {
+    "naive": "",
+    "backend": "",
+    "layers": "backend",
+    "alexnet": "layers backend",
+    "losses": "layers backend",
+    "optim": "layers backend",
+    "weights": "layers backend",
+    "finite_differences": "layers backend",
+    "gradcheck": "finite_differences layers backend",
+    "data": "alexnet",  # what its images must be
+    "visualize": "data weights alexnet losses layers backend",
+    "training": "visualize data optim weights alexnet losses layers backend",
+    "inference": "training data weights alexnet losses layers backend",
+    "npalexnet": "alexnet gradcheck losses optim weights layers backend",  # the public names
+    "cli": "npalexnet alexnet gradcheck losses weights layers backend optim data training inference visualize",
+    "__main__": "cli",
+}
+
+
+def modules_of(package):
+    """Return the parsed modules of a package by their dotted names."""
+    paths = {".".join(path.relative_to(ROOT).with_suffix("").parts): path for path in (ROOT / package).rglob("*.py")}
+    return {name.removesuffix(".__init__"): ast.parse(path.read_text("utf-8")) for name, path in paths.items()}
+
+
+MODULES = modules_of("npalexnet")
+
+
+def imported(tree):
+    """Yield all names that are imported anywhere below a node: modules, or what is taken from them."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            names = (f"{node.module}.{alias.name}" for alias in node.names)
+            yield from (name if name in MODULES else node.module for name in names)
+
+
+def room(name):
+    return name.split(".")[1] if "." in name else name
+
+
+def test_no_module_imports_itself_by_way_of_others():
+    graph = {name: {i for i in imported(tree) if not name.startswith(f"{i}.")} for name, tree in MODULES.items()}
+    TopologicalSorter(graph).prepare()  # raises a CycleError that names the modules
+
+
+def test_rooms_import_only_what_is_below_them():
+    found = {(name, i) for name, tree in MODULES.items() for i in imported(tree) if i.split(".")[0] == "npalexnet"}
+    arrows = {(name, i) for name, i in found if room(name) != room(i) and room(i) not in HELPERS}
+    wrong = [f"{name} -> {i}" for name, i in arrows if room(i) not in MAY_IMPORT.get(room(name), "").split()]
+    assert not wrong, "an arrow must be in the table here and in docs/architecture.md:\n" + "\n".join(sorted(wrong))
+
+
+def test_the_package_needs_neither_benchmarks_nor_tests_and_benchmarks_need_no_tests():
+    for package, banned in (("npalexnet", {"benchmarks", "tests"}), ("benchmarks", {"tests"})):
+        for name, tree in modules_of(package).items():
+            assert not banned & {i.split(".")[0] for i in imported(tree)}, name
+
+
+def test_cupy_is_imported_by_functions_of_the_cuda_room_alone():
+    for name, tree in modules_of("npalexnet").items():
+        for node in ast.walk(tree) if name.startswith("npalexnet.backend.cuda.") else ():
+            if isinstance(node, ast.FunctionDef):
+                node.body = []
+        assert "cupy" not in {i.split(".")[0] for i in imported(tree)}, name
