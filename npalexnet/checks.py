@@ -35,7 +35,7 @@ def number(name: str, value: Any) -> float:
 
 
 def pair(name: str, value: Any, minimum: int) -> Pair:
-    """Return an int, or a pair of them, as a pair (vertical, horizontal); errors as those of `integer`."""
+    """Return an int, or a pair of ints, as a pair (vertical, horizontal), or raise as `integer` does."""
     if isinstance(value, tuple | list):
         if len(value) != 2:
             raise ValueError(f"{name} must be an int or a pair of ints, got {value!r}")

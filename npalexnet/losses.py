@@ -87,7 +87,7 @@ class CrossEntropyLoss:
     # --- the public interface ------------------------------------------------------------------------------------
 
     def __call__(self, logits: Array, labels: Array) -> Array:
-        """Do the same as `forward`."""
+        """Call `forward`."""
         return self.forward(logits, labels)
 
     def forward(self, logits: Array, labels: Array) -> Array:

@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 
 from npalexnet.checks import Pair
 
-Shape = tuple[int, ...]
 Padding = tuple[Pair, Pair]  # ((top, bottom), (left, right))
 
 
@@ -54,9 +53,9 @@ class Windows:
         return (borders[0], borders[1]), (slice(None), inside[0], inside[1])
 
     def first_inside(self, H: int, W: int) -> tuple[list[int], list[int]]:
-        """Return each row's and each column's of windows first element inside the image; the kernel's size if none is.
+        """Return the first element inside the image: of the windows of each row, and of each column, of windows.
 
-        Element i of window p lies at ``p*stride + i*dilation - padding``.
+        Element i of window p lies at ``p*stride + i*dilation - padding``. Where none is inside: the kernel's size.
         """
         firsts: list[list[int]] = []
         for size, kernel, stride, dilation, padding, count in zip(
@@ -90,7 +89,7 @@ class Geometry:
     padding: Padding
     ceil_mode: bool = False
 
-    def windows(self, who: str, input_shape: Shape, channels: int | None = None) -> Windows:
+    def windows(self, who: str, input_shape: tuple[int, ...], channels: int | None = None) -> Windows:
         """Return the windows over images (N, C, H, W).
 
         Raises

@@ -19,7 +19,7 @@ HALF = ("float16", "bfloat16")
 
 
 def accumulation_dtype(dtype: np.dtype) -> np.dtype:
-    """Return what numbers of `dtype` are added up in: float32 for those of 16 bits, else `dtype` itself."""
+    """Return the dtype in which numbers of `dtype` are added up: float32 for 16-bit numbers, else `dtype` itself."""
     return np.dtype(np.float32) if dtype.name in HALF else dtype
 
 

@@ -111,7 +111,7 @@ class Im2colGemm(ConvolutionAlgorithm):
 
 
 class Tile(NamedTuple):
-    """Windows whose columns are made at once: those of some rows of one image, or of some whole images.
+    """Windows whose columns are made at once: some rows of windows of one image, or all windows of some images.
 
     Attributes
     ----------

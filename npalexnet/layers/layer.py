@@ -84,7 +84,7 @@ class Layer(Module):
     # --- the public interface --------------------------------------------------------------------------------------
 
     def __call__(self, x: Array) -> Array:
-        """Do the same as `forward`."""
+        """Call `forward`."""
         return self.forward(x)
 
     def forward(self, x: Array) -> Array:

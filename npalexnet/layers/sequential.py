@@ -113,7 +113,7 @@ class Sequential(Layer):
         return (layer for _, layer in self.named_children())
 
     def __getitem__(self, index: int | slice) -> Layer:
-        """Return a layer, or those of a slice as a Sequential of the same layers."""
+        """Return a layer or, for a slice, a Sequential of the same layers."""
         layers = list(self)
         return Sequential(*layers[index]) if isinstance(index, slice) else layers[index]
 

@@ -87,7 +87,7 @@ def backward(
 
 
 def _from_image(noise: Any, first: int) -> Any:
-    """Return the noise of a layer, or the tuple of those of the layers in it, for the images from `first` on."""
+    """Return the noise (of layers within a layer: a tuple) for the images from number `first` on."""
     if isinstance(noise, tuple):
         return tuple(_from_image(part, first) for part in noise)
     return noise if noise is None else replace(noise, first_image=noise.first_image + first)

@@ -26,7 +26,7 @@ PARAMETERS = np.dtype(  # the struct of that name
 
 
 class ElementKernels(Launches):
-    """See `Kernels`."""
+    """The kernels over elements and rows: a part of `Kernels`, which says what all have in common."""
 
     # --- activations and dropout -----------------------------------------------------------------------------------
 

@@ -27,7 +27,7 @@ MOST_ELEMENTS = 255  # of a pooling window: which one is the largest takes one b
 
 
 class WindowKernels(Launches):
-    """See `Kernels`."""
+    """The kernels over windows: a part of `Kernels`, which says what all have in common."""
 
     # --- convolution -----------------------------------------------------------------------------------------------
 
