@@ -62,9 +62,12 @@ class Windows:
             (H, W), self.kernel_size, self.stride, self.dilation, self.padding, self.output_size, strict=True
         ):
             starts = [p * stride - padding for p in range(count)]
-            inside = [max(0, -(start // dilation)) for start in starts]
+            not_before = [max(0, -(start // dilation)) for start in starts]  # the first with start + i*dilation >= 0
             firsts.append(
-                [i if start + i * dilation < size else kernel for start, i in zip(starts, inside, strict=True)]
+                [
+                    min(i, kernel) if start + i * dilation < size else kernel
+                    for start, i in zip(starts, not_before, strict=True)
+                ]
             )
         return firsts[0], firsts[1]
 
