@@ -39,6 +39,11 @@ class MetricsLog:
         self._unwritten.append(json.dumps(record, allow_nan=False) + "\n")
         return record
 
+    @property
+    def waits(self) -> bool:
+        """Whether lines could not be written yet."""
+        return bool(self._unwritten)
+
     def flush(self, *, to_disk: bool = False) -> None:
         """Write the lines that wait; with `to_disk`, wait until they are on the disk.
 
