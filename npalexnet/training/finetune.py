@@ -54,10 +54,10 @@ def load_fitting(model: Layer, tensors: Mapping[str, np.ndarray], *, leave_out: 
         if name in leave_out:
             continue
         if name not in tensors:
-            lines.append(f"{name} is not in the file, so it stays as it was drawn")
+            lines.append(f"{name} is not in the file, so it keeps its initial values")
         elif tensors[name].shape != parameter.shape:
             shapes = f"{tensors[name].shape} in the file, {parameter.shape} here"
-            lines.append(f"{name} has another shape ({shapes}), so it stays as it was drawn")
+            lines.append(f"{name} has another shape ({shapes}), so it keeps its initial values")
         else:
             fitting[name] = tensors[name]
     lines += [f"{name} of the file is unknown here" for name in tensors if name not in own]
