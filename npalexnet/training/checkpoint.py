@@ -27,18 +27,9 @@ class CheckpointError(ValueError):
 
 
 def save_checkpoint(path: Path, tensors: Mapping[str, np.ndarray], metadata: Mapping[str, Any]) -> None:
-    """Write a checkpoint; what stood at `path` before is kept as ``previous.safetensors`` beside it.
+    """Write tensors, and metadata that JSON can hold; what stood at `path` is kept as ``previous.safetensors``.
 
     At every moment, also if the process is killed, one of the two names holds a complete checkpoint.
-
-    Parameters
-    ----------
-    path : Path
-        By convention ``last.safetensors`` in a run's folder.
-    tensors : mapping
-        From names to arrays.
-    metadata : mapping
-        Anything that JSON can hold.
 
     Raises
     ------

@@ -14,18 +14,7 @@ from npalexnet.training.checkpoint import CheckpointError
 
 
 class MetricsLog:
-    """The lines of a run, on the disk and in memory. A line is written whole.
-
-    Parameters
-    ----------
-    path : Path
-        Of the file. It is made with the first line.
-
-    Attributes
-    ----------
-    records : list of dict
-        The lines.
-    """
+    """The lines of a run, on the disk and, as ``records``, in memory. A line is written whole."""
 
     def __init__(self, path: Path) -> None:
         self.path = path

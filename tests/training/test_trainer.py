@@ -84,7 +84,7 @@ def test_one_seed_gives_one_result_and_another_seed_another():
 
 @pytest.mark.parametrize("count", [48, 45])
 def test_batches_that_are_accumulated_make_the_step_of_one_large_batch(count):
-    """Also at the end of a pass, where one of them is shorter: each image counts the same."""
+    """Also at the end of an epoch, where one of them is shorter: each image counts the same."""
     results = []
     for batch_size, accumulate in ((16, 1), (4, 4), (8, 2)):
         trainer = trainer_of(small_network(dropout=0), count, batch_size, accumulate=accumulate, schedule="constant")
@@ -134,14 +134,14 @@ def test_training_and_evaluation_on_a_device_give_what_the_cpu_gives(device):
         model = small_network(device=where)
         trainer = trainer_of(model, clip_norm=1.0)
         results.append((steps_of(trainer), evaluate(model, loader("test", 21)), model.state_dict()))
-    (steps, tested, weights), (found_steps, found_tested, found_weights) = results
+    (steps, metrics, weights), (found_steps, found_metrics, found_weights) = results
     for expected, found in zip(steps, found_steps, strict=True):
         assert (found.number, found.images, found.lr) == (expected.number, expected.images, expected.lr)
         assert found.loss == pytest.approx(expected.loss, rel=1e-5)
         assert found.grad_norm == pytest.approx(expected.grad_norm, rel=1e-4)
         assert found.accuracy == expected.accuracy
-    assert found_tested.loss == pytest.approx(tested.loss, rel=1e-5)
-    np.testing.assert_array_equal(found_tested.confusion, tested.confusion)
+    assert found_metrics.loss == pytest.approx(metrics.loss, rel=1e-5)
+    np.testing.assert_array_equal(found_metrics.confusion, metrics.confusion)
     for name, expected in weights.items():
         assert_close(found_weights[name], expected, 1e-4)
 
