@@ -22,7 +22,7 @@ LIMIT = 480.0  # seconds
 OFF = {"NPALEXNET_CUDA_KERNELS": "0"}
 NETWORK = ("-m", "benchmarks", "gpu")
 OUTPUT = ("--output", "{name}")
-TRAINING = ("-m", "npalexnet", "train", "--device", "cuda", "--train-images", "480", "--test-images", "160")
+TRAINING = ("-m", "npalexnet", "train", "--device", "cuda", "--train-images", "480", "--validation-images", "160")
 
 
 @dataclass(frozen=True)

@@ -1,15 +1,17 @@
-"""Files that are written whole or not at all."""
+"""Files that are written whole or not at all, and the tensors in them."""
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
 
-# What `atomic_write` names them, and safetensors those that it writes meanwhile.
+import numpy as np
+
+# Names of temporary files: those of `atomic_write`, and those of safetensors while it writes.
 _TEMPORARY = re.compile(r"\..+\.\d+-\d+\.tmp(\.[^.]*)?|\.tmp\w{6}")
 _numbers = count()  # of the temporary files of this process: two threads never get the same one
 
@@ -90,3 +92,30 @@ def remove_leftovers(folder: Path) -> list[Path]:
     for path in leftovers:
         path.unlink(missing_ok=True)
     return leftovers
+
+
+def write_tensors(
+    path: str | Path, tensors: Mapping[str, np.ndarray], texts: Mapping[str, str], *, previous: Path | None = None
+) -> None:
+    """Write a safetensors file, with texts as its metadata, whole or not at all; see `atomic_write` for `previous`."""
+    from safetensors import SafetensorError
+    from safetensors.numpy import save_file
+
+    with atomic_write(path, previous=previous) as temporary:
+        try:
+            save_file(dict(tensors), temporary, metadata=dict(texts))
+        except SafetensorError as error:  # a full disk, among others
+            raise OSError(f"can't write {path}: {error}") from None
+
+
+def read_tensors(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    """Return the tensors of a safetensors file, and the texts in its metadata; a damaged one is a ValueError."""
+    from safetensors import SafetensorError, safe_open
+
+    open(path, "rb").close()  # a missing file: Python's own message, which names it
+    try:
+        with safe_open(path, framework="numpy") as file:
+            texts = file.metadata() or {}
+            return {name: file.get_tensor(name) for name in file.keys()}, texts  # noqa: SIM118 (it is no dict)
+    except SafetensorError as error:
+        raise ValueError(f"{path} is damaged or cut short, or no safetensors file: {error}") from None

@@ -6,7 +6,7 @@ import npalexnet as na
 from npalexnet import alexnet
 from npalexnet.weights import save_weights
 
-TINY = ["--epochs", "1", "--batch-size", "4", "--train-images", "8", "--test-images", "4"]  # of `npalexnet train`
+TINY = ["--epochs", "1", "--batch-size", "4", "--train-images", "8", "--validation-images", "4"]  # of `npalexnet train`
 WIDTH = 64
 
 

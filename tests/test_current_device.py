@@ -14,7 +14,7 @@ from npalexnet import backend
 from npalexnet.backend import arrays
 from npalexnet.data import ArrayDataset, DataLoader, Statistics, evaluation_pipeline
 from npalexnet.layers.init import SCHEMES, initialize
-from npalexnet.training import Trainer, state
+from npalexnet.training import Trainer
 from tests.fakes.device import FakeArray, FakeDevice
 from tests.support import normal
 
@@ -100,7 +100,7 @@ def test_a_trainer_computes_there(second):
     model = na.Sequential(na.Conv2d(3, 4, 227, device="second", seed=0), na.Flatten(), na.Linear(4, 6, device="second"))
     trainer = Trainer(model, loader, loader, epochs=1, clip_norm=0.1)
     assert trainer.fit()
-    state.restore(trainer, *state.capture(trainer))
+    trainer.state.restore(*trainer.state.capture())
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)

@@ -47,8 +47,8 @@ def test_the_recipe_put_together_in_python_trains_and_is_kept_with_the_weights(p
     names: dict[str, Any] = {}
     exec(compile(example, "docs/training.md", "exec"), names)
     assert "2 pictures of train/ were drawn to be held out" in capsys.readouterr().out
-    assert names["trainer"].finished
-    assert_prepares_as("runs/python", names["trainer"].val, names["data"])
+    assert names["trainer"].state.finished
+    assert_prepares_as("runs/python", names["trainer"].validation, names["data"])
 
 
 def assert_prepares_as(run, loader, data):

@@ -213,15 +213,15 @@ def _records(folder: Path) -> list[dict[str, Any]]:
 
 def _facts(classifier: Classifier) -> list[tuple[str, str]]:
     """Return what the weights file says of its training."""
-    options = classifier.about.get("options")
+    options = classifier.metadata.get("options")
     options = options if isinstance(options, dict) else {}
     wanted = (
         "recipe", "epochs", "batch_size", "lr", "schedule", "warmup", "momentum", "weight_decay", "dropout", "init",
         "precision", "seed",
     )  # fmt: skip
     facts = [("weights", shown(str(classifier.path))), ("classes", f"{len(classifier.classes)}")]
-    if "steps" in classifier.about:
-        facts.append(("training steps", f"{classifier.about['steps']}"))
+    if "steps" in classifier.metadata:
+        facts.append(("training steps", f"{classifier.metadata['steps']}"))
     settings = [f"{name.replace('_', ' ')} {options[name]}" for name in wanted if name in options]
     return facts + ([("settings", ", ".join(settings))] if settings else [])
 

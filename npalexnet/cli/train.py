@@ -1,21 +1,194 @@
-"""Training by the command line: ``npalexnet train``."""
+"""Training by the command line: ``npalexnet train``, from its options to the folder of the run."""
 
 from __future__ import annotations
 
 import argparse
+import json
+import time
 import warnings
+from dataclasses import replace
 from importlib import import_module
+from pathlib import Path
+from typing import Any
 
-from npalexnet.training.interrupt import INTERRUPTED
+import numpy as np
+
+from npalexnet import backend
+from npalexnet.alexnet import AlexNet
+from npalexnet.cli.training_options import add_options, as_config, complete
+from npalexnet.data import Data, DataLoader, Subset, open_data
+from npalexnet.terminal import shown
+from npalexnet.training.finetune import load_fitting, read_weights
+from npalexnet.training.interrupt import INTERRUPTED, STOPPING, Stop, stop_on_ctrl_c
+from npalexnet.training.progress import Progress
+from npalexnet.training.run import CONFIG, Run, names_of_outputs, new_run_folder, saved_split
+from npalexnet.training.trainer import Trainer
+
+__all__ = ["add_options", "run"]
+
+FILES = 8  # times the parameters' size is what a run writes: 3 checkpoints with velocities, 2 files of weights
+LAST_LAYER = "classifier.6"
 
 
 def run(options: argparse.Namespace) -> int:
     """Train as the command line's options say; returns 130 if Ctrl-C stopped it, else 0."""
     for needed in ("PIL", "matplotlib", "safetensors", "tqdm"):
         import_module(needed)  # a missing one is to be known before training, not when its result is to be written
-    from npalexnet.cli.training_run import train
-
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), stop_on_ctrl_c() as stop:
         # NumPy's, of training that diverges, which has a message of its own.
         warnings.filterwarnings("ignore", "(overflow|invalid value) encountered", RuntimeWarning)
-        return 0 if train(vars(options)) else INTERRUPTED
+        return 0 if _train(vars(options), stop) else INTERRUPTED
+
+
+def _train(given: dict[str, Any], stop: Stop) -> bool:
+    """Prepare and train; returns whether training went to its end."""
+    options = complete(given, _config(given.get("resume")))
+    backend.get_device(options.device), backend.input_dtype(_dtype(options))  # before anything is written
+    data = _open(options)
+    classes = _classes(options, data)
+    loaders = data.loaders(options.batch_size, recipe=options.recipe, seed=options.seed, workers=options.workers)
+    if stop.requested:
+        print("Stopped before the first step.")
+        return False
+    stop.message = STOPPING
+    known = {name: value for name, value in as_config(options).items() if value is not None}
+    metadata = {"classes": classes, "options": known}
+    if options.resume is None:
+        output = Run(options.out or new_run_folder(), metadata, grey=data.grey)
+    else:
+        output = Run.reopen(_folder_of(options.resume), metadata, grey=data.grey)
+    try:
+        with output.locked():
+            trainer = _trainer(options, classes, loaders, output)
+            output.save_json(CONFIG, as_config(options))  # of a resumed run, too: with another length, if one was given
+            _announce(options, data, trainer, output)
+            started, was_finished = time.monotonic(), trainer.state.finished
+            with Progress() as progress:
+                finished = trainer.fit(progress, stop)
+            if trainer.state.step and not (was_finished and finished):
+                _conclude(trainer, output, time.monotonic() - started)
+            return finished
+    finally:
+        if output.discard_if_empty():
+            print(f"Nothing was learned, so {output.folder}/ was not kept.")
+
+
+# --- what the options stand for ---------------------------------------------------------------------------------------
+
+
+def _config(path: Path | None) -> dict[str, Any] | None:
+    """Return the options with which the run that is resumed began, if one is."""
+    if path is None:
+        return None
+    folder = _folder_of(path)
+    if not (folder / CONFIG).is_file():
+        raise ValueError(f"{path} can't be resumed: {folder} is not the folder of a run, it holds no {CONFIG}")
+    try:
+        config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+        return {str(name): value for name, value in config.items()}
+    except (json.JSONDecodeError, UnicodeDecodeError, AttributeError) as error:
+        raise ValueError(f"{folder / CONFIG} is damaged: {error}") from None
+
+
+def _folder_of(path: Path) -> Path:
+    """Return a run's folder, which is named by itself or by a checkpoint in it."""
+    return path.parent if path.is_file() else path
+
+
+def _dtype(options: argparse.Namespace) -> str:
+    return "float32" if options.precision == "tf32" else options.precision
+
+
+def _open(options: argparse.Namespace) -> Data:
+    split = None if options.resume is None else saved_split(_folder_of(options.resume))
+    data = open_data(options.data, seed=options.seed, strict=options.strict, split=split)
+    train, validation = (
+        # Evenly spread: a folder's pictures come class by class.
+        dataset if count is None or count >= len(dataset) else Subset(dataset, np.arange(count) * len(dataset) // count)
+        for dataset, count in ((data.train, options.train_images), (data.val, options.validation_images))
+    )
+    return replace(data, train=train, val=validation)
+
+
+def _classes(options: argparse.Namespace, data: Data) -> list[str]:
+    """Return a name for each output of the last layer."""
+    known, width = list(data.classes), options.num_classes or len(data.classes)
+    if width < len(known):
+        raise ValueError(f"--num-classes must be at least {len(known)}, as many as the data has classes, got {width}")
+    return names_of_outputs(known, width)
+
+
+def _model(options: argparse.Namespace, classes: list[str], resumes: bool) -> AlexNet:
+    model = AlexNet(len(classes), options.dropout, seed=options.seed, init=options.init)
+    if options.weights is not None and not resumes:
+        tensors, theirs = read_weights(options.weights)
+        own_last = [name for name, _ in model.named_parameters() if name.startswith(LAST_LAYER)]
+        replaced = own_last if theirs is not None and theirs != classes else []
+        lines = load_fitting(model, tensors, leave_out=replaced)
+        print(f"Started from {options.weights}" + ("; the last layer is new, for other classes" if replaced else ""))
+        for line in lines:
+            print(f"  {line}")
+    if options.freeze:
+        model.freeze(*options.freeze)
+    return model.to(backend.get_device(options.device).name)
+
+
+def _trainer(
+    options: argparse.Namespace, classes: list[str], loaders: tuple[DataLoader, DataLoader], output: Run
+) -> Trainer:
+    """Return the trainer of a run at its beginning, or where its checkpoint was written."""
+    resumes = options.resume is not None and (options.resume.is_file() or output.has_checkpoint())
+    if not resumes and output.has_weights():
+        raise ValueError(
+            f"{output.folder} can't be resumed: it holds weights, but no checkpoint; begin another run with them by "
+            f"--weights {output.folder}, with its --data"
+        )
+    model = _model(options, classes, resumes)
+    backend.set_float32_matmul_precision("high" if options.precision == "tf32" else "highest")
+    trainer = Trainer(
+        model, *loaders, epochs=options.epochs, steps=options.steps, lr=options.lr, schedule=options.schedule,
+        warmup=options.warmup, momentum=options.momentum, weight_decay=options.weight_decay,
+        accumulate=options.accumulate, clip_norm=options.clip_norm, patience=options.patience, dtype=_dtype(options),
+        run=output, checkpoint_every=options.checkpoint_every,
+    )  # fmt: skip
+    if resumes:
+        trainer.resume(options.resume if options.resume.is_file() else None)
+    else:
+        output.check_space(FILES * sum(parameter.data.nbytes for parameter in model.parameters()))
+    return trainer
+
+
+# --- what is printed --------------------------------------------------------------------------------------------------
+
+
+def _announce(options: argparse.Namespace, data: Data, trainer: Trainer, output: Run) -> None:
+    state = trainer.state
+    for note in data.notes:
+        print(shown(note))
+    counts = f"{len(data.train):,} training and {len(data.val):,} validation images"
+    print(f"{data.name}: {counts} of {len(data.classes)} classes")
+    device, threads = backend.get_device(options.device), backend.get_num_threads()
+    place = f"{threads} CPU thread{'s' * (threads > 1)}" if device is backend.CPU else device.name
+    print(
+        f"{state.steps} steps, {trainer.steps_per_epoch} an epoch, on {place} in {options.precision}; "
+        f"the run is {output.folder}/"
+    )
+    if state.finished and state.step < state.steps:
+        print(f"It is complete: its patience ended after step {state.step}.")
+    elif state.finished:
+        print(f"It is complete: all of its {state.step} steps were taken.")
+    elif state.step:
+        print(f"It goes on after step {state.step}.")
+    elif options.resume is not None:
+        print("It begins again: it was stopped before its first checkpoint.")
+
+
+def _conclude(trainer: Trainer, output: Run, seconds: float) -> None:
+    if not trainer.state.finished:
+        print(f"Stopped after step {trainer.state.step} of {trainer.state.steps}; what was learned is kept.")
+        print(f"Go on: npalexnet train --resume {output.folder}")
+    waited = trainer.train.waited
+    print(f"The steps waited {waited:.1f} s for images, {100 * waited / max(seconds, 1e-9):.1f} % of the time.")
+    written = ("weights.safetensors", "last.safetensors", "metrics.jsonl", "curves.png", "filters.png", "confusion.png")
+    print(f"Wrote {', '.join(name for name in written if (output.folder / name).exists())} to {output.folder}/")
+    print(f"Use it: npalexnet predict {output.folder} IMAGE...")

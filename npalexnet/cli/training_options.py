@@ -14,17 +14,19 @@ from npalexnet.training.schedules import SCHEDULES
 
 PRECISIONS = ("float32", "tf32", "bfloat16", "float16")
 WITH_RESUME = ("resume", "data", "device", "workers", "epochs", "steps")  # may be given anew; the rest is the run's
+IN_FILES = {"validation_images": "test_images"}  # options that config.json and weights files have under another name
 DEFAULTS: dict[str, Any] = {
     "out": None, "resume": None, "data": None, "strict": False, "recipe": "simple", "workers": 1, "epochs": 1,
     "steps": None, "batch_size": 16, "accumulate": 1, "lr": 0.001, "schedule": "linear", "warmup": 20,
     "momentum": 0.9, "weight_decay": 5e-4, "clip_norm": None, "patience": None, "dropout": 0.5, "init": "he",
-    "seed": 0, "weights": None, "freeze": [], "num_classes": None, "train_images": None, "test_images": None,
+    "seed": 0, "weights": None, "freeze": [], "num_classes": None, "train_images": None,
+    "validation_images": None,
     "precision": "float32", "checkpoint_every": None, "device": "cpu",
 }  # fmt: skip
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add them to a parser; one that is not given is not in what it returns, so that `--resume` knows which were."""
+    """Add the options to a parser; those not given are left out of its result, so that `--resume` knows them."""
 
     def add(name: str, help: str, group: Any, **settings: Any) -> None:
         default = DEFAULTS[name.replace("-", "_")]
@@ -39,7 +41,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("resume", "go on with a stopped run, to the same bits as if it had not been stopped; or from one checkpoint in "
         "it. With other options only: epochs or steps, device, threads, workers, and data where it was moved", where,
         type=Path, metavar="RUN")  # fmt: skip
-    add("checkpoint-every", "write a checkpoint every N steps, besides after each pass and every ten minutes", where,
+    add("checkpoint-every", "write a checkpoint every N steps, besides after each epoch and every ten minutes", where,
         type=positive, metavar="N")  # fmt: skip
 
     data = parser.add_argument_group("the data")
@@ -47,25 +49,25 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "(default: the built-in sample)", data, metavar="SPEC")  # fmt: skip
     add("strict", "refuse a folder with files that are no images, instead of naming and skipping them", data,
         action="store_true")  # fmt: skip
-    add("recipe", "how images are prepared: simple, the middle square; paper, random crops, mirror images and colour "
-        "noise", data, choices=RECIPES)  # fmt: skip
+    add("recipe", "how images are prepared: simple, the center crop; paper, random crops, horizontal flips and colour "
+        "jitter", data, choices=RECIPES)  # fmt: skip
     add("train-images", "use N only, spread evenly", data, type=positive, metavar="N")
-    add("test-images", "use N only, spread evenly", data, type=positive, metavar="N")
+    add("validation-images", "use N only, spread evenly", data, type=positive, metavar="N")
     add("workers", "threads that prepare images ahead of the step", data, type=positive, metavar="N")
 
     length = parser.add_argument_group("how long and how fast")
-    add("epochs", "passes over the training images", length, type=positive, metavar="N")
+    add("epochs", "epochs over the training images", length, type=positive, metavar="N")
     add("steps", "train for so many steps instead", length, type=positive, metavar="N")
     add("batch-size", "images that are computed together", length, type=positive, metavar="N")
     add("accumulate", "batches that make one step", length, type=positive, metavar="N")
     add("lr", "highest learning rate", length, type=above_zero, metavar="X")
     add("schedule", "how it falls: linear or cosine, to 0; step, by ten at each third; plateau, by ten when the "
-        "held-out images get no better", length, choices=tuple(SCHEDULES))  # fmt: skip
+        "validation images get no better", length, choices=tuple(SCHEDULES))  # fmt: skip
     add("warmup", "steps over which it rises first", length, type=whole, metavar="N")
     add("momentum", "of the optimizer", length, type=number(float, 0), metavar="X")
     add("weight-decay", "of the optimizer", length, type=number(float, 0), metavar="X")
-    add("clip-norm", "hold the norm of all gradients to X", length, type=above_zero, metavar="X")
-    add("patience", "stop after N tests in a row that were no better", length, type=positive, metavar="N")
+    add("clip-norm", "scale gradients down to a norm of X", length, type=above_zero, metavar="X")
+    add("patience", "stop after N validations in a row that were no better", length, type=positive, metavar="N")
 
     network = parser.add_argument_group("the network")
     add("weights", "start from a run or a weights file: what fits is loaded, what doesn't is named", network,
@@ -74,8 +76,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("num-classes", "width of the last layer (default: the number of classes)", network, type=positive, metavar="K")
     add("dropout", "probability that an input of the first two linear layers is dropped", network,
         type=number(float, 0, maximum=1), metavar="P")  # fmt: skip
-    add("init", "how the parameters are drawn", network, choices=SCHEMES)
-    add("seed", "of weights, dropout, the images' order and how they are changed", network, type=whole, metavar="N")
+    add("init", "how the parameters are initialised", network, choices=SCHEMES)
+    add("seed", "of weights, dropout, the images' order and augmentation", network, type=whole, metavar="N")
     add("precision", "what to compute in, for a GPU's tensor cores: tf32 is float32 with faster matrix products; with "
         "bfloat16 and float16 the parameters stay float32. A CPU gains nothing", network,
         choices=PRECISIONS)  # fmt: skip
@@ -97,8 +99,10 @@ def complete(given: dict[str, Any], config: dict[str, Any] | None = None) -> arg
     if config is not None and wrong:
         named = ", ".join("--" + name.replace("_", "-") for name in wrong)
         raise ValueError(f"a run is resumed as it began: {named} can't be changed")
-    options = {**DEFAULTS, **(config or {}), **given}
-    if "steps" in given or (config and config.get("steps") and "epochs" not in given):
+    names = {kept: name for name, kept in IN_FILES.items()}
+    config = {names.get(name, name): value for name, value in (config or {}).items()}
+    options = {**DEFAULTS, **config, **given}
+    if "steps" in given or (config.get("steps") and "epochs" not in given):
         options["epochs"] = None
     elif "epochs" in given:
         options["steps"] = None
@@ -108,8 +112,8 @@ def complete(given: dict[str, Any], config: dict[str, Any] | None = None) -> arg
 
 
 def as_config(options: argparse.Namespace) -> dict[str, Any]:
-    """Return what ``config.json`` holds of them: all that the run depends on."""
-    values = {name: getattr(options, name) for name in DEFAULTS if name not in ("out", "resume")}
+    """Return the content of ``config.json``: the options that the run depends on."""
+    values = {IN_FILES.get(name, name): getattr(options, name) for name in DEFAULTS if name not in ("out", "resume")}
     if options.data is not None:
         values["data"] = absolute_spec(options.data)
     return {name: str(value.absolute()) if isinstance(value, Path) else value for name, value in values.items()}

@@ -85,18 +85,31 @@ class ArrayDataset:
 class Subset:
     """Some of a data set's pictures, in the order given.
 
+    A subset of a subset is one of the whole data set: subsets never nest.
+
     Parameters
     ----------
     dataset : Dataset
     indices : sequence of int
         Into `dataset`: ``range(100)`` are its first hundred.
+
+    Attributes
+    ----------
+    dataset : Dataset
+        The whole data set.
+    indices : ndarray of int64
+        Into the whole data set.
     """
 
     def __init__(self, dataset: Dataset, indices: Sequence[int] | np.ndarray) -> None:
-        self.dataset, self.indices = dataset, np.asarray(indices, np.int64)
-        if self.indices.ndim != 1 or np.any((self.indices < 0) | (self.indices >= len(dataset))):
+        chosen = np.asarray(indices, np.int64)
+        if chosen.ndim != 1 or np.any((chosen < 0) | (chosen >= len(dataset))):
             raise ValueError(f"indices must be a list of numbers from 0 to {len(dataset) - 1}")
-        self.classes, self.labels = dataset.classes, dataset.labels[self.indices]
+        self.classes, self.labels = dataset.classes, dataset.labels[chosen]
+        self.dataset: Dataset = dataset
+        self.indices: np.ndarray = chosen
+        if isinstance(dataset, Subset) and type(dataset) is Subset:  # a subclass may have other pictures
+            self.dataset, self.indices = dataset.dataset, dataset.indices[chosen]
 
     def __len__(self) -> int:
         return len(self.indices)

@@ -35,15 +35,15 @@ class Classifier:
         Their names.
     pipeline : Pipeline
         What is done to pictures that it is to name.
-    about : dict
-        All that the weights file says of itself.
+    metadata : dict
+        The metadata of the weights file.
     """
 
     path: Path
     model: AlexNet
     classes: list[str]
     pipeline: Pipeline
-    about: dict[str, Any]
+    metadata: dict[str, Any]
 
     @property
     def names(self) -> list[str]:
@@ -71,18 +71,18 @@ class Classifier:
             if not (path / FILE_NAME).exists():
                 raise ValueError(f"{path} is not the folder of a run: it holds no {FILE_NAME}")
             path = path / FILE_NAME
-        state, about = load_weights(path)
-        about = about if isinstance(about, dict) else {}
-        classes = about.get("classes")
+        state, metadata = load_weights(path)
+        metadata = metadata if isinstance(metadata, dict) else {}
+        classes = metadata.get("classes")
         if not (isinstance(classes, list) and classes and all(isinstance(name, str) for name in classes)):
             raise ValueError(f"{path} does not name the classes that it tells apart, got {classes!r}")
-        pipeline = _pipeline(path, about)
+        pipeline = _pipeline(path, metadata)
         model = AlexNet(len(classes))
         try:
             model.load_state_dict(state)
         except (ValueError, TypeError) as error:
             raise ValueError(f"{path}: {error}") from None
-        return cls(path, model.to(device).eval(), classes, pipeline, about)
+        return cls(path, model.to(device).eval(), classes, pipeline, metadata)
 
     def inputs(self, pictures: Sequence[Any], *, ten_crop: bool = False) -> np.ndarray:
         """Return pictures as the network's input.
@@ -136,17 +136,17 @@ class Classifier:
             raise ValueError(f"the weights in {self.path} are not finite: they come from training that diverged")
 
 
-def _pipeline(path: Path, about: dict[str, Any]) -> Pipeline:
+def _pipeline(path: Path, metadata: dict[str, Any]) -> Pipeline:
     """Return what a weights file says that is done to pictures."""
-    if "pipeline" in about:
+    if "pipeline" in metadata:
         try:
-            return Pipeline.from_json(about["pipeline"])
+            return Pipeline.from_json(metadata["pipeline"])
         except ValueError as error:
             raise ValueError(f"{path} does not say how pictures are prepared: {error}") from None
-    if not {"mean", "std"} & set(about):
+    if not {"mean", "std"} & set(metadata):
         raise ValueError(f"{path} does not say how pictures are prepared: it gives neither a pipeline nor mean and std")
-    mean: Any = about.get("mean")
-    std: Any = about.get("std")
+    mean: Any = metadata.get("mean")
+    std: Any = metadata.get("std")
     if not (_is_colour(mean) and _is_colour(std) and min(std) > 0):
         raise ValueError(f"{path} must give mean and std of three colours each, got {mean!r} and {std!r}")
     return Pipeline([ResizeCenterCrop(IMAGE_SIZE), Normalize(tuple(mean), tuple(std))])

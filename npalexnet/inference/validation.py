@@ -126,7 +126,7 @@ class ValidationSet:
 
 def _data(spec: str | None, classifier: Classifier) -> Data:
     """Open data; without a name, those of a run. Of pictures that it drew from, those that it held out are the same."""
-    options = classifier.about.get("options")  # of `npalexnet train`, without those that were not given
+    options = classifier.metadata.get("options")  # of `npalexnet train`, without those that were not given
     if not isinstance(options, dict):
         if spec is None:
             raise ValueError(f"{classifier.path} does not say which data it was trained on; name them with --data")

@@ -51,6 +51,14 @@ class Module:
         for name, child in self.named_children():
             yield from child._all_names(f"{prefix}{name}.")
 
+    def named_leaves(self, prefix: str = "") -> Iterator[tuple[str, Any]]:
+        """Yield the layers that hold no others, in the order of the forward pass, with their full names."""
+        children = list(self.named_children())
+        if not children:
+            yield prefix.rstrip("."), self
+        for name, child in children:
+            yield from child.named_leaves(f"{prefix}{name}.")
+
     def zero_grad(self) -> None:
         """Forget the gradients of all parameters."""
         for parameter in self.parameters():

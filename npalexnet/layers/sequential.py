@@ -106,6 +106,10 @@ class Sequential(Layer):
             input_shape = layer.output_shape(input_shape)
         return total
 
+    def named_leaves(self, prefix: str = "") -> Iterator[tuple[str, Any]]:
+        """Yield the layers that hold no others; an empty Sequential is none of them."""
+        return super().named_leaves(prefix) if len(self) else iter(())
+
     def __len__(self) -> int:
         return sum(1 for _ in self)
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from npalexnet.files import atomic_write
+from npalexnet.files import read_tensors, write_tensors
 from npalexnet.weights import KEY as WEIGHTS_KEY
 
 LAST, PREVIOUS = "last.safetensors", "previous.safetensors"  # in the folder of a run
@@ -26,40 +26,24 @@ class CheckpointError(ValueError):
     """A checkpoint can't be used; the message says why, and which other one can."""
 
 
-def save_checkpoint(path: Path, tensors: Mapping[str, np.ndarray], about: Mapping[str, Any]) -> None:
-    """Write a checkpoint; what stood at `path` before is kept as ``previous.safetensors`` beside it.
+def save_checkpoint(path: Path, tensors: Mapping[str, np.ndarray], metadata: Mapping[str, Any]) -> None:
+    """Write tensors, and metadata that JSON can hold; what stood at `path` is kept as ``previous.safetensors``.
 
     At every moment, also if the process is killed, one of the two names holds a complete checkpoint.
-
-    Parameters
-    ----------
-    path : Path
-        By convention ``last.safetensors`` in a run's folder.
-    tensors : mapping
-        From names to arrays.
-    about : mapping
-        Anything that JSON can hold.
 
     Raises
     ------
     OSError
         If it can't be written; what was there before still is.
     """
-    from safetensors import SafetensorError
-    from safetensors.numpy import save_file
-
     arrays = {name: np.ascontiguousarray(array).reshape(array.shape) for name, array in tensors.items()}
-    checksums = {name: _checksum(a) for name, a in arrays.items()}
-    content = {"format": FORMAT, "checksums": checksums, "about": about, "checksum": _text_checksum(about)}
-    with atomic_write(path, previous=path.with_name(PREVIOUS)) as temporary:
-        try:
-            save_file(arrays, temporary, metadata={_KEY: json.dumps(content, sort_keys=True)})
-        except SafetensorError as error:  # a full disk, among others
-            raise OSError(f"can't write {path}: {error}") from None
+    checksums = {name: _checksum(array) for name, array in arrays.items()}
+    content = {"format": FORMAT, "checksums": checksums, "about": metadata, "checksum": _text_checksum(metadata)}
+    write_tensors(path, arrays, {_KEY: json.dumps(content, sort_keys=True)}, previous=path.with_name(PREVIOUS))
 
 
 def load_checkpoint(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """Return the tensors and the rest of a checkpoint.
+    """Return the tensors and the metadata of a checkpoint.
 
     Raises
     ------
@@ -68,15 +52,11 @@ def load_checkpoint(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     CheckpointError
         If it is damaged, cut short, no checkpoint, or in a newer format.
     """
-    from safetensors import SafetensorError, safe_open
-
-    open(path, "rb").close()  # a missing file: Python's own message, which names it
     try:
-        with safe_open(path, framework="numpy") as file:
-            content = _content(path, file.metadata() or {})
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it is no dict)
-    except SafetensorError as error:
-        raise CheckpointError(f"{path} is damaged or cut short, or no safetensors file: {error}") from None
+        tensors, texts = read_tensors(path)
+    except ValueError as error:
+        raise CheckpointError(str(error)) from None
+    content = _content(path, texts)
     if set(tensors) != set(content["checksums"]):
         raise CheckpointError(f"{path} is damaged: it does not hold the tensors that it names")
     for name, array in tensors.items():
@@ -112,14 +92,12 @@ def load_newest(folder: Path) -> tuple[Path, dict[str, np.ndarray], dict[str, An
         ) from None
 
 
-def _content(path: Path, metadata: Mapping[str, str]) -> dict[str, Any]:
-    if _KEY not in metadata:
-        what = (
-            "weights alone; start from them with --weights" if WEIGHTS_KEY in metadata else "tensors of something else"
-        )
+def _content(path: Path, texts: Mapping[str, str]) -> dict[str, Any]:
+    if _KEY not in texts:
+        what = "weights alone; start from them with --weights" if WEIGHTS_KEY in texts else "tensors of something else"
         raise CheckpointError(f"{path} is no checkpoint of npalexnet: it holds {what}")
     try:
-        content = json.loads(metadata[_KEY])
+        content = json.loads(texts[_KEY])
         version = content["format"]
         if isinstance(version, int) and version > FORMAT:
             raise CheckpointError(
@@ -136,8 +114,8 @@ def _content(path: Path, metadata: Mapping[str, str]) -> dict[str, Any]:
     return content
 
 
-def _text_checksum(about: Mapping[str, Any]) -> int:
-    return zlib.crc32(json.dumps(about, sort_keys=True).encode())
+def _text_checksum(metadata: Mapping[str, Any]) -> int:
+    return zlib.crc32(json.dumps(metadata, sort_keys=True).encode())
 
 
 def _checksum(array: np.ndarray) -> int:

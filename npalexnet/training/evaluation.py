@@ -1,4 +1,4 @@
-"""Testing a network on labelled images."""
+"""Evaluating a network on labelled images."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from npalexnet import backend
 from npalexnet.backend import Array, Batch
 from npalexnet.layers.layer import Layer
 from npalexnet.losses import log_softmax
-from npalexnet.training.metrics import Counter, Metrics
+from npalexnet.training.metrics import Metrics, MetricsAccumulator
 
 if TYPE_CHECKING:
     from npalexnet.data.loader import DataLoader
 
 
 def log_probabilities(model: Layer, images: Array) -> np.ndarray:
-    """Return the logarithms of the shares that a network gives the classes of each image.
+    """Return the logarithms of the classes' probabilities for each image.
 
     Parameters
     ----------
     model : Layer
         A classifier, in eval mode.
     images : array
-        (N, 3, H, W), or (N, 10, 3, H, W) for ten crops of each image: the mean of their shares is taken. They are on
-        the model's device.
+        (N, 3, H, W), or (N, 10, 3, H, W) for ten crops of each image, whose probabilities are averaged; on the model's
+        device.
 
     Returns
     -------
@@ -60,12 +60,12 @@ def evaluate(
     should_stop: Callable[[], bool] = lambda: False,
     watch: Callable[[np.ndarray], object] = lambda found: None,
 ) -> Metrics | None:
-    """Return how good a network's answers to all images of a loader are; the model's mode stays as it is.
+    """Return a network's metrics on all images of a loader; the model's mode stays as it is.
 
     Parameters
     ----------
     model : Layer
-        It is put into eval mode for this.
+        Evaluated in eval mode.
     loader : DataLoader
         Its batches are (N, 3, H, W), or (N, 10, 3, H, W) for ten crops of each image.
     dtype : {"float32", "bfloat16", "float16"}
@@ -73,15 +73,15 @@ def evaluate(
     should_stop : callable
         Is asked before each batch.
     watch : callable
-        Is handed what `log_probabilities` says of each batch, before that is counted.
+        Is called with each batch's `log_probabilities`, before they are added to the metrics.
 
     Returns
     -------
     Metrics or None
-        None if `should_stop` said so.
+        None if `should_stop` returned True.
     """
     device, kind = backend.get_device(model.device or "cpu"), backend.input_dtype(dtype)
-    counter, training = None, model.training
+    accumulator, training = None, model.training
     model.eval()
     try:
         with closing(cast("Generator[Batch, None, None]", loader.epoch(0))) as batches:
@@ -93,10 +93,10 @@ def evaluate(
                 found = log_probabilities(model, images)
                 del images  # while the next batch is awaited
                 watch(found)
-                counter = counter or Counter(found.shape[1])
-                counter.add(found, device.to_host(labels))
+                accumulator = accumulator or MetricsAccumulator(found.shape[1])
+                accumulator.add(found, device.to_host(labels))
     finally:
         model.train(training)
-    if counter is None:
-        raise ValueError("there are no images to test with")
-    return counter.metrics()
+    if accumulator is None:
+        raise ValueError("there are no images to evaluate on")
+    return accumulator.metrics()

@@ -1,4 +1,4 @@
-"""Starting from weights that another run has learnt."""
+"""Fine-tuning: starting from weights that another run has learned."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from npalexnet.layers.layer import Layer
-from npalexnet.weights import FILE_NAME, read_tensors
+from npalexnet.weights import FILE_NAME, load_weights
 
 
 def read_weights(path: Path) -> tuple[dict[str, np.ndarray], list[str] | None]:
@@ -25,8 +25,8 @@ def read_weights(path: Path) -> tuple[dict[str, np.ndarray], list[str] | None]:
     OSError, ValueError
         If it can't be read, or is damaged.
     """
-    tensors, about = read_tensors(path / FILE_NAME if path.is_dir() else path)
-    classes = about.get("classes") if isinstance(about, Mapping) else None
+    tensors, metadata = load_weights(path / FILE_NAME if path.is_dir() else path, foreign=True)
+    classes = metadata.get("classes") if isinstance(metadata, Mapping) else None
     return tensors, classes if isinstance(classes, list) else None
 
 
@@ -54,10 +54,10 @@ def load_fitting(model: Layer, tensors: Mapping[str, np.ndarray], *, leave_out: 
         if name in leave_out:
             continue
         if name not in tensors:
-            lines.append(f"{name} is not in the file, so it stays as it was drawn")
+            lines.append(f"{name} is not in the file, so it keeps its initial values")
         elif tensors[name].shape != parameter.shape:
             shapes = f"{tensors[name].shape} in the file, {parameter.shape} here"
-            lines.append(f"{name} has another shape ({shapes}), so it stays as it was drawn")
+            lines.append(f"{name} has another shape ({shapes}), so it keeps its initial values")
         else:
             fitting[name] = tensors[name]
     lines += [f"{name} of the file is unknown here" for name in tensors if name not in own]

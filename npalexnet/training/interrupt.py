@@ -1,4 +1,4 @@
-"""Ctrl-C as a wish: the first one asks for a stop at a good moment, the second one interrupts."""
+"""Ctrl-C: the first one asks for a stop at a good moment, the second one interrupts."""
 
 from __future__ import annotations
 
@@ -13,10 +13,7 @@ STOPPING = "Stopping after this step; Ctrl-C again stops at once, and only the l
 
 
 class Stop:
-    """Whether a stop was asked for: ``stop.requested``, or ``stop()`` for what takes a function.
-
-    `message` is what the user is told then.
-    """
+    """Whether a stop was requested: ``stop.requested``, or ``stop()``; `message` is then printed."""
 
     requested = False
     message = "Stopping before the first step; Ctrl-C again stops at once."

@@ -1,4 +1,4 @@
-"""Counting how good answers are: loss, top-1, top-5, per class, and who is taken for whom. NumPy alone."""
+"""Metrics of classification: loss, top-1 and top-5 accuracy, confusion matrix."""
 
 from __future__ import annotations
 
@@ -10,20 +10,21 @@ from pathlib import Path
 import numpy as np
 
 from npalexnet.files import atomic_write
+from npalexnet.losses import log_softmax
 
 
 @dataclass(frozen=True)
 class Metrics:
-    """How good a network's answers to some labelled images are.
+    """Metrics of a network on some labelled images.
 
     Attributes
     ----------
     loss : float
         Mean cross-entropy.
     top1, top5 : float
-        Share of the images whose class is the most probable one, or among the five most probable; from 0 to 1.
+        Accuracy: share of the images whose class is the most probable one, or among the five most probable; 0 to 1.
     confusion : ndarray of int64, (K, K)
-        How many images of class i (row) were taken for class j (column).
+        Number of images of class i (row) that were classified as class j (column).
     """
 
     loss: float
@@ -33,24 +34,17 @@ class Metrics:
 
     @property
     def images(self) -> int:
-        """How many images there were."""
+        """Number of images."""
         return int(self.confusion.sum())
 
-    @property
-    def per_class(self) -> np.ndarray:
-        """Share of each class's images that is named rightly, (K,); NaN for a class without images."""
-        counts = self.confusion.sum(axis=1)
-        with np.errstate(invalid="ignore"):
-            return np.where(counts > 0, self.confusion.diagonal() / np.maximum(counts, 1), np.nan)
 
+class MetricsAccumulator:
+    """Accumulates metrics batch by batch::
 
-class Counter:
-    """Adds up answers, batch by batch::
-
-        counter = Counter(num_classes)
+        accumulator = MetricsAccumulator(num_classes)
         for images, labels in batches:
-            counter.add(model(images), labels)
-        print(counter.metrics().top1)
+            accumulator.add(model(images), labels)
+        print(accumulator.metrics().top1)
 
     Of equal logits the first counts as the largest, as ``argmax`` has it.
     """
@@ -60,19 +54,19 @@ class Counter:
         self._loss, self._top5 = 0.0, 0
 
     def add(self, logits: np.ndarray, labels: np.ndarray) -> None:
-        """Count the answers to a batch.
+        """Add a batch.
 
         Parameters
         ----------
         logits : ndarray
-            (N, K).
+            (N, K): logits, or log-probabilities.
         labels : ndarray of integers
             (N,), from 0 to K - 1.
 
         Raises
         ------
         ValueError
-            If shapes or labels don't fit; nothing is counted.
+            If shapes or labels don't fit; nothing is added.
         """
         K = len(self.confusion)
         if logits.ndim != 2 or logits.shape[1] != K or labels.shape != logits.shape[:1]:
@@ -80,36 +74,26 @@ class Counter:
         if len(labels) and (labels.min() < 0 or labels.max() >= K):
             wrong = labels.min() if labels.min() < 0 else labels.max()
             raise ValueError(f"labels must be from 0 to {K - 1}, got {wrong}")
-        rows = np.arange(len(labels))
+        rows, columns = np.arange(len(labels)), np.arange(K)
         logits = logits.astype(np.float64)
-        own = logits[rows, labels]  # (N,)
+        own = logits[rows, labels][:, None]  # (N, 1)
         with np.errstate(invalid="ignore"):  # of infinities; their loss is NaN
-            shifted = logits - logits.max(axis=1, keepdims=True)
-            self._loss += float((np.log(np.exp(shifted).sum(axis=1)) - shifted[rows, labels]).sum())
-        ahead = (logits > own[:, None]).sum(axis=1) + ((logits == own[:, None]) & (np.arange(K) < labels[:, None])).sum(
-            axis=1
-        )
-        self._top5 += int(((ahead < 5) & ~np.isnan(own)).sum())
+            self._loss -= float(log_softmax(logits)[rows, labels].sum())
+        ahead = ((logits > own) | ((logits == own) & (columns < labels[:, None]))).sum(axis=1)  # (N,)
+        self._top5 += int(((ahead < 5) & ~np.isnan(own[:, 0])).sum())
         np.add.at(self.confusion, (labels, logits.argmax(axis=1)), 1)
 
     def metrics(self) -> Metrics:
-        """Return what was counted so far.
-
-        Raises
-        ------
-        ValueError
-            If that is nothing.
-        """
+        """Return the metrics of all batches so far; a ValueError without any images."""
         count = int(self.confusion.sum())
         if not count:
-            raise ValueError("no images were counted")
-        return Metrics(
-            self._loss / count, int(self.confusion.trace()) / count, self._top5 / count, self.confusion.copy()
-        )
+            raise ValueError("there are no images to compute metrics of")
+        top1 = int(self.confusion.trace()) / count
+        return Metrics(self._loss / count, top1, self._top5 / count, self.confusion.copy())
 
 
 def write_confusion(path: Path, confusion: np.ndarray, classes: Sequence[str]) -> None:
-    """Write a confusion matrix as CSV: a row for each true class, a column for what it was taken for."""
+    """Write a confusion matrix as CSV: a row for each true class, a column for each predicted class."""
     with atomic_write(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["true class", *classes])

@@ -14,18 +14,7 @@ from npalexnet.training.checkpoint import CheckpointError
 
 
 class MetricsLog:
-    """The lines of a run, on the disk and in memory. A line is written whole.
-
-    Parameters
-    ----------
-    path : Path
-        Of the file. It is made with the first line.
-
-    Attributes
-    ----------
-    records : list of dict
-        The lines.
-    """
+    """The lines of a run, on the disk and, as ``records``, in memory. A line is written whole."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -38,6 +27,11 @@ class MetricsLog:
         self.records.append(record)
         self._unwritten.append(json.dumps(record, allow_nan=False) + "\n")
         return record
+
+    @property
+    def waits(self) -> bool:
+        """Whether lines could not be written yet."""
+        return bool(self._unwritten)
 
     def flush(self, *, to_disk: bool = False) -> None:
         """Write the lines that wait; with `to_disk`, wait until they are on the disk.

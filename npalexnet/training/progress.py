@@ -6,16 +6,16 @@ import sys
 import time
 from typing import Any
 
+from npalexnet.training.callback import Callback
 from npalexnet.training.metrics import Metrics
-from npalexnet.training.observer import Callback
-from npalexnet.training.steps import Step
+from npalexnet.training.steps import StepResult
 
 
 class Progress(Callback):
-    """Prints loss, share of right answers, images per second and the time left, to the standard error stream.
+    """Shows loss, accuracy, images per second and the time left.
 
-    On a terminal it is tqdm's bar; elsewhere a line every 20 seconds, and one for each evaluation on the standard
-    output stream. Loss and accuracy are running means, so that a single batch's luck doesn't jump about.
+    On a terminal it is tqdm's bar, on the standard error stream; elsewhere a line every 20 seconds, and one for each
+    validation, on the standard output stream. Loss and accuracy are running means, so that they don't jump about.
     """
 
     QUIET_SECONDS = 20.0
@@ -39,7 +39,7 @@ class Progress(Callback):
             self._bar.close()
             self._bar = None
 
-    def on_step_end(self, step: Step) -> None:
+    def on_step_end(self, step: StepResult) -> None:
         """Show a step."""
         if not self.first_step:
             self.first_step, self.started = step.number, time.monotonic() - step.seconds
@@ -54,34 +54,34 @@ class Progress(Callback):
             self.last_line = time.monotonic()
             elapsed = time.monotonic() - self.started
             rate = step.images / step.number * number / elapsed
-            self.say(
-                f"step {step.number} of {step.steps}: loss {self.loss:.3f}, {100 * self.accuracy:.0f} % right, "
+            self.on_message(
+                f"step {step.number} of {step.steps}: loss {self.loss:.3f}, accuracy {100 * self.accuracy:.0f} %, "
                 f"{rate:.1f} images/s, {elapsed / number * (step.steps - step.number):.0f} s left"
             )
 
-    def _show_bar(self, step: Step, images: int) -> None:
+    def _show_bar(self, step: StepResult, images: int) -> None:
         from tqdm import tqdm
 
         if self._bar is None:
             total = round(step.images / step.number * step.steps)
             self._bar = tqdm(total=total, initial=step.images, unit="image", dynamic_ncols=True, smoothing=0.1)
-        self._bar.set_postfix_str(f"loss {self.loss:.3f}, {100 * self.accuracy:.0f} % right", refresh=False)
+        self._bar.set_postfix_str(f"loss {self.loss:.3f}, accuracy {100 * self.accuracy:.0f} %", refresh=False)
         self._bar.update(images)
 
     def on_validation_begin(self) -> None:
-        """Show that the held-out images are being classified."""
+        """Show that the validation images are being classified."""
         if self._bar is not None:
-            self._bar.set_postfix_str("testing")
+            self._bar.set_postfix_str("validation")
 
     def on_validation_end(self, metrics: Metrics, epoch: float) -> None:
-        """Print what came of it."""
-        top5 = f", {100 * metrics.top5:.1f} % among the first five" if len(metrics.confusion) > 10 else ""
-        self.say(
-            f"pass {epoch:.4g}: held-out loss {metrics.loss:.3f}, {100 * metrics.top1:.1f} % of {metrics.images:,} "
-            f"right{top5}, {time.monotonic() - self.started:.0f} s since the start"
+        """Print loss and accuracy of a validation."""
+        top5 = f", top-5 {100 * metrics.top5:.1f} %" if len(metrics.confusion) > 10 else ""
+        self.on_message(
+            f"epoch {epoch:.4g}: validation loss {metrics.loss:.3f}, accuracy {100 * metrics.top1:.1f} %{top5} of "
+            f"{metrics.images:,} images, {time.monotonic() - self.started:.0f} s since the start"
         )
 
-    def say(self, line: str) -> None:
+    def on_message(self, line: str) -> None:
         """Print a line without tearing the bar."""
         if self._bar is not None:
             self._bar.write(line)

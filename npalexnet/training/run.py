@@ -1,4 +1,4 @@
-"""The folder of a training run: weights, checkpoints, metrics and pictures."""
+"""The folder of a training run: weights, checkpoints, metrics and figures."""
 
 from __future__ import annotations
 
@@ -34,13 +34,7 @@ def new_run_folder(parent: Path = Path("runs")) -> Path:
 
 
 def saved_split(folder: Path) -> dict[str, list[str]] | None:
-    """Return how a run's pictures were distributed, if it drew its held-out ones.
-
-    Raises
-    ------
-    ValueError
-        If the file is damaged.
-    """
+    """Return how a run's pictures were split, or None; a damaged file is a ValueError."""
     path = folder / SPLIT
     if not path.is_file():
         return None
@@ -65,11 +59,11 @@ class Run:
     ----------
     folder : Path or str
         It is made; one that holds anything already is refused, so that no run overwrites another.
-    about : mapping
-        What goes into ``weights.safetensors`` besides the weights. `Trainer` adds the classes, and how held-out images
-        are prepared, if it isn't said here.
+    metadata : mapping
+        Written to ``weights.safetensors``, too. `Trainer` adds the classes, and how validation images are prepared,
+        unless they are given here.
     grey : bool
-        Whether the images are: see `npalexnet.visualize.filters`.
+        Whether the images are grey: see `npalexnet.visualize.filters`.
 
     Raises
     ------
@@ -79,7 +73,7 @@ class Run:
         If it can't be made.
     """
 
-    def __init__(self, folder: Path | str, about: Mapping[str, Any] | None = None, *, grey: bool = False) -> None:
+    def __init__(self, folder: Path | str, metadata: Mapping[str, Any] | None = None, *, grey: bool = False) -> None:
         folder = Path(folder)
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise ValueError(
@@ -88,18 +82,13 @@ class Run:
             )
         self._made = [path for path in (folder, *folder.parents) if not path.exists()]
         folder.mkdir(parents=True, exist_ok=True)
-        self._begin(folder, about, grey)
+        self._begin(folder, metadata, grey)
 
     @classmethod
-    def reopen(cls, folder: Path | str, about: Mapping[str, Any] | None = None, *, grey: bool = False) -> Run:
+    def reopen(cls, folder: Path | str, metadata: Mapping[str, Any] | None = None, *, grey: bool = False) -> Run:
         """Return the run of a folder that an earlier process wrote, to go on with it.
 
-        Temporary files that a killed process left there are removed.
-
-        Raises
-        ------
-        ValueError
-            If it is no run's folder.
+        Temporary files that a killed process left there are removed. A ValueError if it is no run's folder.
         """
         folder = Path(folder)
         names = {path.name for path in folder.glob("[!.]*")}  # one killed at once may have left an empty folder
@@ -107,30 +96,24 @@ class Run:
             raise ValueError(f"{folder} is not the folder of a run: it holds none of {', '.join(sorted(ALL_FILES))}")
         run = cls.__new__(cls)
         run._made = []
-        run._begin(folder, about, grey)
+        run._begin(folder, metadata, grey)
         with run.locked():
             remove_leftovers(folder)
         return run
 
-    def _begin(self, folder: Path, about: Mapping[str, Any] | None, grey: bool) -> None:
-        self.folder, self.about, self.grey = folder, dict(about or {}), grey
+    def _begin(self, folder: Path, metadata: Mapping[str, Any] | None, grey: bool) -> None:
+        self.folder, self.metadata, self.grey = folder, dict(metadata or {}), grey
         self._log = MetricsLog(folder / METRICS)
         self._events = EventWriter(folder)
         self._holds = False
 
-    def describe(self, **about: Any) -> None:
-        """Add to `about` what it doesn't say yet."""
-        self.about = {**about, **self.about}
+    def describe(self, **metadata: Any) -> None:
+        """Add to `metadata` what it doesn't have yet."""
+        self.metadata = {**metadata, **self.metadata}
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Context in which no other process can go on with this run.
-
-        Raises
-        ------
-        ValueError
-            If one does so already.
-        """
+        """Context in which no other process can go on with this run; a ValueError if one does so already."""
         if self._holds:
             yield
             return
@@ -163,6 +146,11 @@ class Run:
         self._log.flush()
 
     @property
+    def metrics_wait(self) -> bool:
+        """Whether lines of the metrics could not be written yet."""
+        return self._log.waits
+
+    @property
     def records(self) -> list[dict[str, Any]]:
         """The lines of the metrics."""
         return self._log.records
@@ -170,8 +158,8 @@ class Run:
     def rewind(self, lines: int, checkpoint: Path | None = None) -> None:
         """Forget all lines of the metrics behind the first ones: they are of steps that will be taken again.
 
-        The `checkpoint` that has so many is copied to ``last.safetensors``, whether what is there is damaged or newer.
-        Else the next one would move that to ``previous.safetensors``, over a good one, before it is in place itself.
+        The `checkpoint` that has so many lines is copied to ``last.safetensors``, even over a newer one. Else the next
+        one would move that, maybe damaged, to ``previous.safetensors``, over a good one, before it is in place itself.
         """
         kept = self._log.read(lines)
         if checkpoint is not None and not self._is_last(checkpoint):
@@ -179,25 +167,16 @@ class Run:
                 shutil.copyfile(checkpoint, temporary)
         self._log.keep(kept)
 
-    # --- what was learnt -------------------------------------------------------------------------------------------
+    # --- what was learned ------------------------------------------------------------------------------------------
 
-    def save_config(self, config: Mapping[str, Any], split: Mapping[str, Sequence[str]] | None = None) -> None:
-        """Write ``config.json``, what ``--resume`` needs to know of how the run began, and a drawn ``split.json``."""
-        if split is not None:
-            self.save_split(split)
-        self._write_json(CONFIG, config)
-
-    def save_split(self, split: Mapping[str, Sequence[str]]) -> None:
-        """Write ``split.json``: what `Data.split` returned."""
-        self._write_json(SPLIT, split)
-
-    def _write_json(self, name: str, content: Mapping[str, Any]) -> None:
+    def save_json(self, name: str, content: Mapping[str, Any]) -> None:
+        """Write ``config.json``, the options that ``--resume`` needs, or ``split.json``, the names of all pictures."""
         with atomic_write(self.folder / name) as temporary:
             temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
-    def save_weights(self, state: Mapping[str, np.ndarray], **about: Any) -> None:
+    def save_weights(self, state: Mapping[str, np.ndarray], **metadata: Any) -> None:
         """Write ``weights.safetensors`` and ``filters.png``, in the place of earlier ones."""
-        save_weights(self.folder / FILE_NAME, state, {**self.about, **about})
+        save_weights(self.folder / FILE_NAME, state, {**self.metadata, **metadata})
         first = next((w for w in state.values() if w.ndim == 4 and w.shape[1] == 3), None)
         if first is not None:
             self._draw("filters.png", lambda: visualize.filters(first, grey=self.grey))
@@ -213,7 +192,7 @@ class Run:
         write_confusion(self.folder / "confusion.csv", confusion, names)
         self._draw("confusion.png", lambda: visualize.confusion(confusion, names))
 
-    def save_checkpoint(self, tensors: Mapping[str, np.ndarray], about: Mapping[str, Any]) -> None:
+    def save_checkpoint(self, tensors: Mapping[str, np.ndarray], metadata: Mapping[str, Any]) -> None:
         """Write ``last.safetensors``; the one before is kept as ``previous.safetensors``.
 
         Raises
@@ -223,7 +202,7 @@ class Run:
         """
         self._log.flush(to_disk=True)
         self._events.flush()
-        save_checkpoint(self.folder / LAST, tensors, {**about, "lines": len(self.records)})
+        save_checkpoint(self.folder / LAST, tensors, {**metadata, "lines": len(self.records)})
 
     def has_checkpoint(self) -> bool:
         """Whether there is one to go on from, good or damaged."""
@@ -234,23 +213,17 @@ class Run:
         return (self.folder / FILE_NAME).exists()
 
     def load_checkpoint(self, path: Path | None = None) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-        """Return what `save_checkpoint` wrote last, or that of `path`.
-
-        Raises
-        ------
-        CheckpointError, OSError
-            See `npalexnet.training.checkpoint.load_newest`.
-        """
+        """Return the last checkpoint, or the one at `path`; see `npalexnet.training.checkpoint.load_newest`."""
         if path is None or self._is_last(path):
             return load_newest(self.folder)[1:]
         return load_checkpoint(path)
 
     def close(self) -> None:
-        """End what is written on the way; a record opens it again."""
+        """Close the event file; a record opens another one."""
         self._events.close()
 
     def discard_if_empty(self) -> bool:
-        """Remove the folder, and those above it that were made for it, if nothing was learnt; says whether it did."""
+        """Remove the folder, and those above it that were made for it, if nothing was learned; returns whether so."""
         if self.records or not self._made or any(p.name not in (CONFIG, SPLIT) for p in self.folder.iterdir()):
             return False
         for name in (CONFIG, SPLIT):

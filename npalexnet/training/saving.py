@@ -6,57 +6,49 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from npalexnet.cli.summary import leaves
 from npalexnet.data.datasets import Subset
 from npalexnet.data.loader import LoadError
 from npalexnet.layers.linear import Linear
-from npalexnet.training import state
+from npalexnet.training.callback import Callback
 from npalexnet.training.metrics import Metrics
-from npalexnet.training.observer import Callback
-from npalexnet.training.run import Run, names_of_outputs
-from npalexnet.training.steps import DivergedError, Step
-
-if TYPE_CHECKING:
-    from npalexnet.training.trainer import Trainer
+from npalexnet.training.run import SPLIT, Run, names_of_outputs
+from npalexnet.training.state import TrainingState
+from npalexnet.training.steps import DivergedError, StepResult
 
 CHECKPOINT_SECONDS = 600.0
-METRICS = "the metrics"
 
 
 class Saver:
-    """Writes a trainer's files to its run; without a run it does nothing.
+    """Writes the state of training to a run; without a run it does nothing.
 
-    A file that can't be written on the way does not end training: the observer is told, and the next one may succeed.
+    A file that can't be written on the way does not end training: the callback is told, and the next one may succeed.
 
     Parameters
     ----------
-    trainer : Trainer
+    state : TrainingState
     run : Run or None
     every : int or None
-        Steps between checkpoints within a pass; besides, there is one every ten minutes.
+        Steps between checkpoints within an epoch; besides, there is one every ten minutes.
     """
 
-    def __init__(self, trainer: Trainer, run: Run | None, every: int | None) -> None:
-        self._trainer, self._run, self._every = trainer, run, every
-        self._saved: tuple[int, ...] | None = None  # where in the run the last checkpoint was written
+    def __init__(self, state: TrainingState, run: Run | None, every: int | None) -> None:
+        self._state, self._run, self._every = state, run, every
+        self._saved: tuple[int, ...] | None = None  # position of the last checkpoint
         self._saved_at = time.monotonic()
-        self._weights_missing = False  # whether those of the best evaluation could not be written
-        self._metrics_wait = False  # for space, and the user knows it
-        self._attempted = False  # to write a checkpoint
         if run is not None:
-            run.describe(classes=_names_of_outputs(trainer))
-        if run is not None and trainer.val is not None:
-            run.describe(pipeline=trainer.val.pipeline.to_json())
+            run.describe(classes=_names_of_outputs(state))
+        if run is not None and state.validation is not None:
+            run.describe(pipeline=state.validation.pipeline.to_json())
 
     @contextmanager
-    def working(self, observer: Callback) -> Iterator[None]:
-        """Context of training: `observer` is told, no other process can go on with the run; at the end all is saved.
+    def working(self, callback: Callback) -> Iterator[None]:
+        """Context of training, in which no other process can go on with the run; at the end all is saved.
 
-        A picture that can't be loaded is such an end, too: the trainer is between two steps then.
+        A picture that can't be loaded is such an end, too: training is between two steps then.
 
         Raises
         ------
@@ -65,7 +57,7 @@ class Saver:
         OSError
             If at the end something can't be written.
         """
-        self._observer, self._saved_at = observer, time.monotonic()
+        self._callback, self._saved_at = callback, time.monotonic()
         if self._run is None:
             yield
             return
@@ -74,17 +66,17 @@ class Saver:
                 raise ValueError(
                     f"{self._run.folder} has a checkpoint, and would be overwritten: call the trainer's resume() first"
                 )
-            if not self._trainer.step:
+            if not self._state.step:
                 self._run.rewind(0)  # what an earlier process left that was stopped before its first checkpoint
                 self._save_split()
             try:
                 yield
             except LoadError:
-                self._end_early()
+                self._end_early(self._run)
                 raise
-            self.end()
+            self._end(self._run)
 
-    def record_step(self, step: Step) -> None:
+    def record_step(self, step: StepResult) -> None:
         """Add a step to the metrics."""
         norm = {} if step.grad_norm is None else {"grad_norm": step.grad_norm}
         self._record(
@@ -92,159 +84,151 @@ class Saver:
             seconds=round(step.seconds, 4),
         )  # fmt: skip
 
-    def record_test(self, metrics: Metrics, passes: float) -> None:
-        """Add an evaluation to the metrics."""
+    def record_validation(self, metrics: Metrics, epoch: float) -> None:
+        """Add a validation to the metrics."""
         self._record(
-            step=self._trainer.step, images=self._trainer.images, epoch=round(passes, 4), test_loss=metrics.loss,
+            step=self._state.step, images=self._state.images, epoch=round(epoch, 4), test_loss=metrics.loss,
             test_accuracy=metrics.top1, test_top5=metrics.top5,
         )  # fmt: skip
 
     def weights(self, metrics: Metrics | None) -> None:
-        """Write the weights as they are, with what an evaluation made of them."""
-        self._weights_missing = not self._try("the weights", lambda: self._write_weights(metrics))
-        if metrics is not None and self._run is not None and not self._weights_missing:
-            run = self._run
-            self._try("the confusion matrix", lambda: run.save_confusion(metrics.confusion, run.about["classes"]))
+        """Write the weights as they are, with the metrics of their evaluation."""
+        written = self._try("the weights", lambda run: self._write_weights(run, metrics))
+        self._state.weights_missing = not written
+        if written and metrics is not None:
+            confusion = metrics.confusion
+            self._try("the confusion matrix", lambda run: run.save_confusion(confusion, run.metadata["classes"]))
 
     def checkpoint(self) -> None:
         """Write a checkpoint."""
-        self._attempted = True
         self._try("a checkpoint", self._write_checkpoint)
 
     def checkpoint_first(self) -> None:
-        """Write a checkpoint if none was so far: where there are weights, there is one to go on from, too."""
-        if self._saved is None and not self._attempted:
+        """Write a checkpoint before any weights: where there are weights, there is one to go on from, too."""
+        if self._saved is None and not self._state.validated_step:
             self.checkpoint()
 
     def checkpoint_if_due(self) -> None:
-        """Write a checkpoint if it is time for one within a pass."""
-        every = self._every is not None and self._trainer.step % self._every == 0
+        """Write a checkpoint if it is time for one within an epoch."""
+        every = self._every is not None and self._state.step % self._every == 0
         if every or time.monotonic() - self._saved_at > CHECKPOINT_SECONDS:
             self.checkpoint()
 
-    def end(self) -> None:
-        """Write what is not written; without weights of an evaluation so far, those that there are.
+    def resume(self, path: Path | None) -> None:
+        """Restore the state from a checkpoint."""
+        if self._run is None:
+            raise ValueError("resume needs a run: Trainer(..., run=Run.reopen(folder))")
+        with self._run.locked():
+            tensors, metadata = self._run.load_checkpoint(path)
+            self._state.restore(tensors, metadata)
+            self._run.rewind(metadata["lines"], path)
+        self._saved = self._state.position
 
-        Raises
-        ------
-        OSError
-            If something can't be, or the best weights could not be when they were there.
+    def diverged(self, what: str) -> DivergedError:
+        """Return an error that says what happened, when, and which checkpoint is kept."""
+        kept = ""
+        if self._run is not None and self._saved:
+            kept = f"; the checkpoint of step {self._saved[0]} is kept in {self._run.folder}/"
+        when = f"{what} after {self._state.step} step{'s' * (self._state.step != 1)}"
+        return DivergedError(f"{when}: training has diverged; try a smaller learning rate{kept}")
+
+    # --- the end of training ---------------------------------------------------------------------------------------
+
+    def _end(self, run: Run) -> None:
+        """Write what is not yet written.
+
+        That is a checkpoint, and the weights: of the best evaluation, or the last ones as long as there was none.
         """
-        trainer, errors = self._trainer, []
-        if self._run is None or not trainer.step:
+        state = self._state
+        if not state.step:
             return
-        if self._saved != self._place():
-            errors += self._failure(self._write_checkpoint)
-        is_best = trainer.best is None or (trainer.bad_evaluations == 0 and trainer.tested_step == trainer.step)
-        untested = trainer.best is None and trainer.tested_step < trainer.step
-        if untested or (self._weights_missing and (is_best or not self._run.has_weights())):
-            metrics = trainer.evaluations[-1] if is_best and trainer.evaluations else None
-            failed = self._failure(lambda: self._write_weights(metrics))
+        errors: list[OSError] = []
+        if self._saved != state.position:
+            errors += _failure(lambda: self._write_checkpoint(run))
+        unevaluated = state.best is None and state.validated_step < state.step
+        if (unevaluated or state.weights_missing) and state.is_best:
+            metrics = state.evaluations[-1] if state.evaluations else None
+            failed = _failure(lambda: self._write_weights(run, metrics))
             errors += failed
-            if self._weights_missing and is_best and not failed:
-                self._weights_missing = False
-                errors += self._failure(self._write_checkpoint)  # which knows that
-        if self._weights_missing:
+            if state.weights_missing and not failed:
+                state.weights_missing = False
+                errors += _failure(lambda: self._write_checkpoint(run))  # which says so
+        elif state.weights_missing and not run.has_weights():  # not the best ones, but better than none
+            errors += _failure(lambda: self._write_weights(run, None))
+        if state.weights_missing:
             errors.append(OSError("the weights of the best evaluation could not be written when it was made"))
         if errors:
             raise errors[0]
 
-    def resume(self, path: Path | None) -> None:
-        """Put the trainer where a checkpoint was written."""
-        if self._run is None:
-            raise ValueError("resume needs a run: Trainer(..., run=Run.reopen(folder))")
-        with self._run.locked():
-            tensors, about = self._run.load_checkpoint(path)
-            state.restore(self._trainer, tensors, about)
-            self._run.rewind(about["lines"], path)
-        self._saved, self._weights_missing = self._place(), about["weights_missing"]
-
-    def diverged(self, what: str) -> DivergedError:
-        """Return the error that says so, and what is kept."""
-        kept = ""
-        if self._run is not None and self._saved:
-            kept = f"; the checkpoint of step {self._saved[0]} is kept in {self._run.folder}/"
-        when = f"{what} after {self._trainer.step} step{'s' * (self._trainer.step != 1)}"
-        return DivergedError(f"{when}: training has diverged; try a smaller learning rate{kept}")
+    def _end_early(self, run: Run) -> None:
+        """Save what was learned, because an error is about to end training."""
+        try:
+            self._end(run)
+        except OSError as error:
+            self._callback.on_message(f"can't write what was learned: {error}")
+        if self._saved:
+            kept = f"The checkpoint of step {self._saved[0]} is kept in {run.folder}/"
+            self._callback.on_message(f"{kept}; go on from there with --resume {run.folder}")
 
     # --- how -------------------------------------------------------------------------------------------------------
 
-    def _end_early(self) -> None:
-        """Save what was learnt, because an error is about to end training."""
-        try:
-            self.end()
-        except OSError as error:
-            self._observer.say(f"can't write what was learnt: {error}")
-        if self._run is not None and self._saved:
-            folder = self._run.folder
-            self._observer.say(
-                f"The checkpoint of step {self._saved[0]} is kept in {folder}/; go on from there with --resume {folder}"
-            )
-
     def _record(self, **values: Any) -> None:
-        if self._run is not None:
-            run = self._run
-            self._try(METRICS, lambda: run.record(**values))
+        known = self._run is not None and self._run.metrics_wait  # or it would be told at each step
+        self._try("the metrics", lambda run: run.record(**values), tell=not known)
 
-    def _try(self, what: str, write: Callable[[], None]) -> bool:
-        """Write; returns whether that succeeded. If not, say so, and go on."""
+    def _try(self, what: str, write: Callable[[Run], None], *, tell: bool = True) -> bool:
+        """Write; returns whether that succeeded. If not, tell so, and go on."""
+        if self._run is None:
+            return True
         try:
-            write()
+            write(self._run)
         except OSError as error:
-            kept = f"the checkpoint of step {self._saved[0]} is kept" if self._saved else "there is no checkpoint yet"
-            if not (what == METRICS and self._metrics_wait):  # that would be said at each step
-                self._observer.say(f"can't write {what}: {error}; training goes on, {kept}")
-            self._metrics_wait = self._metrics_wait or what == METRICS
+            if tell:
+                kept = "there is no checkpoint yet"
+                if self._saved:
+                    kept = f"the checkpoint of step {self._saved[0]} is kept"
+                self._callback.on_message(f"can't write {what}: {error}; training goes on, {kept}")
             self._saved_at = time.monotonic()  # else it would be tried at each step
             return False
-        self._metrics_wait = self._metrics_wait and what != METRICS
         return True
 
-    @staticmethod
-    def _failure(write: Callable[[], None]) -> list[OSError]:
-        """Write; returns the error in a list if that fails, else an empty one."""
-        try:
-            write()
-        except OSError as error:
-            return [error]
-        return []
-
-    def _place(self) -> tuple[int, ...]:
-        trainer = self._trainer
-        return trainer.step, trainer.epoch, trainer.batch, trainer.tested_step
-
-    def _write_checkpoint(self) -> None:
-        if self._run is None:
-            return
-        tensors, about = state.capture(self._trainer)
+    def _write_checkpoint(self, run: Run) -> None:
+        tensors, metadata = self._state.capture()
         self._check_finite(tensors)
-        self._run.save_checkpoint(tensors, {**about, "weights_missing": self._weights_missing})
-        self._saved, self._saved_at = self._place(), time.monotonic()
-        self._run.save_curves()
+        run.save_checkpoint(tensors, metadata)
+        self._saved, self._saved_at = self._state.position, time.monotonic()
+        run.save_curves()
 
-    def _write_weights(self, metrics: Metrics | None) -> None:
-        if self._run is None:
-            return
-        weights = self._trainer.model.state_dict()
+    def _write_weights(self, run: Run, metrics: Metrics | None) -> None:
+        weights = self._state.model.state_dict()
         self._check_finite(weights)
-        about = {} if metrics is None else {"test_accuracy": metrics.top1, "test_loss": metrics.loss}
-        self._run.save_weights(weights, steps=self._trainer.step, **about)
+        found = {} if metrics is None else {"test_accuracy": metrics.top1, "test_loss": metrics.loss}
+        run.save_weights(weights, steps=self._state.step, **found)
 
     def _save_split(self) -> None:
-        """Keep how pictures were distributed, if both parts are of one data set: `npalexnet evaluate` asks for it."""
-        run, train = self._run, self._trainer.train.dataset
-        val = None if self._trainer.val is None else self._trainer.val.dataset
-        if run is None or not (isinstance(train, Subset) and isinstance(val, Subset) and train.dataset is val.dataset):
-            return
-        split = {part: [data.name(i) for i in range(len(data))] for part, data in (("train", train), ("val", val))}
-        self._try("how pictures were distributed", lambda: run.save_split(split))
+        """Keep how pictures were split, if both parts are of one data set: ``npalexnet evaluate`` asks for it."""
+        state = self._state
+        train, validation = state.train.dataset, None if state.validation is None else state.validation.dataset
+        if isinstance(train, Subset) and isinstance(validation, Subset) and train.dataset is validation.dataset:
+            parts = {"train": train, "val": validation}
+            split = {name: [part.name(i) for i in range(len(part))] for name, part in parts.items()}
+            self._try("how pictures were split", lambda run: run.save_json(SPLIT, split))
 
     def _check_finite(self, tensors: dict[str, np.ndarray]) -> None:
         if bad := next((name for name, array in tensors.items() if not np.isfinite(array).all()), None):
             raise self.diverged(f"{bad} is not finite")
 
 
-def _names_of_outputs(trainer: Trainer) -> list[str]:
-    """The classes' names, and others for what the last linear layer has beyond them."""
-    outputs = [layer.out_features for _, layer in leaves(trainer.model) if isinstance(layer, Linear)]
-    return names_of_outputs(trainer.train.dataset.classes, outputs[-1] if outputs else 0)
+def _failure(write: Callable[[], None]) -> list[OSError]:
+    """Write; returns the error in a list if that fails, else an empty one."""
+    try:
+        write()
+    except OSError as error:
+        return [error]
+    return []
+
+
+def _names_of_outputs(state: TrainingState) -> list[str]:
+    """Return the classes' names, and others for what the last linear layer has beyond them."""
+    outputs = [layer.out_features for _, layer in state.model.named_leaves() if isinstance(layer, Linear)]
+    return names_of_outputs(state.train.dataset.classes, outputs[-1] if outputs else 0)

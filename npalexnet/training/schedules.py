@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping
 from math import cos, inf, isfinite, pi
 from typing import Any
 
+from npalexnet.checks import integer, number
+
 
 class Schedule:
     """Base class: a schedule of one's own needs `factor`.
@@ -21,14 +23,14 @@ class Schedule:
     """
 
     def __init__(self, lr: float) -> None:
-        if isinstance(lr, bool) or not isinstance(lr, int | float) or not (isfinite(lr) and lr > 0):
-            raise ValueError(f"lr must be a number above 0 and finite, got {lr!r}")
-        self.base_lr = float(lr)
+        self.base_lr = number("lr", lr)
+        if not (isfinite(lr) and lr > 0):
+            raise ValueError(f"lr must be above 0 and finite, got {lr}")
 
     @property
     def name(self) -> str:
-        """What a checkpoint calls it."""
-        return type(self).__name__
+        """What a checkpoint calls it: Constant, Linear, Step, Cosine, Plateau, ..."""
+        return type(self).__name__.removesuffix("Decay")
 
     def factor(self, step: int) -> float:
         """Return what the highest rate is multiplied by at a step."""
@@ -39,7 +41,7 @@ class Schedule:
         return self.base_lr * self.factor(step)
 
     def report(self, error: float) -> bool:
-        """Take note of the error, or loss, on held-out images after an evaluation; returns whether the rate fell."""
+        """Take note of the error, or loss, on the validation images; returns whether the rate fell."""
         return False
 
     def state_dict(self) -> dict[str, Any]:
@@ -56,7 +58,7 @@ class Schedule:
         """
         if set(state) != set(self.state_dict()):
             raise ValueError(
-                f"the state of a {type(self).__name__} schedule has {sorted(self.state_dict())}, got {sorted(state)}"
+                f"the state of a {self.name} schedule has {sorted(self.state_dict())}, got {sorted(state)}"
             )
         vars(self).update(state)
 
@@ -69,7 +71,7 @@ class Constant(Schedule):
         return 1.0
 
 
-class Linear(Schedule):
+class LinearDecay(Schedule):
     """Falls in a straight line, to 0 behind the last step: ``lr * (1 - step / steps)``.
 
     References
@@ -79,14 +81,14 @@ class Linear(Schedule):
 
     def __init__(self, lr: float, steps: int) -> None:
         super().__init__(lr)
-        self.steps = _positive("steps", steps)
+        self.steps = integer("steps", steps, 1)
 
     def factor(self, step: int) -> float:
         """Return ``1 - step / steps``, and 0 from there on."""
         return max(0.0, 1 - step / self.steps)
 
 
-class Step(Schedule):
+class StepDecay(Schedule):
     """Multiplied by `gamma` every `step_size` steps, as ``torch.optim.lr_scheduler.StepLR``.
 
     References
@@ -96,15 +98,15 @@ class Step(Schedule):
 
     def __init__(self, lr: float, step_size: int, gamma: float = 0.1) -> None:
         super().__init__(lr)
-        self.step_size = _positive("step_size", step_size)
-        self.gamma = _share("gamma", gamma)
+        self.step_size = integer("step_size", step_size, 1)
+        self.gamma = _fraction("gamma", gamma)
 
     def factor(self, step: int) -> float:
         """Return ``gamma ** (step // step_size)``."""
         return self.gamma ** (step // self.step_size)
 
 
-class Cosine(Schedule):
+class CosineDecay(Schedule):
     """Half a wave of the cosine from `lr` down to 0, as ``CosineAnnealingLR``; 0 from its end on.
 
     References
@@ -114,7 +116,7 @@ class Cosine(Schedule):
 
     def __init__(self, lr: float, steps: int) -> None:
         super().__init__(lr)
-        self.steps = _positive("steps", steps)
+        self.steps = integer("steps", steps, 1)
 
     def factor(self, step: int) -> float:
         """Return ``(1 + cos(pi * step / steps)) / 2``."""
@@ -122,7 +124,7 @@ class Cosine(Schedule):
 
 
 class Plateau(Schedule):
-    """Divided by ten whenever the error on held-out images has stopped falling, as ``ReduceLROnPlateau``.
+    """Divided by ten whenever the error on the validation images has stopped falling, as ``ReduceLROnPlateau``.
 
     The paper's rule, with its "stopped improving" made exact: more than `patience` evaluations in a row that do not
     bring the error below ``best * (1 - threshold)``. At most `reductions` times.
@@ -138,8 +140,9 @@ class Plateau(Schedule):
         self, lr: float, *, gamma: float = 0.1, patience: int = 2, threshold: float = 1e-4, reductions: int = 3
     ) -> None:
         super().__init__(lr)
-        self.gamma, self.threshold = _share("gamma", gamma), _share("threshold", threshold)
-        self.patience, self.reductions = int(patience), int(reductions)
+        self.gamma, self.threshold = _fraction("gamma", gamma), _fraction("threshold", threshold)
+        self.patience = integer("patience", patience, 0)
+        self.reductions = integer("reductions", reductions, 0)
         self.best, self.bad, self.reduced = inf, 0, 0
 
     def factor(self, step: int) -> float:
@@ -147,7 +150,7 @@ class Plateau(Schedule):
         return self.gamma**self.reduced
 
     def report(self, error: float) -> bool:
-        """Take note of the error on held-out images; returns whether the rate fell."""
+        """Take note of the error on the validation images; returns whether the rate fell."""
         if error < self.best * (1 - self.threshold):
             self.best, self.bad = float(error), 0
             return False
@@ -177,7 +180,7 @@ class WarmUp(Schedule):
 
     def __init__(self, schedule: Schedule, steps: int) -> None:
         super().__init__(schedule.base_lr)
-        self.schedule, self.steps = schedule, _positive("steps", steps)
+        self.schedule, self.steps = schedule, integer("steps", steps, 1)
 
     @property
     def name(self) -> str:
@@ -185,28 +188,28 @@ class WarmUp(Schedule):
         return f"{self.schedule.name}, {self.steps} steps of warm-up"
 
     def factor(self, step: int) -> float:
-        """Return the other schedule's factor, times the share of the warm-up that is done."""
+        """Return the other schedule's factor, times the fraction of the warm-up that is done."""
         return min(1.0, (step + 1) / self.steps) * self.schedule.factor(step)
 
     def report(self, error: float) -> bool:
-        """Tell the other schedule."""
+        """Report to the other schedule."""
         return self.schedule.report(error)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the other schedule's."""
+        """Return the other schedule's state."""
         return self.schedule.state_dict()
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Hand it to the other schedule."""
+        """Load the other schedule's state."""
         self.schedule.load_state_dict(state)
 
 
 SCHEDULES: Mapping[str, Callable[[float, int], Schedule]] = {  # of the highest rate and the number of steps
-    "linear": Linear,
+    "linear": LinearDecay,
     "constant": lambda lr, steps: Constant(lr),
-    "step": lambda lr, steps: Step(lr, max(1, -(-steps // 3))),  # two falls, three equal parts
+    "step": lambda lr, steps: StepDecay(lr, max(1, -(-steps // 3))),  # two falls, three equal parts
     "plateau": lambda lr, steps: Plateau(lr),
-    "cosine": Cosine,
+    "cosine": CosineDecay,
 }
 
 
@@ -220,19 +223,11 @@ def make_schedule(name: str, lr: float, steps: int, warmup: int = 0) -> Schedule
     """
     if name not in SCHEDULES:
         raise ValueError(f"schedule must be one of {', '.join(map(repr, SCHEDULES))}, got {name!r}")
-    if warmup < 0:
-        raise ValueError(f"warmup must not be negative, got {warmup}")
     schedule = SCHEDULES[name](lr, steps)
-    return WarmUp(schedule, warmup) if warmup else schedule
+    return WarmUp(schedule, warmup) if integer("warmup", warmup, 0) else schedule
 
 
-def _positive(name: str, value: int) -> int:
-    if value < 1:
-        raise ValueError(f"{name} must be at least 1, got {value}")
-    return int(value)
-
-
-def _share(name: str, value: float) -> float:
-    if not 0 <= value < 1:
+def _fraction(name: str, value: float) -> float:
+    if not 0 <= number(name, value) < 1:
         raise ValueError(f"{name} must be from 0 to below 1, got {value}")
     return float(value)

@@ -2,41 +2,28 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from npalexnet import backend
+from npalexnet.checks import integer, number
 from npalexnet.layers.layer import Layer
 from npalexnet.losses import CrossEntropyLoss
 
-if TYPE_CHECKING:
-    from npalexnet.training.trainer import Trainer
-
 
 def check_settings(
-    trainer: Trainer,
-    epochs: int | None,
-    steps: int | None,
-    clip_norm: float | None,
-    criterion: CrossEntropyLoss | None,
-    checkpoint_every: int | None,
+    model: Layer, criterion: CrossEntropyLoss, clip_norm: float | None, dtype: str, **counts: int | None
 ) -> None:
-    """Raise a TypeError or ValueError that names what can't be."""
-    if not isinstance(trainer.model, Layer):
-        raise TypeError(f"model must be a Layer, got {trainer.model!r}")
-    if (epochs is None) == (steps is None):
-        raise ValueError(f"one of epochs and steps must be given, got epochs={epochs} and steps={steps}")
-    for name, value in (
-        ("epochs", epochs), ("steps", steps), ("accumulate", trainer.accumulate), ("patience", trainer.patience),
-        ("checkpoint_every", checkpoint_every),
-    ):  # fmt: skip
-        if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
-            raise ValueError(f"{name} must be a whole number of at least 1, got {value!r}")
-    if clip_norm is not None and not clip_norm > 0:
+    """Raise a TypeError or ValueError that names what can't be; each count must be None or at least 1."""
+    if not isinstance(model, Layer):
+        raise TypeError(f"model must be a Layer, got {model!r}")
+    if (counts["epochs"] is None) == (counts["steps"] is None):
+        given = f"epochs={counts['epochs']} and steps={counts['steps']}"
+        raise ValueError(f"one of epochs and steps must be given, got {given}")
+    for name, value in counts.items():
+        if value is not None:
+            integer(name, value, 1)
+    if clip_norm is not None and not number("clip_norm", clip_norm) > 0:
         raise ValueError(f"clip_norm must be above 0, got {clip_norm}")
-    if trainer.patience is not None and trainer.val is None:
-        raise ValueError("patience needs held-out images to lose it over: pass val")
-    if criterion is not None and criterion.reduction != "mean":
+    if criterion.reduction != "mean":
         raise ValueError(f"criterion must have reduction='mean', got {criterion.reduction!r}")
-    if not trainer.model.trainable:
+    if not model.trainable:
         raise ValueError("model has no parameter with requires_grad: there is nothing to train")
-    backend.input_dtype(trainer.dtype)
+    backend.input_dtype(dtype)

@@ -1,115 +1,218 @@
-"""The state of a `Trainer` between two steps: all that decides what comes next."""
+"""The state of training between two steps: all that decides what comes next, and what a checkpoint holds of it."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
 from npalexnet.data.datasets import Dataset, picture_key
+from npalexnet.data.loader import DataLoader
+from npalexnet.layers.layer import Layer
+from npalexnet.optim.grad_scaler import GradScaler
+from npalexnet.optim.sgd import SGD
 from npalexnet.training.checkpoint import CheckpointError
-
-if TYPE_CHECKING:
-    from npalexnet.training.trainer import Trainer
+from npalexnet.training.metrics import Metrics
+from npalexnet.training.schedules import Schedule
 
 _MODEL, _OPTIMIZER = "model.", "optimizer."  # begin the names of tensors
-_COUNTERS = ("step", "images", "epoch", "batch", "tested_step", "bad_evaluations")
+_COUNTERS = {  # their names here and in checkpoints
+    "step": "step", "images": "images", "epoch": "epoch", "batch": "batch", "validated_step": "tested_step",
+    "bad_evaluations": "bad_evaluations", "weights_missing": "weights_missing",
+}  # fmt: skip
+_VALIDATION_DATA = "held-out data (names and labels)"  # in checkpoints
 
 
-def configuration(trainer: Trainer) -> dict[str, Any]:
-    """Return the settings that decide what comes next, and that a checkpoint must agree with."""
-    loader = trainer.train
-    groups = [
-        {name: value for name, value in {**group, "lr": lr}.items() if name != "params"}
-        for group, lr in zip(trainer.optimizer.param_groups, trainer.base_lrs, strict=True)
-    ]
-    return {
-        "images": len(loader.dataset),
-        "classes": list(loader.dataset.classes),
-        "data (names and labels)": _fingerprint(loader.dataset),
-        "held-out data (names and labels)": None if trainer.val is None else _fingerprint(trainer.val.dataset),
-        "preparation of images": _short(json.dumps(loader.pipeline.to_json(), sort_keys=True).encode()),
-        "optimizer": groups,
-        "batch_size": loader.batch_size,
-        "seed": loader.seed,
-        "accumulate": trainer.accumulate,
-        "clip_norm": trainer.stepper.clip_norm,
-        "dtype": trainer.dtype,
-        "frozen": [name for name, parameter in trainer.model.named_parameters() if not parameter.requires_grad],
-        "schedule": trainer.schedule.name,
-    }
+@dataclass
+class TrainingState:
+    """What a step reads and changes, and how far training has come.
+
+    Attributes
+    ----------
+    model, optimizer, schedule, scaler : Layer, SGD, Schedule, GradScaler
+    train, validation : DataLoader
+        `validation` is None without validation.
+    settings : dict
+        What else decides the steps and must not change on the way, ready for JSON.
+    steps : int
+        Number of steps in all.
+    patience : int or None
+        Evaluations in a row without a better one after which training ends.
+    step, images, epoch, batch : int
+        Steps taken, training images seen, whole epochs, and the batch that comes next in this epoch.
+    validated_step : int
+        The step of the last validation.
+    bad_evaluations : int
+        Evaluations in a row that were no better than the best one.
+    best : tuple or None
+        Of the best evaluation: 1 - accuracy, and loss.
+    weights_missing : bool
+        Whether the weights of the best evaluation could not be written.
+    evaluations : list of Metrics
+        All evaluations of this process.
+    """
+
+    model: Layer
+    optimizer: SGD
+    schedule: Schedule
+    scaler: GradScaler
+    train: DataLoader
+    validation: DataLoader | None
+    settings: dict[str, Any]
+    steps: int
+    patience: int | None = None
+    step: int = 0
+    images: int = 0
+    epoch: int = 0
+    batch: int = 0
+    validated_step: int = 0
+    bad_evaluations: int = 0
+    best: tuple[float, float] | None = None
+    weights_missing: bool = False
+    evaluations: list[Metrics] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.base_lrs = [group["lr"] for group in self.optimizer.param_groups]
+
+    @property
+    def out_of_patience(self) -> bool:
+        """Whether so many evaluations in a row were no better."""
+        return self.patience is not None and self.bad_evaluations >= self.patience
+
+    @property
+    def finished(self) -> bool:
+        """Whether all steps were taken, or the patience is at its end, and the model as it is was validated."""
+        return self.validated_step == self.step and (self.step >= self.steps or self.out_of_patience)
+
+    @property
+    def epoch_is_over(self) -> bool:
+        """Whether a validation comes next, not a step."""
+        return self.batch == len(self.train) or (self.step >= self.steps and self.validated_step < self.step)
+
+    @property
+    def position(self) -> tuple[int, ...]:
+        """What differs between any two moments at which a checkpoint may be written."""
+        return self.step, self.epoch, self.batch, self.validated_step
+
+    @property
+    def is_best(self) -> bool:
+        """Whether the model, as it is, had the best evaluation, or there was none to compare with."""
+        return self.best is None or (self.bad_evaluations == 0 and self.validated_step == self.step)
+
+    def end_epoch(self) -> float:
+        """Note that steps were validated, and begin the next epoch after a whole one; returns the epochs so far."""
+        batches = len(self.train)
+        epochs = self.epoch + (1 if self.batch == batches else self.batch / batches)
+        self.validated_step = self.step
+        if self.batch == batches:
+            self.epoch, self.batch = self.epoch + 1, 0
+        return epochs
+
+    def add_evaluation(self, metrics: Metrics) -> bool:
+        """Take note of an evaluation; returns whether it is the best one so far."""
+        self.evaluations.append(metrics)
+        found = (1 - metrics.top1, metrics.loss)
+        better = self.best is None or found < self.best
+        self.best, self.bad_evaluations = (found, 0) if better else (self.best, self.bad_evaluations + 1)
+        return better
+
+    def set_learning_rate(self) -> float:
+        """Give the optimizer the rates of the next step; returns that of its first group."""
+        factor = self.schedule.factor(self.step)
+        for group, lr in zip(self.optimizer.param_groups, self.base_lrs, strict=True):
+            group["lr"] = lr * factor
+        return self.optimizer.param_groups[0]["lr"]
+
+    def generators(self) -> dict[str, Any]:
+        """Return the states of the model's random generators, ready for JSON."""
+        return {name: rng.bit_generator.state for name, rng in self.model.named_generators()}
+
+    def restore_generators(self, states: Mapping[str, Any]) -> None:
+        """Restore what `generators` returned."""
+        for name, rng in self.model.named_generators():
+            rng.bit_generator.state = states[name]
+
+    def configuration(self) -> dict[str, Any]:
+        """Return the settings that a checkpoint must agree with."""
+        loader = self.train
+        groups = [
+            {name: value for name, value in {**group, "lr": lr}.items() if name != "params"}
+            for group, lr in zip(self.optimizer.param_groups, self.base_lrs, strict=True)
+        ]
+        return {
+            "images": len(loader.dataset),
+            "classes": list(loader.dataset.classes),
+            "data (names and labels)": _fingerprint(loader.dataset),
+            _VALIDATION_DATA: None if self.validation is None else _fingerprint(self.validation.dataset),
+            "preparation of images": _hash(json.dumps(loader.pipeline.to_json(), sort_keys=True).encode()),
+            "optimizer": groups,
+            "batch_size": loader.batch_size,
+            "seed": loader.seed,
+            **self.settings,
+            "frozen": [name for name, parameter in self.model.named_parameters() if not parameter.requires_grad],
+            "schedule": self.schedule.name,
+        }
+
+    def capture(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        """Return a checkpoint's tensors and its metadata, ready for JSON."""
+        optimizer = self.optimizer.state_dict()
+        tensors = {f"{_MODEL}{name}": array for name, array in self.model.state_dict().items()}
+        for number, velocities in optimizer["state"].items():
+            tensors |= {f"{_OPTIMIZER}{number}.{name}": array for name, array in velocities.items()}
+        return tensors, {
+            **{key: getattr(self, name) for name, key in _COUNTERS.items()},
+            "best": self.best,
+            "steps": self.steps,
+            "param_groups": optimizer["param_groups"],
+            "schedule": self.schedule.state_dict(),
+            "scaler": self.scaler.state_dict(),
+            "generators": self.generators(),
+            "configuration": self.configuration(),
+        }
+
+    def restore(self, tensors: Mapping[str, np.ndarray], metadata: Mapping[str, Any]) -> None:
+        """Restore what `capture` returned.
+
+        Raises
+        ------
+        ValueError
+            If it comes from another network or other settings.
+        """
+        before = metadata["configuration"]
+        for name, value in self.configuration().items():
+            if name in before and before[name] != value:
+                what = name.replace("held-out", "validation")
+                raise ValueError(f"a run goes on as it began, but its {what} was {before[name]!r}, and is {value!r}")
+        if metadata["step"] > self.steps:
+            raise ValueError(f"{metadata['step']} steps were taken already, so there can't be {self.steps} in all")
+        here, there = set(self.generators()), set(metadata["generators"])
+        if here != there:
+            raise CheckpointError(f"the checkpoint knows the generators {sorted(there)}, the model has {sorted(here)}")
+        weights = {name.removeprefix(_MODEL): array for name, array in tensors.items() if name.startswith(_MODEL)}
+        self.model.load_state_dict(weights)
+        velocities: dict[int, dict[str, np.ndarray]] = {}
+        for full, array in tensors.items():
+            if full.startswith(_OPTIMIZER):
+                _, number, name = full.split(".")
+                velocities.setdefault(int(number), {})[name] = array
+        self.optimizer.load_state_dict({"state": velocities, "param_groups": metadata["param_groups"]})
+        self.schedule.load_state_dict(metadata["schedule"])
+        self.scaler.load_state_dict(metadata["scaler"])
+        self.restore_generators(metadata["generators"])
+        for name, key in _COUNTERS.items():
+            setattr(self, name, metadata[key])
+        self.best = None if metadata["best"] is None else tuple(metadata["best"])
 
 
 def _fingerprint(dataset: Dataset) -> str:
-    """A hash of the images' names, without the folders above their class's, and of their labels."""
+    """Return a hash of the images' labels and names, without the folders above their class's."""
     names = "\n".join(picture_key(dataset.name(i)) for i in range(len(dataset)))
-    return _short(dataset.labels.tobytes() + names.encode("utf-8", "surrogateescape"))
+    return _hash(dataset.labels.tobytes() + names.encode("utf-8", "surrogateescape"))
 
 
-def _short(content: bytes) -> str:
+def _hash(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()[:16]
-
-
-def capture(trainer: Trainer) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """Return the tensors and, ready for JSON, the rest."""
-    optimizer = trainer.optimizer.state_dict()
-    tensors = {f"{_MODEL}{name}": array for name, array in trainer.model.state_dict().items()}
-    for number, velocities in optimizer["state"].items():
-        tensors |= {f"{_OPTIMIZER}{number}.{name}": array for name, array in velocities.items()}
-    return tensors, {
-        **{name: getattr(trainer, name) for name in _COUNTERS},
-        "best": trainer.best,
-        "steps": trainer.steps,
-        "param_groups": optimizer["param_groups"],
-        "schedule": trainer.schedule.state_dict(),
-        "scaler": trainer.stepper.scaler.state_dict(),
-        "generators": generator_states(trainer),
-        "configuration": configuration(trainer),
-    }
-
-
-def generator_states(trainer: Trainer) -> dict[str, Any]:
-    """Return where the generators of random numbers in the model are, ready for JSON."""
-    return {name: rng.bit_generator.state for name, rng in trainer.model.named_generators()}
-
-
-def restore(trainer: Trainer, tensors: Mapping[str, np.ndarray], about: Mapping[str, Any]) -> None:
-    """Put a trainer into a state that `capture` returned.
-
-    Raises
-    ------
-    ValueError
-        If it is one of another network or other settings.
-    """
-    before = about["configuration"]
-    for name, value in configuration(trainer).items():
-        if name in before and before[name] != value:
-            raise ValueError(f"a run goes on as it began, but its {name} was {before[name]!r}, and is {value!r}")
-    if about["step"] > trainer.steps:
-        raise ValueError(f"{about['step']} steps were taken already, so there can't be {trainer.steps} in all")
-    here, there = set(generator_states(trainer)), set(about["generators"])
-    if here != there:
-        raise CheckpointError(f"the checkpoint knows the generators {sorted(there)}, the model has {sorted(here)}")
-    weights = {name.removeprefix(_MODEL): array for name, array in tensors.items() if name.startswith(_MODEL)}
-    trainer.model.load_state_dict(weights)
-    velocities: dict[int, dict[str, np.ndarray]] = {}
-    for full, array in tensors.items():
-        if full.startswith(_OPTIMIZER):
-            _, number, name = full.split(".")
-            velocities.setdefault(int(number), {})[name] = array
-    trainer.optimizer.load_state_dict({"state": velocities, "param_groups": about["param_groups"]})
-    trainer.schedule.load_state_dict(about["schedule"])
-    trainer.stepper.scaler.load_state_dict(about["scaler"])
-    restore_generators(trainer, about["generators"])
-    for name in _COUNTERS:
-        setattr(trainer, name, about[name])
-    trainer.best = None if about["best"] is None else tuple(about["best"])
-
-
-def restore_generators(trainer: Trainer, states: Mapping[str, Any]) -> None:
-    """Put the generators in the model where `generator_states` found them."""
-    for name, rng in trainer.model.named_generators():
-        rng.bit_generator.state = states[name]

@@ -17,23 +17,23 @@ from npalexnet.optim.sgd import SGD
 
 
 @dataclass(frozen=True)
-class Step:
+class StepResult:
     """What one training step did.
 
     Attributes
     ----------
     number, steps : int
-        Which step it was, from 1 on, and how many there will be.
+        Number of the step, from 1 on, and of all steps that will be taken.
     images : int
         Training images seen so far.
     loss, accuracy : float
-        Mean over the step's images, before it; accuracy from 0 to 1.
+        Means over the step's images before the update; accuracy from 0 to 1.
     lr : float
         The learning rate.
     grad_norm : float or None
-        The norm of all gradients before they were clipped; None where they are not.
+        The norm of all gradients before clipping; None without clipping.
     seconds : float
-        What the step took, from asking for its batch on.
+        Duration of the step, the wait for its batches included.
     """
 
     number: int
@@ -47,20 +47,11 @@ class Step:
 
 
 class DivergedError(RuntimeError):
-    """The loss, or what was learnt, is no longer finite."""
+    """The loss, or a trained parameter, is no longer finite."""
 
 
 class Stepper:
-    """Takes steps with one model and one optimizer.
-
-    Parameters
-    ----------
-    model, optimizer, criterion : Layer, SGD, CrossEntropyLoss
-    clip_norm : float or None
-        See `clip_grad_norm_`.
-    dtype : {"float32", "bfloat16", "float16"}
-        What the network computes in. In float16 the loss is scaled: see `GradScaler`.
-    """
+    """Takes steps with one model and one optimizer; see `Trainer` for the settings."""
 
     def __init__(
         self, model: Layer, optimizer: SGD, criterion: CrossEntropyLoss, *, clip_norm: float | None, dtype: str
@@ -72,7 +63,7 @@ class Stepper:
         self.device = backend.get_device(model.device or "cpu")
 
     def step(self, batches: Iterable[tuple[Array, Array]], images: int) -> tuple[float, float, float | None]:
-        """Learn from batches that have so many images together; returns loss, accuracy and the gradients' norm.
+        """Take a step on batches that have so many images together; returns loss, accuracy and the gradients' norm.
 
         Each image counts the same, whichever batch it is in. A GPU has everything up to the gradients to do before the
         host waits for the loss. The optimizer's step has to wait for it, too: it is taken only if the loss is finite.
@@ -105,7 +96,7 @@ class Stepper:
         return loss, sum(values[1::2]) / images, norm
 
     def _forward(self, images: Array, labels: Array) -> tuple[Array, Array]:
-        """Return the mean loss of a batch, and how many of its images are classified rightly; both on the device."""
+        """Return a batch's mean loss and its number of images classified correctly; both on the device."""
         with self.device.active():
             images = images.astype(self.dtype, copy=False)
         logits = self.model(images)

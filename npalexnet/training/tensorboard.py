@@ -9,19 +9,16 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-NAMES = {
+NAMES = {  # of values in metrics.jsonl: their tags in event files, which stay the same from version to version
     "loss": "training/loss", "accuracy": "training/accuracy", "lr": "training/lr", "grad_norm": "training/grad_norm",
     "test_loss": "held-out/loss", "test_accuracy": "held-out/top-1", "test_top5": "held-out/top-5",
 }  # fmt: skip
 
 
 class EventWriter:
-    """Writes a run's metrics as scalars; does nothing where no package for that is installed.
+    """Writes a run's metrics as scalars to its folder; does nothing where no package for that is installed.
 
-    Parameters
-    ----------
-    folder : Path
-        Of the run. A file is made with the first metrics, and with the first ones after `close`.
+    A file is made with the first metrics, and with the first ones after `close`.
     """
 
     def __init__(self, folder: Path) -> None:

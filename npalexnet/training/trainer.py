@@ -6,57 +6,53 @@ import time
 from collections.abc import Callable, Generator
 from contextlib import closing
 from itertools import islice
-from typing import TYPE_CHECKING, cast
+from pathlib import Path
+from typing import cast
 
 import numpy as np
 
 from npalexnet.backend import Batch
-from npalexnet.data.loader import LoadError
+from npalexnet.data.loader import DataLoader, LoadError
 from npalexnet.layers.layer import Layer
 from npalexnet.losses import CrossEntropyLoss
 from npalexnet.optim.sgd import SGD
-from npalexnet.training import state
+from npalexnet.training.callback import Callback
 from npalexnet.training.evaluation import evaluate
 from npalexnet.training.metrics import Metrics
-from npalexnet.training.observer import Callback
 from npalexnet.training.run import Run
 from npalexnet.training.saving import Saver
 from npalexnet.training.schedules import Schedule, make_schedule
 from npalexnet.training.settings import check_settings
-from npalexnet.training.steps import DivergedError, Step, Stepper
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from npalexnet.data.loader import DataLoader
+from npalexnet.training.state import TrainingState
+from npalexnet.training.steps import DivergedError, Stepper, StepResult
 
 
 class Trainer:
     """Trains a network on a loader's images by stochastic gradient descent::
 
         data = open_data("pictures")
-        train, val = data.loaders(batch_size=16, recipe="paper")
+        train, validation = data.loaders(batch_size=16, recipe="paper")
         model = AlexNet(len(data.classes))
-        trainer = Trainer(model, train, val, lr=0.001, epochs=20, run=Run("runs/mine"))
+        trainer = Trainer(model, train, validation, lr=0.001, epochs=20, run=Run("runs/mine"))
         trainer.fit(Progress())
 
-    and, in another process, on from the last checkpoint to the bits of a run that was never stopped::
+    and, in another process, on from the last checkpoint, bit-identical to a run that was never stopped::
 
-        trainer = Trainer(model, train, val, lr=0.001, epochs=20, run=Run.reopen("runs/mine"))
+        trainer = Trainer(model, train, validation, lr=0.001, epochs=20, run=Run.reopen("runs/mine"))
         trainer.resume()
         trainer.fit(Progress())
 
     Parameters
     ----------
     model : Layer
-        What is trained, in place: its parameters with `requires_grad`.
+        Trained in place: its parameters with `requires_grad`.
     train : DataLoader
         The training images.
-    val : DataLoader, optional
-        Held-out images, tested with after each pass and at the end. Without them, what `run` keeps does not say how
-        images are prepared, and ``npalexnet predict`` refuses it.
+    validation : DataLoader, optional
+        The validation images, for an evaluation after each epoch and at the end. Without them, what `run` keeps does
+        not say how images are prepared, and ``npalexnet predict`` refuses it.
     epochs, steps : int
-        How long: passes over all training images, or steps. One of the two.
+        Length of training: epochs, or steps. One of the two.
     lr, schedule, warmup : float, str or Schedule, int
         The highest learning rate, the schedule's name (see `make_schedule`), and over how many steps it warms up; or a
         schedule that knows all that.
@@ -69,24 +65,20 @@ class Trainer:
     accumulate : int
         How many batches make one step. Their gradients are added, each image counting the same.
     clip_norm : float, optional
-        What the norm of all gradients is held to, see `clip_grad_norm_`.
+        Largest norm of all gradients, see `clip_grad_norm_`.
     patience : int, optional
-        Stop after so many evaluations in a row without a better share of right answers (or the same, and less loss).
+        Stop after so many evaluations in a row without a better accuracy (or the same, and less loss).
     dtype : {"float32", "bfloat16", "float16"}
         What the network computes in; its parameters are float32. In float16 the loss is scaled: see `GradScaler`.
     run : Run, optional
         Where weights, checkpoints and metrics go.
     checkpoint_every : int, optional
-        Write a checkpoint every so many steps too, besides after each pass and every ten minutes.
+        Write a checkpoint every so many steps too, besides after each epoch and every ten minutes.
 
     Attributes
     ----------
-    step, images, epoch, batch : int
-        Steps taken, training images seen, whole passes, and the batch that comes next in this one.
-    best : tuple or None
-        Of the best evaluation: share of wrong answers, and loss.
-    evaluations : list of Metrics
-        Those of this process.
+    state : TrainingState
+        How far training has come: ``state.step``, ``state.finished``, ``state.best``, ``state.evaluations``, ...
 
     Raises
     ------
@@ -103,7 +95,7 @@ class Trainer:
         self,
         model: Layer,
         train: DataLoader,
-        val: DataLoader | None = None,
+        validation: DataLoader | None = None,
         *,
         epochs: int | None = None,
         steps: int | None = None,
@@ -121,64 +113,55 @@ class Trainer:
         run: Run | None = None,
         checkpoint_every: int | None = None,
     ) -> None:
-        self.model, self.train, self.val = model, train, val
-        self.accumulate, self.patience, self.dtype = accumulate, patience, dtype
-        check_settings(self, epochs, steps, clip_norm, criterion, checkpoint_every)
-        self.batches = len(train)
-        self.steps_per_epoch = -(-self.batches // accumulate)
-        self.steps = steps if steps is not None else (epochs or 0) * self.steps_per_epoch
-        self.schedule = make_schedule(schedule, lr, self.steps, warmup) if isinstance(schedule, str) else schedule
-        learnt = (parameter for parameter in model.parameters() if parameter.requires_grad)
-        self.optimizer = optimizer or SGD(learnt, self.schedule.base_lr, momentum, weight_decay=weight_decay)
-        self.base_lrs = [group["lr"] for group in self.optimizer.param_groups]
-        self.stepper = Stepper(model, self.optimizer, criterion or CrossEntropyLoss(), clip_norm=clip_norm, dtype=dtype)
-        self.step = self.images = self.epoch = self.batch = 0
-        self.tested_step = self.bad_evaluations = 0
-        self.best: tuple[float, float] | None = None
-        self.evaluations: list[Metrics] = []
-        self._saver = Saver(self, run, checkpoint_every)
+        criterion = criterion or CrossEntropyLoss()
+        check_settings(
+            model, criterion, clip_norm, dtype, epochs=epochs, steps=steps, accumulate=accumulate, patience=patience,
+            checkpoint_every=checkpoint_every,
+        )  # fmt: skip
+        if patience is not None and validation is None:
+            raise ValueError("patience needs validation images: pass validation")
+        self.model, self.train, self.validation = model, train, validation
+        self.dtype, self.accumulate = dtype, int(accumulate)
+        self.steps_per_epoch = -(-len(train) // self.accumulate)
+        steps = int(steps if steps is not None else (epochs or 0) * self.steps_per_epoch)
+        if isinstance(schedule, str):
+            schedule = make_schedule(schedule, lr, steps, warmup)
+        trainable = (parameter for parameter in model.parameters() if parameter.requires_grad)
+        optimizer = optimizer or SGD(trainable, schedule.base_lr, momentum, weight_decay=weight_decay)
+        self.stepper = Stepper(model, optimizer, criterion, clip_norm=clip_norm, dtype=dtype)
+        settings = {"accumulate": self.accumulate, "clip_norm": clip_norm, "dtype": dtype}
+        self.state = TrainingState(
+            model, optimizer, schedule, self.stepper.scaler, train, validation, settings, steps, patience
+        )
+        self._saver = Saver(self.state, run, checkpoint_every)
 
-    @property
-    def finished(self) -> bool:
-        """Whether nothing is left to do: all steps were taken, or the patience is at its end, and it was tested."""
-        return self.tested_step == self.step and (self.step >= self.steps or self.out_of_patience)
-
-    @property
-    def out_of_patience(self) -> bool:
-        """Whether so many evaluations in a row were no better."""
-        return self.patience is not None and self.bad_evaluations >= self.patience
-
-    def fit(self, observer: Callback | None = None, should_stop: Callable[[], bool] = lambda: False) -> bool:
+    def fit(self, callback: Callback | None = None, should_stop: Callable[[], bool] = lambda: False) -> bool:
         """Train to the end; returns whether it came to that, not stopped by `should_stop`.
 
         Parameters
         ----------
-        observer : Callback, optional
-            Is told what happens: ``Progress()`` shows it.
+        callback : Callback, optional
+            ``Progress()`` shows what happens.
         should_stop : callable
-            Is asked after each step and before each batch of an evaluation. What was learnt is saved then.
+            Called after each step and before each batch of a validation; if it returns True, all is saved.
 
         Raises
         ------
         DivergedError
-            If the loss, or what was learnt, is not finite. The last good checkpoint is kept.
+            If the loss, or a parameter, is not finite. The last good checkpoint is kept.
         LoadError
-            If a picture can't be loaded. What was learnt up to there is saved.
+            If a picture can't be loaded. What was learned up to there is saved.
         OSError
-            If at the end what was learnt can't be written. On the way that is only told to the observer.
+            If at the end what was learned can't be written. On the way the callback is told, no more.
         """
-        observer = observer or Callback()
-        with self._saver.working(observer):
-            while not self.finished and not should_stop():
-                if not self._pass_is_over():
-                    self._train(observer, should_stop)
-                if self._pass_is_over() and not should_stop():
-                    self._end_pass(observer, should_stop)
-        return self.finished
-
-    def evaluate(self, loader: DataLoader, should_stop: Callable[[], bool] = lambda: False) -> Metrics | None:
-        """Return how good the answers to a loader's images are; see `npalexnet.training.evaluate`."""
-        return evaluate(self.model, loader, dtype=self.dtype, should_stop=should_stop)
+        callback, state = callback or Callback(), self.state
+        with self._saver.working(callback):
+            while not state.finished and not should_stop():
+                if not state.epoch_is_over:
+                    self._train(callback, should_stop)
+                if state.epoch_is_over and not should_stop():
+                    self._end_epoch(callback, should_stop)
+        return state.finished
 
     def resume(self, path: Path | None = None) -> None:
         """Go on from the last checkpoint of the run, or from another one of it.
@@ -192,24 +175,21 @@ class Trainer:
         """
         self._saver.resume(path)
 
-    # --- one pass --------------------------------------------------------------------------------------------------
+    # --- one epoch -------------------------------------------------------------------------------------------------
 
-    def _pass_is_over(self) -> bool:
-        return self.batch == self.batches or (self.step >= self.steps and self.tested_step < self.step)
-
-    def _train(self, observer: Callback, should_stop: Callable[[], bool]) -> None:
-        """Take the steps that are left of a pass."""
-        with closing(self.pass_over_images()) as steps:
+    def _train(self, callback: Callback, should_stop: Callable[[], bool]) -> None:
+        """Take the steps that are left of an epoch."""
+        with closing(self.train_epoch()) as steps:
             for step in steps:
                 self._saver.record_step(step)
-                observer.on_step_end(step)
+                callback.on_step_end(step)
                 if should_stop():
                     return
-                if not self._pass_is_over():
+                if not self.state.epoch_is_over:
                     self._saver.checkpoint_if_due()
 
-    def pass_over_images(self) -> Generator[Step, None, None]:
-        """Go through what is left of a pass over the training images; yields after each step.
+    def train_epoch(self) -> Generator[StepResult, None, None]:
+        """Take what is left of an epoch; yields after each step.
 
         Raises
         ------
@@ -218,62 +198,52 @@ class Trainer:
         LoadError
             If a picture can't be loaded; it is as if the step had not been begun.
         """
+        state, loader = self.state, self.train
         self.model.train()
         started = time.perf_counter()
-        with closing(cast("Generator[Batch, None, None]", self.train.epoch(self.epoch, self.batch))) as batches:
+        with closing(cast("Generator[Batch, None, None]", loader.epoch(state.epoch, state.batch))) as batches:
             moved = self.stepper.device.prefetch(batches)
-            while self.batch < self.batches and self.step < self.steps:
-                count = min(self.accumulate, self.batches - self.batch)
-                images = sum(map(self._batch_length, range(self.batch, self.batch + count)))
-                factor = self.schedule.factor(self.step)
-                for group, lr in zip(self.optimizer.param_groups, self.base_lrs, strict=True):
-                    group["lr"] = lr * factor
-                generators = state.generator_states(self)
+            while state.batch < len(loader) and state.step < state.steps:
+                count = min(self.accumulate, len(loader) - state.batch)
+                images = min(count * loader.batch_size, len(loader.dataset) - state.batch * loader.batch_size)
+                lr, generators = state.set_learning_rate(), state.generators()
                 try:
                     loss, accuracy, norm = self.stepper.step(islice(moved, count), images)
                 except DivergedError as error:
                     raise self._saver.diverged(str(error)) from None
                 except LoadError:  # maybe not in the first of the batches that are accumulated
-                    state.restore_generators(self, generators)
+                    state.restore_generators(generators)
                     raise
-                self.step, self.images, self.batch = self.step + 1, self.images + images, self.batch + count
-                lr, seconds = self.optimizer.param_groups[0]["lr"], time.perf_counter() - started
-                yield Step(self.step, self.steps, self.images, loss, accuracy, lr, norm, seconds)
+                state.step, state.images, state.batch = state.step + 1, state.images + images, state.batch + count
+                seconds = time.perf_counter() - started
+                yield StepResult(state.step, state.steps, state.images, loss, accuracy, lr, norm, seconds)
                 started = time.perf_counter()
 
-    def _batch_length(self, number: int) -> int:
-        return min(self.train.batch_size, len(self.train.dataset) - number * self.train.batch_size)
-
-    def _end_pass(self, observer: Callback, should_stop: Callable[[], bool]) -> None:
-        """Test, note how it went, and save; or nothing of it if `should_stop` says so."""
-        metrics = None
+    def _end_epoch(self, callback: Callback, should_stop: Callable[[], bool]) -> None:
+        """Validate, note how it went, and save; or nothing of it if `should_stop` says so."""
+        state, metrics = self.state, None
         self._saver.checkpoint_first()
-        if self.val is not None:
-            observer.on_validation_begin()
-            metrics = self.evaluate(self.val, should_stop)
+        if self.validation is not None:
+            callback.on_validation_begin()
+            metrics = evaluate(self.model, self.validation, dtype=self.dtype, should_stop=should_stop)
             if metrics is None:
                 return
             if not np.isfinite(metrics.loss):
-                raise self._saver.diverged(f"the loss on held-out images is {metrics.loss}")
-        passes = self.epoch + (1 if self.batch == self.batches else self.batch / self.batches)
-        self.tested_step = self.step
-        if self.batch == self.batches:
-            self.epoch, self.batch = self.epoch + 1, 0
-        if metrics is None or self._note(metrics, passes, observer):
+                raise self._saver.diverged(f"the loss on the validation images is {metrics.loss}")
+        epochs = state.end_epoch()
+        if metrics is None or self._note(metrics, epochs, callback):
             self._saver.weights(metrics)
         self._saver.checkpoint()
 
-    def _note(self, metrics: Metrics, passes: float, observer: Callback) -> bool:
+    def _note(self, metrics: Metrics, epochs: float, callback: Callback) -> bool:
         """Take note of an evaluation; returns whether it is the best one so far."""
-        self.evaluations.append(metrics)
-        now = (1 - metrics.top1, metrics.loss)
-        better = self.best is None or now < self.best
-        self.best, self.bad_evaluations = (now, 0) if better else (self.best, self.bad_evaluations + 1)
-        self._saver.record_test(metrics, passes)
-        observer.on_validation_end(metrics, passes)
-        if self.schedule.report(1 - metrics.top1):
-            observer.say(f"no better: the learning rate is now {self.schedule.lr(self.step):g}")
-        if self.out_of_patience and self.step < self.steps:
-            times = f"{self.bad_evaluations} evaluation{'s' * (self.bad_evaluations > 1)}"
-            observer.say(f"no better for {times}: that is where the patience ends")
+        state = self.state
+        better = state.add_evaluation(metrics)
+        self._saver.record_validation(metrics, epochs)
+        callback.on_validation_end(metrics, epochs)
+        if state.schedule.report(1 - metrics.top1):
+            callback.on_message(f"no better: the learning rate is now {state.schedule.lr(state.step):g}")
+        if state.out_of_patience and state.step < state.steps:
+            times = f"{state.bad_evaluations} evaluation{'s' * (state.bad_evaluations > 1)}"
+            callback.on_message(f"no better for {times}: that is where the patience ends")
         return better

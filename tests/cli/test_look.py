@@ -99,8 +99,8 @@ def test_classes_and_folders_whose_names_are_no_text_are_shown_all_the_same(run,
     for part, name in itertools.product(("train", "val"), ("bright", odd)):
         (folder / "data" / part / name).mkdir(parents=True)
         Image.new("RGB", (8, 8), "white" if name == "bright" else "black").save(folder / "data" / part / name / "1.png")
-    state, about = load_weights(run / "weights.safetensors")
-    save_weights(folder / "weights.safetensors", state, {**about, "classes": [odd, "bright"]})
+    state, metadata = load_weights(run / "weights.safetensors")
+    save_weights(folder / "weights.safetensors", state, {**metadata, "classes": [odd, "bright"]})
     data, image = ["--data", str(folder / "data")], str(folder / "data" / "val" / odd / "1.png")
     assert main(["evaluate", str(folder), *data]) == 0
     assert "d\ufffd" in (folder / "evaluation" / "confusion.csv").read_text(encoding="utf-8")

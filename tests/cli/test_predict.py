@@ -172,10 +172,10 @@ def test_predict_prepares_images_as_training_did_and_drops_nothing(trained_run):
     ],
 )
 def test_weights_that_describe_no_classifier_are_refused_by_name(trained_run, tmp_path, capsys, changes, message):
-    about = load_weights(trained_run / "weights.safetensors")[1]
+    metadata = load_weights(trained_run / "weights.safetensors")[1]
     if {"mean", "std"} & set(changes):
-        about = {"classes": about["classes"], "mean": [0.5] * 3, "std": [0.5] * 3}  # as weights without a pipeline
-    save_weights(tmp_path / "odd.safetensors", {"classifier.6.bias": np.zeros(10)}, {**about, **changes})
+        metadata = {"classes": metadata["classes"], "mean": [0.5] * 3, "std": [0.5] * 3}  # and no pipeline
+    save_weights(tmp_path / "odd.safetensors", {"classifier.6.bias": np.zeros(10)}, {**metadata, **changes})
     assert main(["predict", str(tmp_path / "odd.safetensors"), BOOT]) == 1
     error = capsys.readouterr().err
     assert "odd.safetensors" in error
@@ -183,8 +183,8 @@ def test_weights_that_describe_no_classifier_are_refused_by_name(trained_run, tm
 
 
 def test_weights_for_another_number_of_classes_than_they_name_are_refused_by_name(trained_run, tmp_path, capsys):
-    state, about = load_weights(trained_run / "weights.safetensors")
-    save_weights(tmp_path / "odd.safetensors", state, {**about, "classes": ["one"]})
+    state, metadata = load_weights(trained_run / "weights.safetensors")
+    save_weights(tmp_path / "odd.safetensors", state, {**metadata, "classes": ["one"]})
     assert main(["predict", str(tmp_path / "odd.safetensors"), BOOT]) == 1
     error = capsys.readouterr().err
     assert "odd.safetensors" in error
@@ -192,9 +192,9 @@ def test_weights_for_another_number_of_classes_than_they_name_are_refused_by_nam
 
 
 def test_weights_that_are_not_finite_give_no_prediction(trained_run, tmp_path, capsys):
-    state, about = load_weights(trained_run / "weights.safetensors")
+    state, metadata = load_weights(trained_run / "weights.safetensors")
     state["classifier.6.bias"] = np.full_like(state["classifier.6.bias"], np.nan)
-    save_weights(tmp_path / "nan.safetensors", state, about)
+    save_weights(tmp_path / "nan.safetensors", state, metadata)
     assert main(["predict", str(tmp_path / "nan.safetensors"), BOOT]) == 1
     output = capsys.readouterr()
     assert "the weights in" in output.err

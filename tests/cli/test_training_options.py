@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 import npalexnet as na
-from npalexnet.cli import main
-from npalexnet.cli import training_run as session
+from npalexnet.cli import main, train
 from npalexnet.cli.training_options import DEFAULTS, as_config, complete
 from npalexnet.data import CenterCrop, RandomCrop, open_data
 from npalexnet.training import Trainer
@@ -26,6 +25,12 @@ def test_a_resumed_run_has_its_own_options_and_the_few_that_may_be_given_anew():
     assert (options.epochs, options.steps, options.resume) == (4, None, Path("runs/1"))
     with pytest.raises(ValueError, match=r"a run is resumed as it began: --seed, --weight-decay can't be changed"):
         complete({"weight_decay": 0.0, "data": "moved", "seed": 1}, config)
+
+
+def test_the_number_of_validation_images_has_the_name_in_files_that_older_runs_gave_it():
+    config = as_config(complete({"validation_images": 3}))
+    assert (config["test_images"], "validation_images" in config) == (3, False)
+    assert complete({"resume": Path("runs/1")}, config).validation_images == 3
 
 
 @pytest.mark.parametrize(
@@ -57,7 +62,7 @@ TRAINER = {
     "steps": 11, "lr": 0.25, "schedule": "cosine", "warmup": 3, "momentum": 0.75, "weight_decay": 0.125,
     "accumulate": 2, "clip_norm": 1.5, "patience": 4, "checkpoint_every": 6,
 }  # fmt: skip
-LOADERS = {"recipe": "paper", "batch_size": 3, "workers": 2, "train_images": 7, "test_images": 1}
+LOADERS = {"recipe": "paper", "batch_size": 3, "workers": 2, "train_images": 7, "validation_images": 1}
 MODEL = {"seed": 7, "init": "xavier", "dropout": 0.25, "num_classes": 5, "device": "fake"}
 ELSEWHERE = {"data", "precision", "freeze", "out", "epochs", "resume", "weights", "strict"}
 
@@ -65,8 +70,8 @@ ELSEWHERE = {"data", "precision", "freeze", "out", "epochs", "resume", "weights"
 class Noted(Trainer):
     """Keeps what it is made with, and does not train."""
 
-    def __init__(self, model, train, val, **settings):
-        super().__init__(model, train, val, **settings)
+    def __init__(self, model, train, validation, **settings):
+        super().__init__(model, train, validation, **settings)
         self.settings = settings
 
     def fit(self, *arguments):
@@ -88,7 +93,7 @@ def noted(narrow, monkeypatch):
     """Trainers that a command makes."""
     before, made = na.get_float32_matmul_precision(), []
     monkeypatch.setattr(Noted, "made", made, raising=False)
-    monkeypatch.setattr(session, "Trainer", Noted)
+    monkeypatch.setattr(train, "Trainer", Noted)
     yield made
     na.set_float32_matmul_precision(before)
 
@@ -114,7 +119,7 @@ def test_every_option_reaches_the_trainer_its_loaders_or_its_model(noted, pictur
     train_images = [0, 2, 5, 7, 10, 12, 15]  # seven of eighteen
     for loader, dataset, chosen, crop in (
         (trainer.train, drawn.train, train_images, RandomCrop),
-        (trainer.val, drawn.val, [0], CenterCrop),
+        (trainer.validation, drawn.val, [0], CenterCrop),
     ):
         assert (loader.batch_size, loader.seed, loader.workers) == (3, 7, 2)
         assert [loader.dataset.name(i) for i in range(len(loader.dataset))] == [dataset.name(i) for i in chosen]

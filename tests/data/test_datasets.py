@@ -39,6 +39,18 @@ def test_a_subset_renumbers_pictures_and_keeps_their_names():
     np.testing.assert_array_equal(dataset.labels, [1, 0])
 
 
+def test_a_subset_of_a_subset_is_one_of_the_whole_data_set():
+    whole = ArrayDataset(IMAGES, np.array([0, 1, 1, 0, 1]), ["a", "b"])
+    inner = Subset(whole, [4, 0, 2])
+    dataset = Subset(inner, [2, 0])
+    assert dataset.dataset is inner.dataset is whole
+    assert [dataset.name(i) for i in range(2)] == ["image 2", "image 4"]
+    np.testing.assert_array_equal(dataset[1][0], IMAGES[4])
+    np.testing.assert_array_equal(dataset.labels, [1, 1])
+    with pytest.raises(ValueError, match="indices must be a list of numbers from 0 to 2"):
+        Subset(inner, [3])
+
+
 @pytest.mark.parametrize("indices", [[5], [-1], [[0, 1]]])
 def test_a_subset_of_pictures_that_are_not_there_is_refused(indices):
     with pytest.raises(ValueError, match="indices must be a list of numbers from 0 to 4"):

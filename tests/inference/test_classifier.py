@@ -15,8 +15,8 @@ def state():
     return na.AlexNet(2, seed=3).state_dict()
 
 
-def classifier(state, path, **about):
-    save_weights(path / "weights.safetensors", state, {"classes": ["a", "b"], **about})
+def classifier(state, path, **metadata):
+    save_weights(path / "weights.safetensors", state, {"classes": ["a", "b"], **metadata})
     return Classifier.load(path)
 
 

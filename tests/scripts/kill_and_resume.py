@@ -21,7 +21,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 OPTIONS = [
-    "--train-images", "8", "--test-images", "4", "--batch-size", "2", "--accumulate", "2", "--epochs", "2",
+    "--train-images", "8", "--validation-images", "4", "--batch-size", "2", "--accumulate", "2", "--epochs", "2",
     "--schedule", "cosine", "--clip-norm", "5", "--checkpoint-every", "1", "--workers", "2",
 ]  # fmt: skip
 

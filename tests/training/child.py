@@ -14,7 +14,8 @@ from npalexnet.training import Run
 from tests.training.small import trainer_of
 
 SETTINGS = {
-    "count": 44, "batch_size": 8, "val": 12, "epochs": 2, "accumulate": 2, "clip_norm": 2.0, "checkpoint_every": 1,
+    "count": 44, "batch_size": 8, "validation": 12, "epochs": 2, "accumulate": 2, "clip_norm": 2.0,
+    "checkpoint_every": 1,
 }  # fmt: skip
 
 

@@ -29,20 +29,21 @@ def loader(split="train", count=40, batch_size=16, **settings):
     return DataLoader(sample(split, count), pipeline, batch_size, **settings)
 
 
-def trainer_of(model=None, count=40, batch_size=16, val=None, seed=0, **changes):
+def trainer_of(model=None, count=40, batch_size=16, validation=None, seed=0, **changes):
     settings = {"lr": 0.02, "warmup": 20, "momentum": 0.9, "weight_decay": 5e-4, **changes}
     if "steps" not in settings:
         settings.setdefault("epochs", 2)
-    val = None if val is None else loader("test", val, shuffle=False)
-    return Trainer(model or small_network(), loader("train", count, batch_size, seed=seed), val, **settings)
+    if validation is not None:
+        validation = loader("test", validation, shuffle=False)
+    return Trainer(model or small_network(), loader("train", count, batch_size, seed=seed), validation, **settings)
 
 
 def steps_of(trainer):
     """Take all steps and return them; no evaluations."""
     steps = []
-    while trainer.step < trainer.steps:
-        steps += trainer.pass_over_images()
-        trainer.epoch, trainer.batch = trainer.epoch + 1, 0
+    while trainer.state.step < trainer.state.steps:
+        steps += trainer.train_epoch()
+        trainer.state.epoch, trainer.state.batch = trainer.state.epoch + 1, 0
     return steps
 
 
@@ -58,8 +59,8 @@ def metrics(folder):
 def assert_same_end(folder, other):
     """Weights, velocities, counters, generators and metrics are the same bits."""
     assert metrics(folder) == metrics(other)
-    tensors, about = load_checkpoint(folder / "last.safetensors")
-    expected, expected_about = load_checkpoint(other / "last.safetensors")
+    tensors, metadata = load_checkpoint(folder / "last.safetensors")
+    expected, expected_metadata = load_checkpoint(other / "last.safetensors")
     assert same(tensors, expected)
-    assert about == expected_about
+    assert metadata == expected_metadata
     assert same(load_weights(folder / "weights.safetensors")[0], load_weights(other / "weights.safetensors")[0])

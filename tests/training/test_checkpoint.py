@@ -26,18 +26,18 @@ TENSORS = {
     "optimizer.0.momentum_buffer": np.arange(12.0).reshape(3, 4).T,
     "model.none": np.zeros((0, 3), np.float32),
 }
-ABOUT = {"step": 7, "generators": {"0": {"state": {"state": 2**127 + 1}}}, "best": None}
+METADATA = {"step": 7, "generators": {"0": {"state": {"state": 2**127 + 1}}}, "best": None}
 
 
 def two(folder):
     for step in (3, 7):
-        save_checkpoint(folder / LAST, TENSORS, {**ABOUT, "step": step})
+        save_checkpoint(folder / LAST, TENSORS, {**METADATA, "step": step})
 
 
 def test_what_is_saved_is_loaded_bit_for_bit(tmp_path):
     two(tmp_path)
-    path, tensors, about = load_newest(tmp_path)
-    assert (path.name, about) == (LAST, ABOUT)
+    path, tensors, metadata = load_newest(tmp_path)
+    assert (path.name, metadata) == (LAST, METADATA)
     assert tensors.keys() == TENSORS.keys()
     for name, values in TENSORS.items():
         np.testing.assert_array_equal(tensors[name], values, strict=True)
@@ -48,8 +48,8 @@ def test_what_is_saved_is_loaded_bit_for_bit(tmp_path):
 def test_between_the_two_renamings_it_is_the_one_before(tmp_path):
     two(tmp_path)
     (tmp_path / LAST).unlink()
-    path, _, about = load_newest(tmp_path)
-    assert (path.name, about["step"]) == (PREVIOUS, 3)
+    path, _, metadata = load_newest(tmp_path)
+    assert (path.name, metadata["step"]) == (PREVIOUS, 3)
     (tmp_path / PREVIOUS).unlink()
     with pytest.raises(CheckpointError, match="holds no checkpoint to go on from"):
         load_newest(tmp_path)
@@ -116,7 +116,7 @@ def test_a_failed_write_leaves_a_good_checkpoint_and_nothing_else(tmp_path, monk
 
     monkeypatch.setattr(os, call, fail)
     with pytest.raises(OSError, match="No space left"):
-        save_checkpoint(tmp_path / LAST, TENSORS, {**ABOUT, "step": 11})
+        save_checkpoint(tmp_path / LAST, TENSORS, {**METADATA, "step": 11})
     monkeypatch.undo()
     assert load_newest(tmp_path)[2]["step"] == 7
     assert {path.name for path in tmp_path.iterdir()} == {LAST, PREVIOUS}

@@ -38,7 +38,7 @@ def test_log_probabilities_are_torchs_in_float64(device):
     np.testing.assert_allclose(found, expected, rtol=1e-14, atol=1e-14)
 
 
-def test_of_ten_crops_the_shares_are_averaged_not_their_logarithms(device):
+def test_of_ten_crops_the_probabilities_are_averaged_not_their_logarithms(device):
     logits = 3 * normal((4, 10, 2), "float32")
     images = backend.get_device(device).from_host(images_of(logits))
     found = log_probabilities(logits_network().to(device), images)
@@ -46,7 +46,7 @@ def test_of_ten_crops_the_shares_are_averaged_not_their_logarithms(device):
     np.testing.assert_allclose(np.exp(found), expected, rtol=1e-13)
 
 
-def test_shares_too_small_for_a_float_have_logarithms_all_the_same():
+def test_probabilities_too_small_for_a_float_have_logarithms_all_the_same():
     found = log_probabilities(logits_network(), images_of([[[0, 2000]] * 10, [[3000, 0]] * 9 + [[1000, 0]]]))
     np.testing.assert_allclose(found, [[-2000, 0], [0, -1000 - np.log(10)]], atol=1e-12)
 
@@ -68,19 +68,19 @@ def test_a_loader_of_ten_crops_is_counted_by_picture_and_each_batch_is_handed_on
     assert model.training
     images = np.concatenate([images for images, _ in loader.epoch(0)]).reshape(50, 3, 227, 227)
     logits = torch.from_numpy(model.eval()(images)).double()
-    shares = torch.softmax(logits, 1).reshape(5, 10, 10).mean(1)
+    probabilities = torch.softmax(logits, 1).reshape(5, 10, 10).mean(1)
     targets = torch.from_numpy(dataset.labels)
-    assert metrics.loss == pytest.approx(torch.nn.functional.nll_loss(shares.log(), targets).item(), rel=1e-5)
+    assert metrics.loss == pytest.approx(torch.nn.functional.nll_loss(probabilities.log(), targets).item(), rel=1e-5)
     assert metrics.images == 5
-    assert metrics.confusion[dataset.labels, shares.argmax(1)].all()
-    np.testing.assert_allclose(np.exp(np.concatenate(seen)), shares, rtol=1e-4)
+    assert metrics.confusion[dataset.labels, probabilities.argmax(1)].all()
+    np.testing.assert_allclose(np.exp(np.concatenate(seen)), probabilities, rtol=1e-4)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
 def test_the_network_gets_images_of_the_dtype_that_it_is_to_compute_in(monkeypatch, dtype):
-    model, images, seen = small_network(), small_loader("test", 4, shuffle=False), []
+    model, seen = small_network(), []
     forward = model.forward
     monkeypatch.setattr(model, "forward", lambda x: seen.append(x.dtype.name) or forward(x))
-    evaluate(model, images, dtype=dtype)
-    trainer_of(model, dtype=dtype).evaluate(images)
-    assert seen == [dtype, dtype]
+    evaluate(model, small_loader("test", 4, shuffle=False), dtype=dtype)
+    trainer_of(model, 16, dtype=dtype, validation=4, steps=1).fit()
+    assert seen == [dtype] * 3  # the last ones of a step and of its validation

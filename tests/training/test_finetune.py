@@ -20,8 +20,8 @@ def test_what_fits_is_loaded_and_the_rest_is_named():
     tensors["2.weight"] = tensors.pop("1.bias")
     before = model.state_dict()
     assert load_fitting(model, tensors) == [
-        "1.weight has another shape ((5, 4) in the file, (3, 4) here), so it stays as it was drawn",
-        "1.bias is not in the file, so it stays as it was drawn",
+        "1.weight has another shape ((5, 4) in the file, (3, 4) here), so it keeps its initial values",
+        "1.bias is not in the file, so it keeps its initial values",
         "2.weight of the file is unknown here",
     ]
     for name, values in model.state_dict().items():

@@ -6,33 +6,32 @@ import numpy as np
 import pytest
 import torch
 
-from npalexnet.training.metrics import Counter, write_confusion
+from npalexnet.training.metrics import MetricsAccumulator, write_confusion
 from tests.support import normal
 
 
 def counted(logits, labels, batch):
-    counter = Counter(logits.shape[1])
+    accumulator = MetricsAccumulator(logits.shape[1])
     for start in range(0, len(labels), batch):
-        counter.add(logits[start : start + batch], labels[start : start + batch])
-    return counter.metrics()
+        accumulator.add(logits[start : start + batch], labels[start : start + batch])
+    return accumulator.metrics()
 
 
-def test_loss_and_shares_are_torchs_however_the_batches_are_cut():
+def test_loss_and_accuracies_are_torchs_however_the_batches_are_cut():
     logits, labels = normal((53, 12), "float32"), np.random.default_rng(1).integers(12, size=53)
     theirs, targets = torch.from_numpy(logits), torch.from_numpy(labels)
     for batch in (53, 10):
         metrics = counted(logits, labels, batch)
         assert metrics.loss == pytest.approx(torch.nn.functional.cross_entropy(theirs.double(), targets).item())
         assert metrics.top1 == pytest.approx((theirs.argmax(1) == targets).double().mean().item())
-        right = (theirs.topk(5).indices == targets[:, None]).any(dim=1)
-        assert metrics.top5 == pytest.approx(right.double().mean().item())
+        correct = (theirs.topk(5).indices == targets[:, None]).any(dim=1)
+        assert metrics.top5 == pytest.approx(correct.double().mean().item())
 
 
-def test_who_is_taken_for_whom_by_hand():
+def test_the_confusion_matrix_by_hand():
     logits = np.eye(3)[[0, 1, 1, 2, 0]]
     metrics = counted(logits, np.array([0, 0, 1, 1, 0]), 2)
     np.testing.assert_array_equal(metrics.confusion, [[2, 1, 0], [0, 1, 1], [0, 0, 0]])
-    np.testing.assert_array_equal(metrics.per_class, [2 / 3, 1 / 2, np.nan])
     assert (metrics.images, metrics.top1, metrics.top5) == (5, 0.6, 1.0)
 
 
@@ -42,7 +41,7 @@ def test_of_equal_logits_the_first_five_count():
     assert metrics.loss == pytest.approx(np.log(7))
 
 
-def test_answers_that_are_no_numbers_are_not_right_and_the_loss_tells():
+def test_answers_that_are_no_numbers_are_not_correct_and_the_loss_tells():
     metrics = counted(np.array([[0.0, np.nan], [1.0, 0.0]]), np.array([1, 0]), 2)
     assert np.isnan(metrics.loss)
     assert metrics.top5 == 0.5
@@ -57,12 +56,12 @@ def test_answers_that_are_no_numbers_are_not_right_and_the_loss_tells():
         (np.zeros((2, 4)), np.array([0, -1]), "labels must be from 0 to 3, got -1"),
     ],
 )
-def test_what_does_not_fit_is_refused_and_nothing_is_counted(logits, labels, message):
-    counter = Counter(4)
+def test_what_does_not_fit_is_refused_and_nothing_is_added(logits, labels, message):
+    accumulator = MetricsAccumulator(4)
     with pytest.raises(ValueError, match=message):
-        counter.add(logits, labels)
-    with pytest.raises(ValueError, match="no images were counted"):
-        counter.metrics()
+        accumulator.add(logits, labels)
+    with pytest.raises(ValueError, match="there are no images to compute metrics of"):
+        accumulator.metrics()
 
 
 def test_a_confusion_matrix_is_written_as_csv(tmp_path):

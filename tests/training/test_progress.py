@@ -4,13 +4,12 @@ import sys
 import numpy as np
 import pytest
 
-from npalexnet.training import Metrics, Progress
-from npalexnet.training.steps import Step
+from npalexnet.training import Metrics, Progress, StepResult
 from tests.training.small import trainer_of
 
 
 def step(number, loss=2.0, accuracy=0.5):
-    return Step(number, 10, 16 * number, loss, accuracy, 0.1, None, 0.25)
+    return StepResult(number, 10, 16 * number, loss, accuracy, 0.1, None, 0.25)
 
 
 def test_off_a_terminal_it_is_a_line_now_and_then(capsys, monkeypatch):
@@ -19,8 +18,8 @@ def test_off_a_terminal_it_is_a_line_now_and_then(capsys, monkeypatch):
         progress.on_step_end(step(1, loss=4.0))
         progress.on_step_end(step(2, loss=2.0))
     first, second = capsys.readouterr().out.splitlines()
-    assert re.fullmatch(r"step 1 of 10: loss 4\.000, 50 % right, \d+\.\d images/s, 2 s left", first)
-    assert re.fullmatch(r"step 2 of 10: loss 3\.000, 50 % right, \d+\.\d images/s, 1 s left", second)
+    assert re.fullmatch(r"step 1 of 10: loss 4\.000, accuracy 50 %, \d+\.\d images/s, 2 s left", first)
+    assert re.fullmatch(r"step 2 of 10: loss 3\.000, accuracy 50 %, \d+\.\d images/s, 1 s left", second)
 
 
 def test_off_a_terminal_it_is_quiet_in_between(capsys):
@@ -44,28 +43,29 @@ def test_on_a_terminal_it_is_a_bar(capsys, monkeypatch):
     with Progress() as progress:
         progress.on_step_end(step(1))
         progress.on_validation_begin()
-        progress.say("a line")
+        progress.on_message("a line")
         progress.on_step_end(step(2))
     out, err = capsys.readouterr()
     assert out == "a line\n"
     assert "16/160" in err
-    assert "loss 2.000, 50 % right" in err
+    assert "loss 2.000, accuracy 50 %" in err
 
 
-@pytest.mark.parametrize(("classes", "more"), [(10, ""), (11, ", 75.0 % among the first five")])
-def test_a_test_is_a_line_with_top_five_where_there_are_enough_classes(capsys, classes, more):
+@pytest.mark.parametrize(("classes", "more"), [(10, ""), (11, ", top-5 75.0 %")])
+def test_a_validation_is_a_line_with_top_five_where_there_are_enough_classes(capsys, classes, more):
     confusion = np.zeros((classes, classes), np.int64)
     confusion[0, 0], confusion[0, 1] = 1000, 3000
     Progress().on_validation_end(Metrics(1.5, 0.25, 0.75, confusion), 1.25)
-    assert capsys.readouterr().out.startswith(f"pass 1.25: held-out loss 1.500, 25.0 % of 4,000 right{more}, 0 s since")
+    line = f"epoch 1.25: validation loss 1.500, accuracy 25.0 %{more} of 4,000 images, 0 s since"
+    assert capsys.readouterr().out.startswith(line)
 
 
 def test_training_can_be_watched(capsys, monkeypatch):
     monkeypatch.setattr(Progress, "QUIET_SECONDS", 0.0)
     with Progress() as progress:
-        trainer_of(val=8).fit(progress)
+        trainer_of(validation=8).fit(progress)
     lines = capsys.readouterr().out.splitlines()
     assert [line.split(":")[0] for line in lines] == [
-        *(f"step {number} of 6" for number in (1, 2, 3)), "pass 1", *(f"step {number} of 6" for number in (4, 5, 6)),
-        "pass 2",
+        *(f"step {number} of 6" for number in (1, 2, 3)), "epoch 1", *(f"step {number} of 6" for number in (4, 5, 6)),
+        "epoch 2",
     ]  # fmt: skip

@@ -15,16 +15,16 @@ from tests.training.small import assert_same_end, metrics, sample, small_network
 
 VARIANTS = {
     "plain": {},
-    "plateau": {"schedule": "plateau", "val": 12, "patience": 50},
+    "plateau": {"schedule": "plateau", "validation": 12, "patience": 50},
     "accumulated and clipped": {"batch_size": 4, "accumulate": 3, "clip_norm": 0.5, "schedule": "cosine"},
     "float16": {"dtype": "float16"},
-    "within a pass": {"epochs": None, "steps": 7, "val": 12},
+    "within an epoch": {"epochs": None, "steps": 7, "validation": 12},
 }
 
 
 def after(steps):
     """A function for `should_stop` that says so once a trainer has taken so many steps."""
-    return lambda trainer: lambda: trainer.step >= steps
+    return lambda trainer: lambda: trainer.state.step >= steps
 
 
 @pytest.mark.parametrize("settings", VARIANTS.values(), ids=VARIANTS)
@@ -34,7 +34,7 @@ def test_a_run_that_is_stopped_after_each_step_ends_as_one_that_never_was(tmp_pa
     assert whole.fit()
     assert (tmp_path / "whole" / "last.safetensors").exists()
     folder = tmp_path / "stopped"
-    for step in range(1, whole.steps + 1):
+    for step in range(1, whole.state.steps + 1):
         run = Run.reopen(folder) if folder.exists() else Run(folder)
         trainer = trainer_of(small_network(seed=step), run=run, **settings)  # the weights come from the checkpoint
         if step > 1:
@@ -42,19 +42,19 @@ def test_a_run_that_is_stopped_after_each_step_ends_as_one_that_never_was(tmp_pa
         else:
             trainer = trainer_of(run=run, **settings)
         complete = trainer.fit(should_stop=after(step)(trainer))
-        assert not complete or trainer.step == whole.steps
+        assert not complete or trainer.state.step == whole.state.steps
     trainer = trainer_of(run=Run.reopen(folder), **settings)
     trainer.resume()
-    assert trainer.fit()  # the test after the last step, which the last stop left out
+    assert trainer.fit()  # the validation after the last step, which the last stop left out
     assert_same_end(folder, tmp_path / "whole")
 
 
-def test_a_test_that_was_left_out_is_made_when_the_run_goes_on(tmp_path):
-    trainer = trainer_of(run=Run(tmp_path / "run"), val=12, epochs=1)
+def test_a_validation_that_was_left_out_is_made_when_the_run_goes_on(tmp_path):
+    trainer = trainer_of(run=Run(tmp_path / "run"), validation=12, epochs=1)
     answers = iter([False] * 5)
     trainer.fit(should_stop=lambda: next(answers, True))
-    assert (trainer.step, trainer.tested_step) == (3, 0)
-    again = trainer_of(run=Run.reopen(tmp_path / "run"), val=12, epochs=1)
+    assert (trainer.state.step, trainer.state.validated_step) == (3, 0)
+    again = trainer_of(run=Run.reopen(tmp_path / "run"), validation=12, epochs=1)
     again.resume()
     assert again.fit()
     assert [("test_loss" in line) for line in metrics(tmp_path / "run")] == [False, False, False, True]
@@ -69,7 +69,7 @@ def test_a_test_that_was_left_out_is_made_when_the_run_goes_on(tmp_path):
         ({"momentum": 0.5}, r"its optimizer was .*'momentum': 0\.9.* and is .*'momentum': 0\.5"),
         ({"lr": 0.5}, r"its optimizer was .* and is .*'lr': 0\.5"),
         ({"clip_norm": 1.0}, r"its clip_norm was None, and is 1\.0"),
-        ({"val": 8}, r"its held-out data \(names and labels\) was None, and is '"),
+        ({"validation": 8}, r"its validation data \(names and labels\) was None, and is '"),
         ({"schedule": "cosine"}, "its schedule was 'Linear, 20 steps of warm-up', and is 'Cosine"),
         ({"model": small_network().freeze("0")}, r"its frozen was \[\], and is \['0.weight', '0.bias'\]"),
         ({"model": na.Sequential(na.Flatten(), na.Linear(3 * 227 * 227, 10))}, "generators"),
@@ -82,7 +82,7 @@ def test_a_run_goes_on_as_it_began_or_not_at_all(tmp_path, settings, message):
     trainer = trainer_of(run=Run.reopen(tmp_path / "run"), **settings)
     with pytest.raises(ValueError, match=message):
         trainer.resume()
-    assert trainer.step == 0
+    assert trainer.state.step == 0
     assert (tmp_path / "run" / "metrics.jsonl").read_bytes() == before
 
 
@@ -103,16 +103,16 @@ def test_a_run_does_not_go_on_with_other_data(tmp_path, change, message):
     change(trainer.train.dataset)
     with pytest.raises(ValueError, match=message):
         trainer.resume()
-    assert trainer.step == 0
+    assert trainer.state.step == 0
 
 
 def test_a_run_that_was_stopped_before_its_first_checkpoint_is_begun_again_without_its_lines_and_split(tmp_path):
     (tmp_path / "metrics.jsonl").write_text('{"step": 1, "loss": 9.0}\n')
     pictures = sample("train", 40)
     for parts in ((range(30), range(30, 40)), (range(10, 40), range(10))):
-        trainer = trainer_of(run=Run.reopen(tmp_path), val=8, epochs=1)
-        trainer.train.dataset, trainer.val.dataset = (Subset(pictures, part) for part in parts)
-        trainer.batches = trainer.steps = len(trainer.train)
+        trainer = trainer_of(run=Run.reopen(tmp_path), validation=8, epochs=1)
+        trainer.train.dataset, trainer.validation.dataset = (Subset(pictures, part) for part in parts)
+        trainer.state.steps = len(trainer.train)
         trainer.fit(should_stop=lambda: True)
         assert saved_split(tmp_path)["val"] == [f"image {i}" for i in parts[1]]
     trainer.fit()
@@ -124,7 +124,7 @@ def test_a_run_does_not_become_shorter_than_it_is(tmp_path):
     shorter = trainer_of(run=Run.reopen(tmp_path), schedule="constant", epochs=None, steps=3)
     with pytest.raises(ValueError, match="4 steps were taken already, so there can't be 3 in all"):
         shorter.resume()
-    assert shorter.step == 0
+    assert shorter.state.step == 0
 
 
 def test_a_finished_run_can_be_made_longer(tmp_path):
@@ -139,20 +139,20 @@ def test_a_finished_run_can_be_made_longer(tmp_path):
 def test_a_damaged_checkpoint_offers_the_one_before_from_which_the_run_ends_the_same(tmp_path):
     trainer_of(run=Run(tmp_path / "whole")).fit()
     trainer = trainer_of(run=Run(tmp_path / "run"), checkpoint_every=1)
-    trainer.fit(should_stop=lambda: trainer.step >= 5)
+    trainer.fit(should_stop=lambda: trainer.state.step >= 5)
     os.truncate(tmp_path / "run" / "last.safetensors", 1000)
     again = trainer_of(run=Run.reopen(tmp_path / "run"))
     with pytest.raises(CheckpointError, match=r"cut short.*of step 4, is good: .* --resume .*previous\.safetensors"):
         again.resume()
     again.resume(tmp_path / "run" / "previous.safetensors")
-    assert again.step == 4
+    assert again.state.step == 4
     assert again.fit()
     assert_same_end(tmp_path / "run", tmp_path / "whole")
 
 
 def test_going_on_from_the_checkpoint_before_never_overwrites_the_last_good_one(tmp_path, monkeypatch):
     trainer = trainer_of(run=Run(tmp_path), checkpoint_every=1)
-    trainer.fit(should_stop=lambda: trainer.step >= 5)
+    trainer.fit(should_stop=lambda: trainer.state.step >= 5)
     os.truncate(tmp_path / "last.safetensors", 1000)
     again = trainer_of(run=Run.reopen(tmp_path), checkpoint_every=1)
     again.resume(tmp_path / "previous.safetensors")
@@ -174,7 +174,7 @@ def test_going_on_from_the_checkpoint_before_never_overwrites_the_last_good_one(
 
 def test_going_on_from_the_checkpoint_before_with_damaged_metrics_leaves_all_as_it_was(tmp_path):
     trainer = trainer_of(run=Run(tmp_path), checkpoint_every=1)
-    trainer.fit(should_stop=lambda: trainer.step >= 5)
+    trainer.fit(should_stop=lambda: trainer.state.step >= 5)
     (tmp_path / "metrics.jsonl").write_bytes(b"")
     again = trainer_of(run=Run.reopen(tmp_path), checkpoint_every=1)
     with pytest.raises(CheckpointError, match="has fewer lines than the 4 of the checkpoint"):
@@ -184,28 +184,28 @@ def test_going_on_from_the_checkpoint_before_with_damaged_metrics_leaves_all_as_
 
 def test_a_damaged_last_checkpoint_that_is_named_offers_the_one_before_too(tmp_path):
     trainer = trainer_of(run=Run(tmp_path), checkpoint_every=1)
-    trainer.fit(should_stop=lambda: trainer.step >= 5)
+    trainer.fit(should_stop=lambda: trainer.state.step >= 5)
     os.truncate(tmp_path / "last.safetensors", 1000)
     with pytest.raises(CheckpointError, match=r"of step 4, is good: .* --resume .*previous\.safetensors"):
         trainer_of(run=Run.reopen(tmp_path)).resume(tmp_path / "last.safetensors")
 
 
 def test_a_run_is_not_trained_from_the_beginning_where_its_resume_was_forgotten(tmp_path):
-    trainer = trainer_of(run=Run(tmp_path), val=8)
-    trainer.fit(should_stop=lambda: trainer.step >= 4)
+    trainer = trainer_of(run=Run(tmp_path), validation=8)
+    trainer.fit(should_stop=lambda: trainer.state.step >= 4)
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     with pytest.raises(ValueError, match=r"has a checkpoint, and would be overwritten: call the trainer's resume\(\)"):
-        trainer_of(run=Run.reopen(tmp_path), val=8).fit()
+        trainer_of(run=Run.reopen(tmp_path), validation=8).fit()
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
     assert trainer.fit()
 
 
 def test_a_run_whose_patience_ended_is_not_trained_further(tmp_path):
-    settings = {"epochs": 8, "val": 8, "patience": 1, "lr": 1e-12}
+    settings = {"epochs": 8, "validation": 8, "patience": 1, "lr": 1e-12}
     trainer_of(run=Run(tmp_path / "run"), **settings).fit()
     before = metrics(tmp_path / "run")
     again = trainer_of(run=Run.reopen(tmp_path / "run"), **settings)
     again.resume()
-    assert again.step < again.steps
+    assert again.state.step < again.state.steps
     assert again.fit()
     assert metrics(tmp_path / "run") == before

@@ -16,7 +16,7 @@ from npalexnet.data.sample import CLASSES
 from npalexnet.files import locked
 from npalexnet.training import Callback
 from npalexnet.training.checkpoint import CheckpointError
-from npalexnet.training.run import Run, new_run_folder, saved_split
+from npalexnet.training.run import CONFIG, SPLIT, Run, new_run_folder, saved_split
 from npalexnet.weights import load_weights
 from tests.training.small import sample, small_network, trainer_of
 
@@ -28,7 +28,8 @@ def filled(folder):
     run = Run(folder, {"classes": ["a", "b"]}, grey=True)
     run.record(step=1, images=16, loss=2.3, accuracy=0.1, lr=0.1)
     run.record(step=1, images=16, epoch=1, test_loss=2.2, test_accuracy=0.2)
-    run.save_config({"seed": 0}, {"train": ["x.jpg"], "val": ["y.jpg"]})
+    run.save_json(CONFIG, {"seed": 0})
+    run.save_json(SPLIT, {"train": ["x.jpg"], "val": ["y.jpg"]})
     run.save_weights(STATE, steps=1)
     run.save_curves()
     run.save_confusion(np.eye(2, dtype=int), ["a", "b"])
@@ -44,9 +45,9 @@ def test_a_run_leaves_weights_metrics_and_pictures(tmp_path):
         "metrics.jsonl", "split.json",
         "weights.safetensors",
     }  # fmt: skip
-    state, about = load_weights(folder / "weights.safetensors")
+    state, metadata = load_weights(folder / "weights.safetensors")
     np.testing.assert_array_equal(state["layers.0.weight"], STATE["layers.0.weight"])
-    assert about == {"classes": ["a", "b"], "steps": 1}
+    assert metadata == {"classes": ["a", "b"], "steps": 1}
     lines = (folder / "metrics.jsonl").read_text().splitlines()
     assert json.loads(lines[1]) == {"step": 1, "images": 16, "epoch": 1, "test_loss": 2.2, "test_accuracy": 0.2}
     assert json.loads((folder / "config.json").read_text()) == {"seed": 0}
@@ -72,9 +73,10 @@ def test_the_first_free_number_names_a_run(tmp_path):
     assert new_run_folder(tmp_path) == tmp_path / "2"
 
 
-def test_a_run_of_which_nothing_was_learnt_goes_with_the_folders_that_were_made_for_it(tmp_path):
+def test_a_run_of_which_nothing_was_learned_goes_with_the_folders_that_were_made_for_it(tmp_path):
     run = Run(tmp_path / "runs" / "1")
-    run.save_config({}, {})
+    run.save_json(CONFIG, {})
+    run.save_json(SPLIT, {})
     assert run.discard_if_empty()
     assert list(tmp_path.iterdir()) == []
 
@@ -180,33 +182,35 @@ def test_a_run_that_another_process_is_training_is_left_alone(tmp_path):
     assert not (run.folder / ".last.1-1.tmp.safetensors").exists()
 
 
-def test_a_library_run_keeps_the_split_of_one_data_set_and_no_other(tmp_path):
+def test_a_run_keeps_the_split_of_one_data_set_however_its_parts_were_chosen_and_no_other(tmp_path):
     pictures = sample("train", 30)
-    for name, validation in (("drawn", pictures), ("apart", sample("test", 30))):
-        trainer = trainer_of(run=Run(tmp_path / name), val=8, epochs=1)
-        trainer.train.dataset, trainer.val.dataset = Subset(pictures, range(0, 30, 2)), Subset(validation, [1, 3])
-        trainer.batches = len(trainer.train)
+    some = Subset(Subset(pictures, range(5)), [3, 1])  # a part of a part, as of ``--validation-images``
+    for name, validation in (("drawn", pictures), ("nested", some), ("apart", sample("test", 30))):
+        trainer = trainer_of(run=Run(tmp_path / name), validation=8, epochs=1)
+        part = [1, 0] if name == "nested" else [1, 3]
+        trainer.train.dataset, trainer.validation.dataset = Subset(pictures, range(0, 30, 2)), Subset(validation, part)
         trainer.fit()
     assert saved_split(tmp_path / "apart") is None
     names = [f"image {i}" for i in range(0, 30, 2)]
-    assert saved_split(tmp_path / "drawn") == {"train": names, "val": ["image 1", "image 3"]}
+    for name in ("drawn", "nested"):
+        assert saved_split(tmp_path / name) == {"train": names, "val": ["image 1", "image 3"]}
 
 
 @pytest.mark.skipif(os.name == "nt", reason="there is no flock")
 def test_a_trainer_takes_no_step_in_a_run_that_is_in_use_and_holds_its_own_to_the_end(tmp_path):
-    trainer, observer = trainer_of(run=Run(tmp_path / "run"), count=16, epochs=1), Callback()
+    trainer, callback = trainer_of(run=Run(tmp_path / "run"), count=16, epochs=1), Callback()
 
     def on_step_end(step):
         with pytest.raises(BlockingIOError), locked(tmp_path / "run"):
             pass
 
-    observer.on_step_end = on_step_end
+    callback.on_step_end = on_step_end
     in_use = pytest.raises(ValueError, match="run is in use: another process is training this run")
     with locked(tmp_path / "run"), in_use:
         trainer.fit()
-    assert trainer.step == 0
+    assert trainer.state.step == 0
     assert list((tmp_path / "run").iterdir()) == []
-    assert trainer.fit(observer)
+    assert trainer.fit(callback)
     with locked(tmp_path / "run"):
         pass
 
@@ -234,8 +238,8 @@ def test_the_lines_of_the_metrics_that_a_checkpoint_counts_are_on_the_disk_befor
 
 
 def test_a_picture_that_can_not_be_loaded_is_what_training_ends_with_even_if_the_disk_is_full(tmp_path, monkeypatch):
-    trainer, observer, lines = trainer_of(run=Run(tmp_path / "run")), Callback(), []
-    observer.say = lines.append
+    trainer, callback, lines = trainer_of(run=Run(tmp_path / "run")), Callback(), []
+    callback.on_message = lines.append
     trainer.train.dataset.indices[trainer.train.order(0)[16]] = 1_000_000  # of the second step; there is no such image
 
     def full(descriptor):
@@ -243,21 +247,22 @@ def test_a_picture_that_can_not_be_loaded_is_what_training_ends_with_even_if_the
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(LoadError, match="image 1000000 can't be loaded"):
-        trainer.fit(observer)
-    assert trainer.step == 1
+        trainer.fit(callback)
+    assert trainer.state.step == 1
     assert len(lines) == 1
-    assert re.match("can't write what was learnt: .*No space left on device", lines[0])
+    assert re.match("can't write what was learned: .*No space left on device", lines[0])
 
 
 def test_weights_of_a_library_run_name_their_classes_and_how_pictures_are_prepared_unless_the_run_does(tmp_path):
-    for name, about in (("plain", {}), ("told", {"classes": ["one", "two"], "pipeline": [], "by": "hand"})):
+    for name, metadata in (("plain", {}), ("told", {"classes": ["one", "two"], "pipeline": [], "by": "hand"})):
         model = na.Sequential(*list(small_network())[:4], na.Linear(8 * 14 * 14, 12))
-        trainer = trainer_of(model, run=Run(tmp_path / name, about), val=8, epochs=1)
+        trainer = trainer_of(model, run=Run(tmp_path / name, metadata), validation=8, epochs=1)
         trainer.fit()
         _, found = load_weights(tmp_path / name / "weights.safetensors")
-        assert found["classes"] == about.get("classes", [*CLASSES, "unused 10", "unused 11"])
-        assert found["pipeline"] == about.get("pipeline", json.loads(json.dumps(trainer.val.pipeline.to_json())))
-        assert found.get("by") == about.get("by")
+        assert found["classes"] == metadata.get("classes", [*CLASSES, "unused 10", "unused 11"])
+        pipeline = json.loads(json.dumps(trainer.validation.pipeline.to_json()))
+        assert found["pipeline"] == metadata.get("pipeline", pipeline)
+        assert found.get("by") == metadata.get("by")
 
 
 def test_a_confusion_with_unused_outputs_and_names_of_strange_bytes_is_written(tmp_path):

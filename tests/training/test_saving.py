@@ -27,15 +27,15 @@ class Torn(Subset):
 
 
 def test_best_weights_that_could_not_be_written_are_written_at_the_end_if_they_are_still_there(tmp_path, monkeypatch):
-    settings = {"epochs": 2, "val": 8}
+    settings = {"epochs": 2, "validation": 8}
     trainer = trainer_of(run=Run(tmp_path), **settings)
 
-    def full(run, state, **about):
+    def full(run, state, **metadata):
         raise OSError(28, "No space left on device")
 
     def stop():
-        if trainer.step == 4:
-            trainer.best = (1.0, np.inf)  # so that the second evaluation is the best one
+        if trainer.state.step == 4:
+            trainer.state.best = (1.0, np.inf)  # so that the second evaluation is the best one
         return False
 
     monkeypatch.setattr(Run, "save_weights", full)
@@ -46,32 +46,32 @@ def test_best_weights_that_could_not_be_written_are_written_at_the_end_if_they_a
         again = trainer_of(run=Run.reopen(tmp_path), **settings)
         again.resume()
         assert again.fit()
-        state, about = load_weights(tmp_path / "weights.safetensors")
+        state, metadata = load_weights(tmp_path / "weights.safetensors")
         assert same(state, dict(sorted(trainer.model.state_dict().items())))
-        assert about["steps"] == 6
+        assert metadata["steps"] == 6
 
 
 def test_without_room_for_a_checkpoint_the_weights_are_written_at_a_stop_all_the_same(tmp_path, monkeypatch):
-    trainer = trainer_of(run=Run(tmp_path), val=8)
+    trainer = trainer_of(run=Run(tmp_path), validation=8)
     monkeypatch.setattr(Run, "save_checkpoint", lambda *a: (_ for _ in ()).throw(OSError(28, "No space left")))
     with pytest.raises(OSError, match="No space left"):
-        trainer.fit(should_stop=lambda: trainer.step == 2)
+        trainer.fit(should_stop=lambda: trainer.state.step == 2)
     assert load_weights(tmp_path / "weights.safetensors")[1]["steps"] == 2
 
 
-@pytest.mark.parametrize("part", ["train", "val"])
-def test_a_picture_that_can_not_be_loaded_ends_training_with_all_that_was_learnt_until_then(tmp_path, part):
+@pytest.mark.parametrize("part", ["train", "validation"])
+def test_a_picture_that_can_not_be_loaded_ends_training_with_all_that_was_learned_until_then(tmp_path, part):
     """In the second of three batches that make a step: the first has drawn from dropout's generator already."""
-    settings = {"batch_size": 4, "accumulate": 3, "val": 12}
+    settings = {"batch_size": 4, "accumulate": 3, "validation": 12}
     whole = trainer_of(run=Run(tmp_path / "whole"), **settings)
     whole.fit()
-    trainer, observer, lines = trainer_of(run=Run(tmp_path / "run"), **settings), Callback(), []
-    observer.say = lines.append
+    trainer, callback, lines = trainer_of(run=Run(tmp_path / "run"), **settings), Callback(), []
+    callback.on_message = lines.append
     dataset = getattr(trainer, part).dataset
     dataset.__class__, dataset.torn = Torn, whole.train.order(0)[18] if part == "train" else 5
     with pytest.raises(LoadError, match=f"image {dataset.torn} can't be loaded: it is torn"):
-        trainer.fit(observer)
-    step = {"train": 1, "val": 4}[part]
+        trainer.fit(callback)
+    step = {"train": 1, "validation": 4}[part]
     assert f"The checkpoint of step {step} is kept in {tmp_path / 'run'}/; go on from there with --resume" in lines[0]
     assert load_weights(tmp_path / "run" / "weights.safetensors")[1]["steps"] == step
     again = trainer_of(run=Run.reopen(tmp_path / "run"), **settings)
@@ -82,22 +82,22 @@ def test_a_picture_that_can_not_be_loaded_ends_training_with_all_that_was_learnt
 
 @pytest.mark.parametrize("first", [True, False], ids=["none before", "some before"])
 def test_best_weights_that_could_not_be_written_are_not_forgotten_when_the_run_goes_on(tmp_path, monkeypatch, first):
-    """Nothing is learnt, so the first evaluation is the best one; or, of two, the second one is made so."""
-    settings = {"epochs": 3, "val": 8, "lr": 1e-12}
+    """Nothing is learned, so the first evaluation is the best one; or, of two, the second one is made so."""
+    settings = {"epochs": 3, "validation": 8, "lr": 1e-12}
     trainer = trainer_of(run=Run(tmp_path), **settings)
     save = Run.save_weights
 
-    def full(run, state, **about):
-        if first or trainer.step == 6:
+    def full(run, state, **metadata):
+        if first or trainer.state.step == 6:
             raise OSError(28, "No space left on device")
-        save(run, state, **about)
+        save(run, state, **metadata)
 
     monkeypatch.setattr(Run, "save_weights", full)
 
     def stop():
-        if trainer.step == 4:
-            trainer.best = (1.0, np.inf)
-        return trainer.step >= 7
+        if trainer.state.step == 4:
+            trainer.state.best = (1.0, np.inf)
+        return trainer.state.step >= 7
 
     with pytest.raises(OSError, match=r"No space left|could not be written"):
         trainer.fit(should_stop=stop)
@@ -114,7 +114,7 @@ def limited(folder, size):
     code = (
         "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]),) * 2)\n"
         "from npalexnet.training import Run, Progress; from tests.training.small import trainer_of\n"
-        "trainer_of(run=Run(sys.argv[1]), val=12).fit(Progress())"
+        "trainer_of(run=Run(sys.argv[1]), validation=12).fit(Progress())"
     )
     return subprocess.run(
         [sys.executable, "-c", code, str(folder), str(size)], cwd=ROOT, capture_output=True, text=True, check=False
@@ -125,29 +125,29 @@ def limited(folder, size):
 def test_on_a_disk_without_room_for_a_checkpoint_training_says_so_goes_on_and_ends_with_the_error(tmp_path):
     done = limited(tmp_path / "run", 90_000)  # metrics and weights fit; weights and velocities don't
     assert done.returncode == 1
-    assert done.stdout.count("can't write a checkpoint: ") == 3  # before the first test, and after both
+    assert done.stdout.count("can't write a checkpoint: ") == 3  # before the first validation, and after both
     assert "training goes on, there is no checkpoint yet" in done.stdout
     assert "OSError: can't write" in done.stderr
-    assert len(metrics(tmp_path / "run")) == 8  # six steps and two tests
+    assert len(metrics(tmp_path / "run")) == 8  # six steps and two validations
     assert load_weights(tmp_path / "run" / "weights.safetensors")[1]["steps"] in (3, 6)
     assert not [path for path in (tmp_path / "run").iterdir() if path.name.startswith(".")]
 
 
 def test_a_disk_that_fills_up_and_is_emptied_again_costs_nothing(tmp_path, monkeypatch):
-    trainer_of(run=Run(tmp_path / "whole"), val=12).fit()
+    trainer_of(run=Run(tmp_path / "whole"), validation=12).fit()
     run, lines = Run(tmp_path / "run"), []
-    trainer = trainer_of(run=run, val=12, checkpoint_every=1)
+    trainer = trainer_of(run=run, validation=12, checkpoint_every=1)
     fsync = os.fsync
 
     def full_at_steps_2_to_4(descriptor):
-        if 2 <= trainer.step <= 4:
+        if 2 <= trainer.state.step <= 4:
             raise OSError(28, "No space left on device")
         fsync(descriptor)
 
     monkeypatch.setattr(os, "fsync", full_at_steps_2_to_4)
-    observer = Callback()
-    observer.say = lines.append
-    assert trainer.fit(observer)
+    callback = Callback()
+    callback.on_message = lines.append
+    assert trainer.fit(callback)
     assert "can't write a checkpoint: [Errno 28] No space left on device; training goes on" in lines[0]
     assert lines[0].endswith("the checkpoint of step 1 is kept")
     assert_same_end(tmp_path / "run", tmp_path / "whole")
@@ -155,41 +155,41 @@ def test_a_disk_that_fills_up_and_is_emptied_again_costs_nothing(tmp_path, monke
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 def test_training_that_diverges_keeps_the_last_good_checkpoint_and_says_where(tmp_path):
-    trainer = trainer_of(run=Run(tmp_path / "run"), val=12)
+    trainer = trainer_of(run=Run(tmp_path / "run"), validation=12)
 
     def spoil():
-        if trainer.step == 4:
+        if trainer.state.step == 4:
             trainer.model[4].weight.data[0, 0] = np.inf
         return False
 
     with pytest.raises(DivergedError, match=r"the checkpoint of step 3 is kept in .*run/"):
         trainer.fit(should_stop=spoil)
-    tensors, about = load_checkpoint(tmp_path / "run" / "last.safetensors")
-    assert about["step"] == 3
+    tensors, metadata = load_checkpoint(tmp_path / "run" / "last.safetensors")
+    assert metadata["step"] == 3
     assert all(np.isfinite(values).all() for values in tensors.values())
 
 
 def test_weights_that_are_not_finite_are_never_saved(tmp_path):
     trainer = trainer_of(run=Run(tmp_path / "run"), checkpoint_every=1)
-    step = trainer.optimizer.step
+    step = trainer.stepper.optimizer.step
 
     def spoiled():
         step()
-        if trainer.step == 1:
+        if trainer.state.step == 1:
             trainer.model[4].weight.data[0, 0] = np.nan
 
-    trainer.optimizer.step = spoiled
+    trainer.stepper.optimizer.step = spoiled
     with pytest.raises(DivergedError, match=r"4\.weight is not finite after 2 steps.*of step 1 is kept"):
         trainer.fit()
     assert load_checkpoint(tmp_path / "run" / "last.safetensors")[1]["step"] == 1
 
 
 def test_metrics_that_can_not_be_written_are_told_once_not_at_each_step(tmp_path, monkeypatch):
-    run, lines, observer = Run(tmp_path / "run"), [], Callback()
-    observer.say = lines.append
+    run, lines, callback = Run(tmp_path / "run"), [], Callback()
+    callback.on_message = lines.append
     monkeypatch.setattr(run._log, "flush", lambda **k: (_ for _ in ()).throw(OSError(28, "No space left on device")))
     with pytest.raises(OSError, match="No space left"):
-        trainer_of(run=run).fit(observer)
+        trainer_of(run=run).fit(callback)
     assert [line.split(":")[0] for line in lines] == ["can't write the metrics"] + 3 * ["can't write a checkpoint"]
 
 
@@ -200,12 +200,12 @@ from npalexnet.training.checkpoint import load_newest
 from tests.training.small import trainer_of
 
 try:
-    trainer_of(run=Run(sys.argv[1]), val=12, checkpoint_every=1).fit(Progress())
+    trainer_of(run=Run(sys.argv[1]), validation=12, checkpoint_every=1).fit(Progress())
 except OSError as error:
     print("ended:", error)
 run = Run.reopen(sys.argv[1])
-path, tensors, about = load_newest(run.folder)
-print("good:", path.name, "of step", about["step"])
+path, tensors, metadata = load_newest(run.folder)
+print("good:", path.name, "of step", metadata["step"])
 """
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.optim import lr_scheduler
 
-from npalexnet.training import Constant, Cosine, Linear, Plateau, Step, WarmUp, make_schedule
+from npalexnet.training import Constant, CosineDecay, LinearDecay, Plateau, StepDecay, WarmUp, make_schedule
 
 STEPS = 50
 
@@ -29,15 +29,15 @@ def warm_up(optimizer, other):
 
 CASES = {
     "constant": (Constant(0.3), lambda o: lr_scheduler.ConstantLR(o, factor=1.0)),
-    "linear": (Linear(0.3, 40), lambda o: lr_scheduler.LinearLR(o, 1.0, 0.0, total_iters=40)),
-    "poly": (Linear(0.3, 40), lambda o: lr_scheduler.PolynomialLR(o, total_iters=40, power=1.0)),
-    "step": (Step(0.3, 7, 0.2), lambda o: lr_scheduler.StepLR(o, 7, 0.2)),
-    "cosine": (Cosine(0.3, STEPS), lambda o: lr_scheduler.CosineAnnealingLR(o, STEPS)),
+    "linear": (LinearDecay(0.3, 40), lambda o: lr_scheduler.LinearLR(o, 1.0, 0.0, total_iters=40)),
+    "poly": (LinearDecay(0.3, 40), lambda o: lr_scheduler.PolynomialLR(o, total_iters=40, power=1.0)),
+    "step": (StepDecay(0.3, 7, 0.2), lambda o: lr_scheduler.StepLR(o, 7, 0.2)),
+    "cosine": (CosineDecay(0.3, STEPS), lambda o: lr_scheduler.CosineAnnealingLR(o, STEPS)),
     "warm-up": (
-        WarmUp(Cosine(0.3, STEPS), 8),
+        WarmUp(CosineDecay(0.3, STEPS), 8),
         lambda o: warm_up(o, lambda o: lr_scheduler.CosineAnnealingLR(o, STEPS)),
     ),
-    "warm-up, step": (WarmUp(Step(0.3, 10), 8), lambda o: warm_up(o, lambda o: lr_scheduler.StepLR(o, 10))),
+    "warm-up, step": (WarmUp(StepDecay(0.3, 10), 8), lambda o: warm_up(o, lambda o: lr_scheduler.StepLR(o, 10))),
 }
 
 
@@ -78,7 +78,7 @@ def test_a_schedule_goes_on_from_its_state_which_json_can_hold():
         other = WarmUp(Plateau(0.01, patience=1), 3)
         other.load_state_dict(json.loads(json.dumps(one.state_dict())))
     with pytest.raises(ValueError, match=r"the state of a Linear schedule has \[\], got \['bad', 'best', 'reduced'\]"):
-        Linear(0.1, 5).load_state_dict(one.state_dict())
+        LinearDecay(0.1, 5).load_state_dict(one.state_dict())
 
 
 @pytest.mark.parametrize(
@@ -100,12 +100,12 @@ def test_each_name_gives_its_schedule(name, rates):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: Constant(0), "lr must be a number above 0 and finite, got 0"),
-        (lambda: Constant(float("nan")), "lr must be a number above 0 and finite, got nan"),
-        (lambda: Step(1.0, 0), "step_size must be at least 1, got 0"),
-        (lambda: Step(1.0, 5, 1.5), "gamma must be from 0 to below 1, got 1.5"),
-        (lambda: Cosine(1.0, 0), "steps must be at least 1, got 0"),
-        (lambda: make_schedule("cosine", 1.0, 5, -1), "warmup must not be negative, got -1"),
+        (lambda: Constant(0), "lr must be above 0 and finite, got 0"),
+        (lambda: Constant(float("nan")), "lr must be above 0 and finite, got nan"),
+        (lambda: StepDecay(1.0, 0), "step_size must be at least 1, got 0"),
+        (lambda: StepDecay(1.0, 5, 1.5), "gamma must be from 0 to below 1, got 1.5"),
+        (lambda: CosineDecay(1.0, 0), "steps must be at least 1, got 0"),
+        (lambda: make_schedule("cosine", 1.0, 5, -1), "warmup must be at least 0, got -1"),
     ],
 )
 def test_what_can_not_be_is_refused(make, message):

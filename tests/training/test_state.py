@@ -27,4 +27,4 @@ def test_a_run_does_not_go_on_with_other_settings_of_its_steps_or_other_pictures
         change(trainer)
     with pytest.raises(ValueError, match=message):
         trainer.resume()
-    assert trainer.step == 0
+    assert trainer.state.step == 0

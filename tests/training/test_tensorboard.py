@@ -57,7 +57,7 @@ def test_metrics_become_scalars_at_their_step(written, tmp_path):
 @pytest.mark.parametrize("written", ["tensorboard"], indirect=True)
 def test_training_closes_the_event_file_and_opens_another_one_if_it_goes_on(written, tmp_path):
     trainer = trainer_of(run=Run(tmp_path / "run"), steps=2)
-    trainer.fit(should_stop=lambda: trainer.step == 1)
+    trainer.fit(should_stop=lambda: trainer.state.step == 1)
     trainer.fit()
     losses = [value for value in written if value == "closed" or value[0] == "training/loss"]
     assert [value if value == "closed" else value[2] for value in losses] == [1, "closed", 2, "closed"]

@@ -3,8 +3,7 @@ import pytest
 import torch
 
 import npalexnet as na
-from npalexnet.training import Callback, DivergedError, Trainer, WarmUp
-from npalexnet.training import Linear as LinearSchedule
+from npalexnet.training import Callback, DivergedError, LinearDecay, Trainer, WarmUp, evaluate
 from tests.fakes.device import FAKE
 from tests.support import assert_close
 from tests.training.small import loader, same, small_network, steps_of, trainer_of
@@ -12,15 +11,15 @@ from tests.training.small import loader, same, small_network, steps_of, trainer_
 
 class Listener(Callback):
     def __init__(self):
-        self.steps, self.tests, self.lines = [], [], []
+        self.steps, self.validations, self.lines = [], [], []
 
     def on_step_end(self, step):
         self.steps.append(step)
 
     def on_validation_end(self, metrics, epoch):
-        self.tests.append((epoch, metrics))
+        self.validations.append((epoch, metrics))
 
-    def say(self, line):
+    def on_message(self, line):
         self.lines.append(line)
 
 
@@ -65,12 +64,12 @@ def test_each_step_is_told_with_its_number_and_the_images_so_far():
     ]
 
 
-def test_steps_end_within_a_pass_and_are_followed_by_a_test():
+def test_steps_end_within_an_epoch_and_are_followed_by_a_validation():
     listener = Listener()
-    trainer = trainer_of(steps=5, val=8)
+    trainer = trainer_of(steps=5, validation=8)
     assert trainer.fit(listener)
     assert [step.number for step in listener.steps] == [1, 2, 3, 4, 5]
-    assert [epoch for epoch, _ in listener.tests] == [1, pytest.approx(5 / 3)]
+    assert [epoch for epoch, _ in listener.validations] == [1, pytest.approx(5 / 3)]
 
 
 def test_one_seed_gives_one_result_and_another_seed_another():
@@ -85,7 +84,7 @@ def test_one_seed_gives_one_result_and_another_seed_another():
 
 @pytest.mark.parametrize("count", [48, 45])
 def test_batches_that_are_accumulated_make_the_step_of_one_large_batch(count):
-    """Also at the end of a pass, where one of them is shorter: each image counts the same."""
+    """Also at the end of an epoch, where one of them is shorter: each image counts the same."""
     results = []
     for batch_size, accumulate in ((16, 1), (4, 4), (8, 2)):
         trainer = trainer_of(small_network(dropout=0), count, batch_size, accumulate=accumulate, schedule="constant")
@@ -111,9 +110,8 @@ def test_the_gradients_norm_is_held_to_clip_norm():
 
 def test_evaluation_weighs_a_short_last_batch_by_its_images_and_drops_nothing():
     model = small_network()
-    trainer = trainer_of(model)
     validation = loader("test", 21, shuffle=False)
-    metrics = trainer.evaluate(validation)
+    metrics = evaluate(model, validation)
     batches = list(validation.epoch(0))
     images, targets = (np.concatenate(parts) for parts in zip(*batches, strict=True))
     logits, targets = torch.from_numpy(model.eval()(images)), torch.from_numpy(targets)
@@ -125,9 +123,9 @@ def test_evaluation_weighs_a_short_last_batch_by_its_images_and_drops_nothing():
 
 
 def test_evaluation_stops_when_asked_and_leaves_the_mode_as_it_was():
-    trainer = trainer_of()
-    assert trainer.evaluate(loader("test", 21), lambda: True) is None
-    assert trainer.model.training
+    model = small_network()
+    assert evaluate(model, loader("test", 21), should_stop=lambda: True) is None
+    assert model.training
 
 
 def test_training_and_evaluation_on_a_device_give_what_the_cpu_gives(device):
@@ -135,15 +133,15 @@ def test_training_and_evaluation_on_a_device_give_what_the_cpu_gives(device):
     for where in ("cpu", device):
         model = small_network(device=where)
         trainer = trainer_of(model, clip_norm=1.0)
-        results.append((steps_of(trainer), trainer.evaluate(loader("test", 21)), model.state_dict()))
-    (steps, tested, weights), (found_steps, found_tested, found_weights) = results
+        results.append((steps_of(trainer), evaluate(model, loader("test", 21)), model.state_dict()))
+    (steps, metrics, weights), (found_steps, found_metrics, found_weights) = results
     for expected, found in zip(steps, found_steps, strict=True):
         assert (found.number, found.images, found.lr) == (expected.number, expected.images, expected.lr)
         assert found.loss == pytest.approx(expected.loss, rel=1e-5)
         assert found.grad_norm == pytest.approx(expected.grad_norm, rel=1e-4)
         assert found.accuracy == expected.accuracy
-    assert found_tested.loss == pytest.approx(tested.loss, rel=1e-5)
-    np.testing.assert_array_equal(found_tested.confusion, tested.confusion)
+    assert found_metrics.loss == pytest.approx(metrics.loss, rel=1e-5)
+    np.testing.assert_array_equal(found_metrics.confusion, metrics.confusion)
     for name, expected in weights.items():
         assert_close(found_weights[name], expected, 1e-4)
 
@@ -151,7 +149,7 @@ def test_training_and_evaluation_on_a_device_give_what_the_cpu_gives(device):
 LABELS_CHECK, REPORT = (
     ((2,), "int64"),
     ((2,), "float64"),
-)  # smallest and largest label; loss and number of right answers
+)  # smallest and largest label; loss and number classified correctly
 
 
 def test_a_step_waits_twice_for_a_device_and_has_it_compute_all_gradients_before_the_second_time(monkeypatch):
@@ -168,9 +166,9 @@ def test_a_step_waits_twice_for_a_device_and_has_it_compute_all_gradients_before
         return call
 
     monkeypatch.setattr(model, "backward", watched("backward", model.backward))
-    monkeypatch.setattr(trainer.optimizer, "step", watched("step", trainer.optimizer.step))
+    monkeypatch.setattr(trainer.stepper.optimizer, "step", watched("step", trainer.stepper.optimizer.step))
     FAKE.counts.reset()
-    for step in trainer.pass_over_images():
+    for step in trainer.train_epoch():
         assert waits == {"backward": [LABELS_CHECK], "step": [LABELS_CHECK, REPORT]}
         assert FAKE.counts.downloads == [LABELS_CHECK, REPORT]
         assert FAKE.counts.synchronizations == 0
@@ -183,9 +181,9 @@ def test_a_step_waits_twice_for_a_device_and_has_it_compute_all_gradients_before
 
 
 def test_evaluation_waits_for_the_logits_and_nothing_else():
-    trainer = trainer_of(small_network(device="fake"))
+    model = small_network(device="fake")
     FAKE.counts.reset()
-    trainer.evaluate(loader("test", 21))
+    evaluate(model, loader("test", 21))
     logits = [count for count in FAKE.counts.downloads if count[1] == "float32"]
     assert logits == [((16, 10), "float32"), ((5, 10), "float32")]
     assert FAKE.counts.synchronizations == 0
@@ -230,20 +228,20 @@ def test_training_learns_in_16_bits_with_float32_parameters(dtype):
 def test_a_step_whose_scaled_gradients_overflow_is_left_out_and_the_next_scale_is_smaller(clip_norm):
     model = small_network()
     trainer = trainer_of(model, count=16, epochs=2, dtype="float16", clip_norm=clip_norm)
-    trainer.stepper.scaler = na.GradScaler(init_scale=2.0**40)
+    trainer.stepper.scaler.load_state_dict(na.GradScaler(init_scale=2.0**40).state_dict())
     before = model.state_dict()
     with np.errstate(over="ignore", invalid="ignore"):
-        next(trainer.pass_over_images())
+        next(trainer.train_epoch())
     assert same(model.state_dict(), before)
     assert trainer.stepper.scaler.get_scale() == 2.0**39
 
 
-def test_patience_ends_training_after_so_many_tests_in_a_row_that_were_no_better():
+def test_patience_ends_training_after_so_many_validations_in_a_row_that_were_no_better():
     listener = Listener()
-    trainer = trainer_of(lr=1e-12, epochs=10, val=8, patience=2)  # nothing changes: only the first test is the best
+    trainer = trainer_of(lr=1e-12, epochs=10, validation=8, patience=2)  # nothing changes
     assert trainer.fit(listener)
-    assert len(listener.tests) == 3
-    assert trainer.step == 9
+    assert len(listener.validations) == 3
+    assert trainer.state.step == 9
     assert "no better for 2 evaluations" in listener.lines[-1]
 
 
@@ -259,8 +257,8 @@ def test_groups_of_an_optimizer_keep_the_ratio_of_their_rates():
     model = small_network()
     groups = [{"params": list(model[0].parameters()), "lr": 0.1}, {"params": list(model[4].parameters())}]
     optimizer = na.SGD(groups, lr=0.01, momentum=0.9)
-    trainer = trainer_of(model, steps=4, optimizer=optimizer, schedule=WarmUp(LinearSchedule(0.01, 4), 2))
-    rates = [[group["lr"] for group in optimizer.param_groups] for _ in trainer.pass_over_images()]
+    trainer = trainer_of(model, steps=4, optimizer=optimizer, schedule=WarmUp(LinearDecay(0.01, 4), 2))
+    rates = [[group["lr"] for group in optimizer.param_groups] for _ in trainer.train_epoch()]
     np.testing.assert_allclose(rates, [[0.05, 0.005], [0.075, 0.0075], [0.05, 0.005]])
 
 
@@ -269,13 +267,13 @@ def test_groups_of_an_optimizer_keep_the_ratio_of_their_rates():
     [
         ({"epochs": None}, "one of epochs and steps must be given, got epochs=None and steps=None"),
         ({"epochs": 1, "steps": 1}, "one of epochs and steps must be given, got epochs=1 and steps=1"),
-        ({"epochs": 0}, "epochs must be a whole number of at least 1, got 0"),
-        ({"epochs": 1, "accumulate": 0}, "accumulate must be a whole number of at least 1, got 0"),
-        ({"epochs": 1, "patience": 2}, "patience needs held-out images"),
+        ({"epochs": 0}, "epochs must be at least 1, got 0"),
+        ({"epochs": 1, "accumulate": 0}, "accumulate must be at least 1, got 0"),
+        ({"epochs": 1, "patience": 2}, "patience needs validation images"),
         ({"epochs": 1, "clip_norm": 0.0}, r"clip_norm must be above 0, got 0\.0"),
         ({"epochs": 1, "dtype": "int8"}, "int8"),
         ({"epochs": 1, "schedule": "magic"}, "schedule must be one of 'linear', .*, got 'magic'"),
-        ({"epochs": 1, "lr": 0.0}, r"lr must be a number above 0 and finite, got 0\.0"),
+        ({"epochs": 1, "lr": 0.0}, r"lr must be above 0 and finite, got 0\.0"),
         ({"epochs": 1, "criterion": na.CrossEntropyLoss(reduction="sum")}, "criterion must have reduction='mean'"),
     ],
 )

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 import npalexnet as na
-from npalexnet.cli import main
-from npalexnet.cli import training_run as session
+from npalexnet.cli import main, train
+from npalexnet.data import open_data
 from npalexnet.inference.classifier import Classifier
 from npalexnet.inference.validation import ValidationSet
 from npalexnet.training import Progress
@@ -57,10 +57,10 @@ def test_train_writes_a_run_that_predict_can_use(tmp_path, capsys):
     assert main(["predict", str(tmp_path / "run"), str(ROOT / "docs" / "ankle-boot.png"), "--top", "10"]) == 0
     first, *lines = capsys.readouterr().out.splitlines()
     assert first.endswith("ankle-boot.png")
-    shares = [float(line.split()[0]) for line in lines]
+    probabilities = [float(line.split()[0]) for line in lines]
     assert len(lines) == 10
-    assert shares == sorted(shares, reverse=True)
-    assert sum(shares) == pytest.approx(100, abs=0.6)
+    assert probabilities == sorted(probabilities, reverse=True)
+    assert sum(probabilities) == pytest.approx(100, abs=0.6)
 
 
 def test_too_little_space_is_said_before_training(tmp_path, capsys, monkeypatch):
@@ -86,7 +86,7 @@ def test_diverging_training_says_so_and_suggests_what_to_do(narrow, tmp_path, ca
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Ctrl-C is sent as a POSIX signal")
-def test_ctrl_c_stops_after_the_step_and_keeps_what_was_learnt(tmp_path):
+def test_ctrl_c_stops_after_the_step_and_keeps_what_was_learned(tmp_path):
     process = narrow_training("--batch-size", "2", "--out", str(tmp_path / "run"))
     metrics = tmp_path / "run" / "metrics.jsonl"
     deadline = time.monotonic() + 60
@@ -98,25 +98,25 @@ def test_ctrl_c_stops_after_the_step_and_keeps_what_was_learnt(tmp_path):
     assert "Stopping after this step" in err
     assert "Traceback" not in err
     steps = metrics.read_text().count("\n")
-    assert f"Stopped after step {steps} of 1000; what was learnt is kept." in out
-    state, about = load_weights(tmp_path / "run" / "weights.safetensors")
-    assert about["steps"] == steps
+    assert f"Stopped after step {steps} of 1000; what was learned is kept." in out
+    state, metadata = load_weights(tmp_path / "run" / "weights.safetensors")
+    assert metadata["steps"] == steps
     assert not np.array_equal(state["layers.0.weight"], na.AlexNet(10).state_dict()["layers.0.weight"])
     assert (tmp_path / "run" / "curves.png").exists()
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Ctrl-C is sent as a POSIX signal")
 def test_ctrl_c_before_the_first_step_leaves_no_folder(narrow, tmp_path, capsys, monkeypatch):
-    model, before = session._model, signal.getsignal(signal.SIGINT)
+    model, before = train._model, signal.getsignal(signal.SIGINT)
 
     def interrupted(*arguments):
         os.kill(os.getpid(), signal.SIGINT)
         return model(*arguments)
 
-    monkeypatch.setattr(session, "_model", interrupted)
+    monkeypatch.setattr(train, "_model", interrupted)
     assert main(["train", *TINY, "--out", str(tmp_path / "runs" / "1")]) == 130
     assert list(tmp_path.iterdir()) == []
-    assert "Nothing was learnt" in capsys.readouterr().out
+    assert "Nothing was learned" in capsys.readouterr().out
     assert signal.getsignal(signal.SIGINT) is before
 
 
@@ -127,7 +127,7 @@ def test_a_second_ctrl_c_interrupts(tmp_path, capsys, monkeypatch):
         os.kill(os.getpid(), signal.SIGINT)
         raise AssertionError("it went on")
 
-    monkeypatch.setattr(session, "_model", interrupted)
+    monkeypatch.setattr(train, "_model", interrupted)
     assert main(["train", *TINY, "--out", str(tmp_path / "runs" / "1")]) == 130
     assert "npalexnet train: interrupted" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
@@ -178,12 +178,12 @@ def test_fine_tuning_loads_what_fits_freezes_parts_and_says_what_is_new(trained_
     assert main(["train", *TINY, *tuned, "--out", str(folder)]) == 0
     assert "the last layer is new, for other classes" in capsys.readouterr().out
     before, _ = load_weights(trained_run / "weights.safetensors")
-    after, about = load_weights(folder / "weights.safetensors")
+    after, metadata = load_weights(folder / "weights.safetensors")
     same = {name for name in before if before[name].shape == after[name].shape and (before[name] == after[name]).all()}
     assert same == {name for name in before if name.startswith(("layers.", "classifier.1."))}
     assert after["classifier.6.bias"].shape == (12,)
-    assert about["classes"][9:] == ["Ankle boot", "unused 10", "unused 11"]
-    assert "optimizer.4.momentum_buffer" not in load_checkpoint(folder / "last.safetensors")[0]  # four are learnt
+    assert metadata["classes"][9:] == ["Ankle boot", "unused 10", "unused 11"]
+    assert "optimizer.4.momentum_buffer" not in load_checkpoint(folder / "last.safetensors")[0]  # four are trained
     assert main(["predict", str(folder), str(ROOT / "docs" / "ankle-boot.png")]) == 0
 
 
@@ -214,6 +214,17 @@ def test_a_run_keeps_the_split_that_it_drew_and_its_data_from_any_working_direct
     (tmp_path / split["val"][0]).rename(tmp_path / "elsewhere.png")
     assert main(["evaluate", str(tmp_path / "run")]) == 1
     assert "lacks 1 of the pictures that the run's split names" in capsys.readouterr().err
+
+
+def test_a_run_on_some_of_its_pictures_keeps_the_split_of_these_and_goes_on_with_them(narrow, tmp_path):
+    pictures, run = str(tmp_path / "pictures"), tmp_path / "run"
+    fill(tmp_path / "pictures" / "train", cat=10, dog=10)
+    few = ["--train-images", "4", "--validation-images", "1"]
+    assert main(["train", "--data", pictures, "--batch-size", "4", *few, "--out", str(run)]) == 0
+    split, whole = json.loads((run / "split.json").read_text()), open_data(pictures).split()
+    assert split == {"train": [whole["train"][i] for i in (0, 4, 9, 13)], "val": whole["val"][:1]}  # four of eighteen
+    assert main(["train", "--resume", str(run), "--epochs", "2"]) == 0
+    assert json.loads((run / "split.json").read_text()) == split
 
 
 def test_a_run_without_its_checkpoints_is_not_begun_again_over_its_weights(narrow, trained_run, tmp_path, capsys):
