@@ -10,7 +10,6 @@ from math import prod
 from npalexnet.alexnet import IMAGE_SIZE, AlexNet
 from npalexnet.layers.layer import Layer
 from npalexnet.layers.parameter import Shape
-from npalexnet.layers.sequential import Sequential
 from npalexnet.terminal import table
 
 
@@ -41,7 +40,7 @@ class LayerSummary:
 
 
 def summarize(model: Layer, input_shape: Shape, item_bytes: int) -> Iterator[LayerSummary]:
-    """Yield the figures of each layer of a model whose parts follow one another.
+    """Yield the figures of each layer of a feed-forward model.
 
     Parameters
     ----------
@@ -58,7 +57,7 @@ def summarize(model: Layer, input_shape: Shape, item_bytes: int) -> Iterator[Lay
         If the model can't take the shape.
     """
     model.output_shape(input_shape)
-    for name, layer in leaves(model):
+    for name, layer in model.named_leaves():
         output_shape = layer.output_shape(input_shape)
         yield LayerSummary(
             name,
@@ -69,15 +68,6 @@ def summarize(model: Layer, input_shape: Shape, item_bytes: int) -> Iterator[Lay
             prod(output_shape) * item_bytes,
         )
         input_shape = output_shape
-
-
-def leaves(layer: Layer, prefix: str = "") -> Iterator[tuple[str, Layer]]:
-    """Yield the layers that hold no others, in the order of the forward pass, with their full names."""
-    children = list(layer.named_children())
-    if not children and not isinstance(layer, Sequential):
-        yield prefix.rstrip("."), layer
-    for name, child in children:
-        yield from leaves(child, f"{prefix}{name}.")
 
 
 def run(options: argparse.Namespace) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sized
 from typing import TYPE_CHECKING, Any, Self, cast
 
 import numpy as np
@@ -53,6 +53,14 @@ class Module:
                 yield prefix + name, value
         for name, child in self.named_children():
             yield from child._all_names(f"{prefix}{name}.")
+
+    def named_leaves(self, prefix: str = "") -> Iterator[tuple[str, Layer]]:
+        """Yield the layers that hold no others, in the order of the forward pass, with their full names."""
+        children = list(self.named_children())
+        if not children and not isinstance(self, Sized):  # an empty Sequential is no leaf
+            yield prefix.rstrip("."), cast("Layer", self)
+        for name, child in children:
+            yield from child.named_leaves(f"{prefix}{name}.")
 
     def zero_grad(self) -> None:
         """Forget the gradients of all parameters."""

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from npalexnet.cli.summary import leaves
 from npalexnet.data.datasets import Subset
 from npalexnet.data.loader import LoadError
 from npalexnet.layers.linear import Linear
@@ -246,5 +245,5 @@ class Saver:
 
 def _names_of_outputs(trainer: Trainer) -> list[str]:
     """The classes' names, and others for what the last linear layer has beyond them."""
-    outputs = [layer.out_features for _, layer in leaves(trainer.model) if isinstance(layer, Linear)]
+    outputs = [layer.out_features for _, layer in trainer.model.named_leaves() if isinstance(layer, Linear)]
     return names_of_outputs(trainer.train.dataset.classes, outputs[-1] if outputs else 0)

@@ -11,7 +11,6 @@ import numpy as np
 
 from npalexnet import backend
 from npalexnet.backend import Array
-from npalexnet.cli.summary import leaves
 from npalexnet.layers import sharding
 from npalexnet.layers.activation import Flatten
 from npalexnet.layers.conv import Conv2d
@@ -33,7 +32,7 @@ class Images(Protocol):
 
 def check_layer(model: Layer, name: str) -> None:
     """Raise a ValueError unless the model has a layer of that name."""
-    names = [known for known, _ in leaves(model)]
+    names = [known for known, _ in model.named_leaves()]
     if name not in names:
         raise ValueError(f"layer must be one of {', '.join(names)}, got {name!r}")
 
@@ -69,7 +68,7 @@ def activations(model: Layer, images: np.ndarray, names: Sequence[str]) -> dict[
     x = device.from_host(images.astype(model.dtype, copy=False))
     found: dict[str, Array] = {}
     with device.active():
-        for name, layer in leaves(model):
+        for name, layer in model.named_leaves():
             if len(found) == len(set(names)):
                 break
             x = sharding.infer(layer, x, None)  # without noise: dropout is the identity
@@ -143,8 +142,8 @@ def receptive_field(model: Layer, name: str, place: tuple[int, int], size: tuple
         Height and width of the image, to which the field is cut.
     """
     check_layer(model, name)
-    names = [known for known, _ in leaves(model)]
-    layers = [layer for _, layer in leaves(model)][: names.index(name) + 1]
+    names = [known for known, _ in model.named_leaves()]
+    layers = [layer for _, layer in model.named_leaves()][: names.index(name) + 1]
     whole = slice(0, size[0]), slice(0, size[1])
     first, last = list(place), list(place)
     for layer in reversed(layers):

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from npalexnet import backend
-from npalexnet.cli.summary import leaves
 from npalexnet.layers.layer import Layer
 from npalexnet.visualize.activations import activations, check_image
 from npalexnet.visualize.sheets import as_shown, blank_sheet, shortened
@@ -98,7 +97,7 @@ def feature_maps(
 
 def _described(model: Layer, layer: str) -> str:
     """Return ``"layers.1, the ReLU behind the first of 5 convolutions"``, or less where there is less to say."""
-    kinds = [(name, type(part).__name__) for name, part in leaves(model)]
+    kinds = [(name, type(part).__name__) for name, part in model.named_leaves()]
     number = next(i for i, (name, _) in enumerate(kinds) if name == layer)
     kind, before = kinds[number][1], [kind for _, kind in kinds[: number + 1] if kind in ("Conv2d", "Linear")]
     if not before:
