@@ -1,4 +1,4 @@
-"""What a network consists of, layer by layer, without running it: ``npalexnet summary``."""
+"""``npalexnet summary``: the layers of the network, without running it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from math import prod
 
 from npalexnet.alexnet import IMAGE_SIZE, AlexNet
+from npalexnet.cli.options import number
 from npalexnet.layers.layer import Layer
 from npalexnet.layers.parameter import Shape
 from npalexnet.terminal import table
@@ -15,7 +16,7 @@ from npalexnet.terminal import table
 
 @dataclass(frozen=True)
 class LayerSummary:
-    """One layer's figures.
+    """A layer's size and cost.
 
     Attributes
     ----------
@@ -24,9 +25,9 @@ class LayerSummary:
     output_shape : tuple of int
         For the given input.
     parameters : int
-        Number of learnt numbers.
+        Number of trainable numbers.
     multiply_adds : int
-        Of a forward pass, in matrix products.
+        In the matrix products of a forward pass.
     activation_bytes : int
         Size of the output.
     """
@@ -40,14 +41,14 @@ class LayerSummary:
 
 
 def summarize(model: Layer, input_shape: Shape, item_bytes: int) -> Iterator[LayerSummary]:
-    """Yield the figures of each layer of a feed-forward model.
+    """Yield the size and cost of each layer of a feed-forward model.
 
     Parameters
     ----------
     model : Layer
         `AlexNet`, a `Sequential`, or a single layer.
     input_shape : tuple of int
-        Of the batch: (N, 3, 227, 227).
+        Shape of the batch: (N, 3, 227, 227).
     item_bytes : int
         Bytes of a number: 4 for float32.
 
@@ -70,8 +71,17 @@ def summarize(model: Layer, input_shape: Shape, item_bytes: int) -> Iterator[Lay
         input_shape = output_shape
 
 
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the command to its parser."""
+    parser.add_argument("--batch-size", type=number(int, 1), default=1, metavar="N", help="images in the batch")
+    parser.add_argument(
+        "--num-classes", type=number(int, 1, maximum=1_000_000), default=1000, metavar="K",
+        help="width of the last layer",
+    )  # fmt: skip
+
+
 def run(options: argparse.Namespace) -> int:
-    """Print AlexNet's layers and their totals, as the command line's options say."""
+    """Print AlexNet's layers and their totals."""
     model = AlexNet(options.num_classes)
     layers = list(summarize(model, (options.batch_size, 3, IMAGE_SIZE, IMAGE_SIZE), item_bytes=4))
     parameters = sum(layer.parameters for layer in layers)
@@ -91,9 +101,9 @@ def run(options: argparse.Namespace) -> int:
     header = ["layer", "kind", "output shape", "parameters", "multiply-adds (M)", "activations (MiB)"]
     print(table(header, rows, left=3))
     print(
-        f"\nThe parameters take {parameters * 4 / 2**20:,.1f} MiB. Activations are the layers' outputs. A training step"
+        f"\nThe parameters take {parameters * 4 / 2**20:,.1f} MiB. Activations are the layers' outputs. Multiply-adds\n"
+        "are those of a forward pass's matrix products; a training step takes about three times as many."
     )
-    print("takes about three times the multiply-adds of the forward pass, which are those of the matrix products.")
     return 0
 
 

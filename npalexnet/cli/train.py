@@ -1,4 +1,4 @@
-"""Training by the command line: ``npalexnet train``."""
+"""``npalexnet train``."""
 
 from __future__ import annotations
 
@@ -6,7 +6,15 @@ import argparse
 import warnings
 from importlib import import_module
 
+from npalexnet.cli import training_options
+from npalexnet.cli.options import add_threads
 from npalexnet.training.interrupt import INTERRUPTED
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the command to its parser."""
+    training_options.add_options(parser)
+    add_threads(parser)
 
 
 def run(options: argparse.Namespace) -> int:

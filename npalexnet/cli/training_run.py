@@ -86,7 +86,7 @@ def _train(options: argparse.Namespace, prepared: _Prepared, run: Run, stop: Sto
         parameter_bytes = sum(parameter.data.nbytes for parameter in model.parameters())
         run.check_space(FILES * parameter_bytes)
     if options.resume is None:
-        run.save_config(as_config(options), prepared.data.split() if prepared.data.drawn else None)
+        run.save_config(as_config(options), prepared.data.split() if prepared.data.randomly_split else None)
     else:
         if not begins:
             trainer.resume(options.resume if options.resume.is_file() else None)
@@ -126,9 +126,9 @@ def _open(options: argparse.Namespace) -> Data:
     data = open_data(options.data, seed=options.seed, strict=options.strict, split=before)
     train, val = (
         dataset if count is None or count >= len(dataset) else Subset(dataset, _spread(len(dataset), count))
-        for dataset, count in ((data.train, options.train_images), (data.val, options.test_images))
+        for dataset, count in ((data.train, options.train_images), (data.validation, options.test_images))
     )
-    return Data(data.name, train, val, data.grey, data.notes, data.drawn)
+    return Data(data.name, train, val, data.grey, data.notes, data.randomly_split)
 
 
 def _spread(total: int, count: int) -> np.ndarray:
@@ -189,7 +189,7 @@ def _trainer(options: argparse.Namespace, prepared: _Prepared, run: Run, model: 
 def _announce(options: argparse.Namespace, data: Data, trainer: Trainer, run: Run) -> None:
     for note in data.notes:
         print(shown(note))
-    counts = f"{len(data.train):,} training and {len(data.val):,} held-out images"
+    counts = f"{len(data.train):,} training and {len(data.validation):,} held-out images"
     print(f"{data.name}: {counts} of {len(data.classes)} classes")
     device = backend.get_device(options.device)
     threads = backend.get_num_threads()
