@@ -60,8 +60,7 @@ class Look:
         weight = dict(self.classifier.model.named_parameters())["layers.0.weight"].data
         weight = backend.device_of(weight).to_host(weight)
         filters = self._draw("filters.png", visualize.filters(weight, grey=self.validation.grey))
-        records = read_metrics(self.classifier.path.with_name(METRICS))
-        if records:
+        if records := read_metrics(self.classifier.path.with_name(METRICS)):
             curves = self._draw("curves.png", visualize.curves(records))
             self._add("Training", "Loss and accuracy, of each batch and on the validation images.", [(curves, "")])
         self._add("Filters", "The weights of the first convolution.", [(filters, "")])

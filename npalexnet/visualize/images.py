@@ -54,7 +54,7 @@ def occlusion(
     extent = (-0.5, width - 0.5, height - 0.5, -0.5)
     shown_image = displayable(image if picture is None else picture)
     left.imshow(shown_image, extent=extent)
-    left.set_title(f"the image: probability {100 * probability:.1f} %", size=9)
+    left.set_title(f"the image: {name}, probability {100 * probability:.1f} %", size=9)
     right.imshow(shown_image.mean(axis=2), cmap="gray", extent=extent)
     largest = 100 * max(float(np.abs(decreases).max()), 1e-4)
     opacity = 0.85 * np.minimum(
@@ -69,10 +69,10 @@ def occlusion(
         extent=extent,
         interpolation="nearest",
     )
-    right.set_title(f"its decrease when {size} x {size} pixels there are covered", size=9)
+    right.set_title(f"decrease of the probability when {size} x {size} pixels are covered", size=9)
     solid = ScalarMappable(shown.norm, shown.cmap)  # the colours without the image beneath
     bar = figure.colorbar(solid, ax=right, shrink=0.8)
-    bar.set_label("decrease (percentage points)", size=8)
+    bar.set_label("percentage points", size=8)
     for axes in (left, right):
         axes.set_axis_off()
     figure.suptitle(f"Occlusion map for {name}: red is evidence for it, blue evidence against it", size=10)
@@ -130,7 +130,7 @@ def top_activating(
             f"{shortened(names[i], 14)}\n{values[i]:#.3g}" if names is not None else f"{values[i]:#.3g}", size=7
         )
     figure.suptitle(
-        f"Top-activating images of channel {channel} of {layer}, among {len(values):,}\n"
+        f"Top-activating images of channel {channel} of {layer}, among {len(values):,} images\n"
         "The number is the largest activation, the red frame its receptive field",
         size=9,
     )

@@ -25,8 +25,8 @@ def test_occlusion_shows_what_the_class_depends_on():
     expected = np.zeros((3, 3))
     expected[1, 1] = 100 * (probability - 0.5)
     np.testing.assert_allclose(right.images[1].get_array(), expected, atol=1e-4)
-    assert left.get_title() == "the image: probability 95.3 %"
-    assert "decrease when 3 x 3 pixels" in right.get_title()
+    assert left.get_title() == "the image: spot, probability 95.3 %"
+    assert "when 3 x 3 pixels are covered" in right.get_title()
     assert "percentage points" in bar.get_ylabel()
     assert sum(seen) == 9
     assert image[0, 4, 4] == 1.5
@@ -58,7 +58,7 @@ def test_occlusion_is_seen_by_every_square_that_reaches_the_place():
         (i, j) for i in (3, 4, 5) for j in (3, 4, 5)
     }
     assert (decreases[3:6, 3:6] < 0).all()  # the spot speaks against the other class
-    assert "class 0" in figure.get_suptitle()
+    assert "class 0" in figure.axes[0].get_title()
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ def test_top_activating_images_come_from_the_strongest_down_with_their_receptive
         ((4.5, -0.5), 3, 2),  # row -1 is padding
         ((2.5, -0.5), 3, 2),
     ]
-    assert "channel 1 of 1, among 20" in figure.get_suptitle()
+    assert "channel 1 of 1, among 20 images" in figure.get_suptitle()
 
 
 def test_top_activating_refuses_units_that_do_not_exist():
