@@ -29,6 +29,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from math import inf, isfinite
 from typing import Any
 
@@ -47,7 +48,7 @@ Direction = tuple[int, ...] | Array  # the index of one element, or an array of 
 
 @dataclass(frozen=True)
 class Derivative:
-    """One derivative, as backward and as finite differences have it.
+    """A derivative according to backward and to finite differences.
 
     Attributes
     ----------
@@ -56,11 +57,10 @@ class Derivative:
     analytic, numeric : float
         From backward, and from central differences.
     left, right : float
-        From one-sided differences; they are close to each other unless the point is not differentiable.
+        From one-sided differences; close to each other, unless the point is not differentiable.
     error : float
         ``|analytic - numeric|`` relative to the derivative (see `gradcheck`), less what rounding accounts for.
     verdict : {"ok", "WRONG", "not differentiable"}
-        What to make of it.
     """
 
     array: str
@@ -81,7 +81,7 @@ class _Differences:
     left: float
     right: float
     noise: float  # how far rounding may have moved the central difference
-    kink: float  # by how much left and right differ, added up over the outputs without their signs
+    kink: float  # the differences between left and right, their magnitudes added up over the outputs
 
     @property
     def central(self) -> float:
@@ -89,10 +89,12 @@ class _Differences:
 
 
 class Comparison:
-    """Of the gradients of one layer at one point, with one mask and one upstream gradient G."""
+    """Compares the gradients of one layer at one point, with one mask and one upstream gradient G."""
 
     def __init__(self, layer: Layer, x: Array, tolerance: float, rng: np.random.Generator) -> None:
         self.layer, self.x, self.tolerance = layer, x, tolerance
+        self.names: dict[Parameter | None, str] = {None: "input"}
+        self.names.update((parameter, name) for name, parameter in layer.named_parameters())
         self.mask = layer.draw_noise()
         self.y, saved = sharding.forward(layer, x, self.mask)
         self.xp = backend.array_module(self.y)
@@ -100,12 +102,12 @@ class Comparison:
             raise ValueError(f"{layer!r} gives infinities or NaN for this input: they have no derivative")
         self.G = backend.device_of(x).from_host(np.asarray(rng.standard_normal(self.y.shape)))
         self.gradients = self._gradients(self.G, saved)
-        _check_gradients(layer, x, self.gradients)
+        self._check_gradients()
         self.gradient_rounding, self.rounding = self._roundings(rng)
         self.noise = 2 * _norm(self.rounding)  # of f: its terms round independently
 
     def _gradients(self, G: Array, saved: Any) -> dict[Parameter | None, Array]:
-        """What backward makes of G, for the input (None) and for every parameter."""
+        """Return backward's gradients for G, of the input (None) and of every parameter."""
         grad_x, pairs = sharding.backward(self.layer, G, saved)
         gradients: dict[Parameter | None, Array] = {None: grad_x}
         for parameter, gradient in pairs:
@@ -114,10 +116,23 @@ class Comparison:
             gradients.setdefault(parameter, self.xp.zeros_like(parameter.data))
         return gradients
 
-    def _roundings(self, rng: np.random.Generator) -> tuple[dict[Parameter | None, Array], Array]:
-        """How far rounding moves the gradients, and the terms of f: measured, by moving all numbers by their last bit.
+    def _check_gradients(self) -> None:
+        """Raise a TypeError or ValueError unless all gradients fit what they are the gradients of."""
+        for moved, gradient in self.gradients.items():
+            if moved not in self.names:
+                raise ValueError(
+                    f"{self.layer!r} has a gradient for a parameter that named_parameters() does not find: parameters, "
+                    "and layers inside, must be attributes of the layer itself"
+                )
+            data, whose = self.x if moved is None else moved.data, f"{self.layer!r}'s gradient of {self.names[moved]}"
+            backend.check_array(gradient, whose, dtype=data.dtype, device=backend.device_of(data))
+            if gradient.shape != data.shape:
+                raise ValueError(f"{whose} must have its shape {data.shape}, got {gradient.shape}")
 
-        Where a gradient moves by more than rounding can explain, a kink lies within that bit; that is left out.
+    def _roundings(self, rng: np.random.Generator) -> tuple[dict[Parameter | None, Array], Array]:
+        """Return how far rounding moves the gradients, and the terms of f: measured, by moving all numbers' last bits.
+
+        Where a gradient moves by more than rounding can explain, a kink lies within that bit; this is left out.
         """
         epsilon = float(np.finfo(np.float64).eps)
 
@@ -138,24 +153,22 @@ class Comparison:
                 of_gradients[moved] = self.xp.maximum(of_gradients[moved], change)
         return of_gradients, abs(self.G) * of_y
 
-    def derivative(self, name: str, where: str, moved: Parameter | None, direction: Direction, h: float) -> Derivative:
-        """Compare the derivative by `moved`, which is a parameter, or None for the input, along a direction."""
+    def derivative(self, moved: Parameter | None, where: str, direction: Direction, h: float) -> Derivative:
+        """Compare the derivative along a direction through `moved`, a parameter, or None for the input."""
         gradient = self.gradients[moved]
         along = _along(gradient, direction)
         analytic, scale = float(along.sum()), max(_norm(along), 1e-6 * float(abs(gradient).max()), 1e-12)
         allowed = self.tolerance * scale + 4 * _norm(_along(self.gradient_rounding[moved], direction))
-        found, verdict = self._judge(
-            lambda step: self._differences(moved, direction, step), analytic, scale, allowed, h
-        )
+        found, verdict = self._judge(partial(self._differences, moved, direction), analytic, scale, allowed, h)
         # Where rounding is all that is left of a derivative, an error relative to that would say nothing.
         error = abs(analytic - found.central) / max((allowed + found.noise) / self.tolerance, abs(found.central))
         error = error if isfinite(error) else inf
-        return Derivative(name, where, analytic, found.central, found.left, found.right, error, verdict)
+        return Derivative(self.names[moved], where, analytic, found.central, found.left, found.right, error, verdict)
 
     def _judge(
         self, differences: Callable[[float], _Differences], analytic: float, scale: float, allowed: float, h: float
     ) -> tuple[_Differences, str]:
-        """Return a verdict, and the differences that it rests on.
+        """Return the verdict, and the differences on which it is based.
 
         `scale` is the derivative's natural size, `allowed` how far finite differences without rounding may be off.
         """
@@ -163,7 +176,7 @@ class Comparison:
         def disagreement(found: _Differences) -> float:
             return abs(analytic - found.central)
 
-        trail = [differences(h)]  # with smaller and smaller steps, as long as rounding lets one see
+        trail = [differences(h)]  # with smaller and smaller steps, until rounding blurs them
         for power in range(1, SMALLER_STEPS + 1):
             last = trail[-1]
             if disagreement(last) <= allowed and last.kink <= 0.01 * scale:
@@ -176,8 +189,8 @@ class Comparison:
             trail = [differences(16 * h), differences(4 * h), trail[0]]
         *_, farthest, farther, last = trail
 
-        # At a smooth point, what `last` sees as kinks is curvature: a quarter of what the step before it sees. Where
-        # the output itself jumps it is four times that. A kink closer than `last` can resolve is on one side alone.
+        # At a smooth point, what looks like kinks in `last` is curvature: a quarter of what it was one step before.
+        # Where the output itself jumps it is four times that. A kink closer than `last` resolves is on one side alone.
         stays = all(0.5 * far.kink <= last.kink <= 2 * far.kink for far in (farthest, farther))
         one_side = last.step < h and min(abs(analytic - last.left), abs(analytic - last.right)) <= allowed + last.noise
         # A kink accounts for half of its size; the rest is for many that all but cancel within one output.
@@ -190,7 +203,7 @@ class Comparison:
         return next((found for found in trail if found.kink <= 0.01 * scale), last), WRONG  # large steps round less
 
     def _differences(self, moved: Parameter | None, direction: Direction, h: float) -> _Differences:
-        """Differences of f with the step h: first those of the outputs, which are small, then their sum."""
+        """Return the differences of f with the step h: first of the outputs, which are small, then their sum."""
         xp = self.xp
         data = self.x if moved is None else moved.data
         with np.errstate(all="ignore"):  # a step may lead out of where the layer is defined; a smaller one may not
@@ -212,10 +225,7 @@ class Comparison:
         return copied
 
     def _forward(self, arrays: dict[Parameter | None, Array]) -> tuple[Array, Any]:
-        """Forward with other arrays in place of the input (None) and of parameters.
-
-        After an error, and Ctrl-C, it is `gradcheck` that puts the parameters back.
-        """
+        """Forward with other arrays for the input (None) and parameters, which `gradcheck` restores after errors."""
         originals = {parameter: parameter.data for parameter in arrays if parameter is not None}
         for parameter in originals:
             parameter.data = arrays[parameter]
@@ -226,28 +236,9 @@ class Comparison:
 
 
 def _along(array: Array, direction: Direction) -> Array:
-    """Return an array's part in a derivative along a direction; its sum is that derivative, if it is a gradient."""
+    """Return a gradient times a direction, element by element: the terms of the derivative."""
     return array[direction] if isinstance(direction, tuple) else array * direction
 
 
 def _norm(array: Array) -> float:
     return float((array * array).sum()) ** 0.5
-
-
-def _check_gradients(layer: Layer, x: Array, gradients: dict[Parameter | None, Array]) -> None:
-    names: dict[Parameter | None, str] = {None: "the input"}
-    names.update((parameter, name) for name, parameter in layer.named_parameters())
-    for moved, gradient in gradients.items():
-        if moved not in names:
-            raise ValueError(
-                f"{layer!r} has a gradient for a parameter that named_parameters() does not find: parameters, and "
-                f"layers inside, must be attributes of the layer itself"
-            )
-        data = x if moved is None else moved.data
-        backend.check_array(
-            gradient, f"{layer!r}'s gradient of {names[moved]}", dtype=data.dtype, device=backend.device_of(data)
-        )
-        if gradient.shape != data.shape:
-            raise ValueError(
-                f"{layer!r}'s gradient of {names[moved]} must have its shape {data.shape}, got {gradient.shape}"
-            )

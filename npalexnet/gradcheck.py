@@ -1,4 +1,4 @@
-"""The check of a layer's backward pass that users call; how it tells right from wrong is in `finite_differences`."""
+"""`gradcheck`, the check of a layer's backward pass; how it tells right from wrong is in `finite_differences`."""
 
 from __future__ import annotations
 
@@ -11,31 +11,29 @@ import numpy as np
 
 from npalexnet import backend
 from npalexnet.backend import Array
-from npalexnet.checks import integer
+from npalexnet.checks import integer, number
 from npalexnet.finite_differences import NOT_DIFFERENTIABLE, OK, WRONG, Comparison, Derivative
 from npalexnet.layers.layer import Layer
 from npalexnet.layers.parameter import Parameter, Shape
 from npalexnet.terminal import table
 
-ELEMENTWISE_NUMBERS = 1 << 20  # layers with more numbers than this in x and parameters are checked by direction alone
+ELEMENTWISE_NUMBERS = 1 << 20  # with more numbers in x and the parameters, only directions are checked
 
 
 @dataclass(frozen=True)
 class ArrayReport:
-    """What was found for the input or for one parameter.
+    """The result for the input or for one parameter.
 
     Attributes
     ----------
-    name : str
-        "input", or the parameter's name.
-    shape : tuple of int
-        Its shape.
+    name, shape : str, tuple of int
+        "input", or the parameter's name; and its shape.
     elements, directions : int
-        How many of its elements, and how many random directions through it, were checked.
+        The number of its elements, and of random directions through it, that were checked.
     worst : Derivative
-        The one with the largest error, among those with the array's verdict.
+        The derivative with the largest error, among those with the array's verdict.
     verdict : {"ok", "WRONG", "not differentiable"}
-        "WRONG" if any derivative is; else "not differentiable" if it could not be told somewhere.
+        "WRONG" if any derivative is wrong; else "not differentiable" if any does not exist.
     """
 
     name: str
@@ -48,18 +46,18 @@ class ArrayReport:
 
 @dataclass(frozen=True)
 class GradcheckReport:
-    """What `gradcheck` found; as a str it is a table.
+    """The result of `gradcheck`; as a str it is a table.
 
     Attributes
     ----------
     layer : str
         The layer's repr.
     tolerance : float
-        The largest error that was let pass.
+        The largest permitted error.
     rows : tuple of ArrayReport
         The input, then the parameters.
     not_differentiable : tuple of Derivative
-        Where there is no derivative to compare with.
+        The derivatives that do not exist, so that there is nothing to compare with.
     """
 
     layer: str
@@ -75,9 +73,7 @@ class GradcheckReport:
     @property
     def worst(self) -> Derivative:
         """The wrong derivative with the largest error; if none is wrong, the one with the largest error."""
-        wrong = [row.worst for row in self.rows if row.verdict == WRONG]
-        right = [row.worst for row in self.rows if row.verdict == OK]
-        return max(wrong or right or [row.worst for row in self.rows], key=lambda derivative: derivative.error)
+        return max((row.worst for row in self.rows), key=lambda at: (at.verdict == WRONG, at.verdict == OK, at.error))
 
     def __str__(self) -> str:
         header = ("array", "shape", "elements", "directions", "worst error", "at", "analytic", "numeric", "verdict")
@@ -98,13 +94,7 @@ class GradcheckReport:
 
 
 class GradcheckError(RuntimeError):
-    """A gradient is wrong; the message has the worst derivative and the table.
-
-    Attributes
-    ----------
-    report : GradcheckReport
-        The same, to compute with.
-    """
+    """A gradient is wrong; the message has the worst derivative and the table, the attribute `report` all numbers."""
 
     def __init__(self, report: GradcheckReport) -> None:
         at = report.worst
@@ -129,10 +119,10 @@ def gradcheck(
 ) -> GradcheckReport:
     """Compare a layer's gradients with finite differences of its output.
 
-    The input and each parameter are moved on their own: along random directions, which see every element, and element
-    by element. Nothing is changed: not `x`, not the layer's ``.grad``, not its last call. While it runs, a parameter's
-    ``.data`` is replaced by moved copies, so no other thread should use the layer; a layer with `Dropout` draws one
-    mask from its generator. How wrong gradients are told from kinks and rounding: `npalexnet.finite_differences`.
+    The input and each parameter are moved on their own: along random directions, which involve every element, and
+    element by element. Nothing is changed: not `x`, not the layer's ``.grad``, not its last call. Meanwhile a
+    parameter's ``.data`` is replaced by moved copies, so no other thread should use the layer; a layer with `Dropout`
+    draws one mask from its generator. On kinks and rounding see `npalexnet.finite_differences`.
 
     Parameters
     ----------
@@ -141,21 +131,21 @@ def gradcheck(
     x : array
         The input, float64, on the layer's device.
     labels : array, optional
-        What a loss takes besides `x`: it is called as ``loss(x, labels)`` and ``loss.backward(grad)``.
+        Labels for a loss, which is called as ``loss(x, labels)`` and ``loss.backward(grad)``.
     step : float
         h, for numbers up to 1; it is multiplied by an array's largest magnitude where that is more than 1.
     directions : int
         Random directions for each array.
     max_elements : int
         Elements for each array: all, if there are no more, else a random sample. Each costs two forward passes, so for
-        layers of more than a million numbers (input and parameters) directions alone are checked.
+        layers of more than a million numbers (input and parameters) only directions are checked.
     tolerance : float
-        The largest relative error to let pass: relative to ``sqrt(sum((gradient * direction)**2))``, which is the
-        gradient itself for an element, and to a millionth of the array's largest gradient at least.
+        The largest permitted error: relative to ``sqrt(sum((gradient * direction)**2))``, which is the gradient itself
+        for an element, and to a millionth of the array's largest gradient at least.
     seed : int
-        Where G, the directions and the sample come from.
+        Of G, the directions and the sample.
     raise_exception : bool
-        Whether a wrong gradient raises, or is left to the caller to find in the report.
+        Whether a wrong gradient raises; otherwise the report tells.
 
     Returns
     -------
@@ -177,7 +167,10 @@ def gradcheck(
     originals = [(parameter, parameter.data) for parameter in layer.parameters()]
     try:
         with backend.device_of(x).active():
-            rows, kinks = _compare_all(layer, x, step, directions, max_elements, tolerance, rng)
+            if directions and x.size + sum(data.size for _, data in originals) > ELEMENTWISE_NUMBERS:
+                max_elements = 0
+            comparison = Comparison(layer, x, tolerance, rng)
+            rows, kinks = _compare_all(comparison, step, directions, max_elements, rng)
     finally:  # errors and Ctrl-C come here while some parameter is moved
         for parameter, data in originals:
             parameter.data = data
@@ -188,29 +181,22 @@ def gradcheck(
 
 
 def _compare_all(
-    layer: Layer, x: Array, step: float, directions: int, max_elements: int, tolerance: float, rng: np.random.Generator
+    comparison: Comparison, step: float, directions: int, max_elements: int, rng: np.random.Generator
 ) -> tuple[list[ArrayReport], list[Derivative]]:
-    """Return a report for the input and for each parameter, and all derivatives that do not exist."""
-    names: dict[Parameter | None, str] = {None: "input"}
-    for name, parameter in layer.named_parameters():
-        if parameter.requires_grad:
-            names.setdefault(parameter, name)  # a parameter that is used twice has two names
-    comparison = Comparison(layer, x, tolerance, rng)
-    if directions and x.size + sum(parameter.size for parameter in layer.parameters()) > ELEMENTWISE_NUMBERS:
-        max_elements = 0
+    """Return a report for the input and for each trainable parameter, and all derivatives that do not exist."""
     rows, kinks = [], []
-    for moved, name in names.items():
-        data = x if moved is None else moved.data
+    for moved, name in comparison.names.items():
+        if moved is not None and not moved.requires_grad:
+            continue
+        data = comparison.x if moved is None else moved.data
         h = step * max(1.0, float(abs(data).max()))
         chosen = _elements(data.shape, max_elements, rng)
-        derivatives = [comparison.derivative(name, f"element {index}", moved, index, h) for index in chosen]
-        for number in range(directions):
-            v = backend.device_of(x).from_host(rng.standard_normal(data.shape))
-            derivatives.append(comparison.derivative(name, f"direction {number}", moved, v, h))
-        verdicts = [derivative.verdict for derivative in derivatives]
-        verdict = next(verdict for verdict in (WRONG, NOT_DIFFERENTIABLE, OK) if verdict in verdicts)
-        worst = max((d for d in derivatives if d.verdict == verdict), key=lambda d: d.error)
-        rows.append(ArrayReport(name, data.shape, len(chosen), directions, worst, verdict))
+        derivatives = [comparison.derivative(moved, f"element {index}", index, h) for index in chosen]
+        for i in range(directions):
+            v = backend.device_of(data).from_host(rng.standard_normal(data.shape))
+            derivatives.append(comparison.derivative(moved, f"direction {i}", v, h))
+        worst = max(derivatives, key=lambda at: (at.verdict == WRONG, at.verdict == NOT_DIFFERENTIABLE, at.error))
+        rows.append(ArrayReport(name, data.shape, len(chosen), directions, worst, worst.verdict))
         kinks += [derivative for derivative in derivatives if derivative.verdict == NOT_DIFFERENTIABLE]
     return rows, kinks
 
@@ -224,12 +210,12 @@ class _LossOfLogits(Layer):
         self._loss, self._labels = loss, labels
 
     def compute(self, x: Array, noise: Any = None) -> tuple[Array, Any]:
-        """(N, K) -> what the loss returns; a copy remembers the call, so that the user's loss does not."""
+        """(N, K) -> the loss, computed by a copy, so that the user's loss keeps its last call."""
         loss = copy(self._loss)
         return loss(x, self._labels), loss
 
     def gradients(self, grad_y: Array, saved: Any) -> tuple[Array, list[tuple[Parameter, Array]]]:
-        """Return the loss's gradient of the logits."""
+        """Gradient of the logits."""
         return saved.backward(grad_y), []
 
     def __repr__(self) -> str:
@@ -237,7 +223,7 @@ class _LossOfLogits(Layer):
 
 
 def _elements(shape: Shape, max_elements: int, rng: np.random.Generator) -> list[tuple[int, ...]]:
-    """Indices of all elements, or of a sample."""
+    """Return the indices of all elements, or of a random sample."""
     size = prod(shape)
     chosen = np.arange(size) if size <= max_elements else np.sort(rng.choice(size, max_elements, replace=False))
     return [tuple(int(i) for i in np.unravel_index(number, shape)) for number in chosen]
@@ -245,9 +231,7 @@ def _elements(shape: Shape, max_elements: int, rng: np.random.Generator) -> list
 
 def _check_arguments(layer: Layer, x: Array, step: float, directions: int, max_elements: int, tolerance: float) -> None:
     for name, value in (("step", step), ("tolerance", tolerance)):
-        if isinstance(value, bool) or not isinstance(value, int | float | np.floating):
-            raise TypeError(f"{name} must be a number, got {value!r}")
-        if not 0 < value < 1:
+        if not 0 < number(name, value) < 1:
             raise ValueError(f"{name} must be between 0 and 1, got {value}")
     if integer("directions", directions, 0) + integer("max_elements", max_elements, 0) == 0:
         raise ValueError("directions and max_elements must not both be 0: nothing would be checked")
@@ -255,9 +239,7 @@ def _check_arguments(layer: Layer, x: Array, step: float, directions: int, max_e
         raise TypeError(f"gradcheck expects a Layer, or a loss together with its labels, got {layer!r}")
     for name, parameter in layer.named_parameters():
         if parameter.dtype != np.float64:
-            raise TypeError(
-                f"gradcheck needs a float64 layer, but {name} is {parameter.dtype}: make the layer with dtype='float64'"
-            )
+            raise TypeError(f"gradcheck needs a float64 layer, but {name} is {parameter.dtype}: pass dtype='float64'")
     backend.check_array(x, "gradcheck's input")
     if x.dtype != np.float64:
         raise TypeError(f"gradcheck needs a float64 input, got {x.dtype}: pass x.astype('float64')")
@@ -265,6 +247,4 @@ def _check_arguments(layer: Layer, x: Array, step: float, directions: int, max_e
     if x.size == 0:
         raise ValueError(f"gradcheck needs an input of at least one number, got shape {x.shape}")
     if not isfinite(float(abs(x).max())):
-        raise ValueError(
-            f"gradcheck needs an input of finite numbers, got one of shape {x.shape} without or with others"
-        )
+        raise ValueError(f"gradcheck needs an input of finite numbers, got infinities or NaN in one of shape {x.shape}")

@@ -1,7 +1,7 @@
-"""The definitions, with plain loops straight from the formulas: for reading, and for tests to hold the layers against.
+"""The definitions, as plain loops straight from the formulas: for reading, and for the tests of the layers.
 
-NumPy arrays hold the numbers, Python does the arithmetic, one number after the other. It is slow, it shares no line
-with the layers, and it checks no arguments.
+NumPy arrays hold the numbers, Python does the arithmetic, one number after the other. It is slow, shares no line with
+the layers, and does not check its arguments.
 
 Symbols: N images, C channels, H x W pixels, O output channels, windows of kH x kW, oH x oW of them, G groups.
 Sizes, strides and dilations are pairs (vertical, horizontal).
@@ -17,11 +17,11 @@ import numpy as np
 
 Array = np.ndarray
 Pair = tuple[int, int]
-Sides = Pair | tuple[Pair, Pair]  # padding: (vertical, horizontal) or ((top, bottom), (left, right))
+Padding = Pair | tuple[Pair, Pair]  # (vertical, horizontal) or ((top, bottom), (left, right))
 
 
 def conv2d(
-    x: Array, weight: Array, bias: Array | None, stride: Pair, padding: Sides, dilation: Pair, groups: int
+    x: Array, weight: Array, bias: Array | None, stride: Pair, padding: Padding, dilation: Pair, groups: int
 ) -> Array:
     """Convolve: ``y[n, o, p, q] = bias[o] + sum over c, i, j of weight[o, c, i, j] * x[n, first + c, r, s]``.
 
@@ -30,7 +30,7 @@ def conv2d(
 
     x (N, C, H, W), weight (O, C/G, kH, kW), bias (O,) or None -> (N, O, oH, oW).
     """
-    vertical, horizontal = _sides(padding)
+    vertical, horizontal = _borders(padding)
     oH = (x.shape[2] + sum(vertical) - dilation[0] * (weight.shape[2] - 1) - 1) // stride[0] + 1
     oW = (x.shape[3] + sum(horizontal) - dilation[1] * (weight.shape[3] - 1) - 1) // stride[1] + 1
     y = np.zeros((len(x), len(weight), oH, oW), x.dtype)
@@ -42,7 +42,7 @@ def conv2d(
 
 
 def conv2d_gradients(
-    grad_y: Array, x: Array, weight: Array, stride: Pair, padding: Sides, dilation: Pair, groups: int
+    grad_y: Array, x: Array, weight: Array, stride: Pair, padding: Padding, dilation: Pair, groups: int
 ) -> tuple[Array, Array, Array]:
     """Differentiate `conv2d`: y is a sum of products, and each factor's gradient is the other factor times grad_y.
 
@@ -64,8 +64,8 @@ def max_pool2d(
     rows, columns = _windows(x.shape[2:], kernel_size, stride, padding, dilation, ceil_mode)
     y = np.full((*x.shape[:2], len(rows), len(columns)), -inf, x.dtype)
     for n, c, p, q in np.ndindex(y.shape):
-        if winner := _winner(x[n, c], rows[p], columns[q]):
-            y[n, c, p, q] = x[n, c][winner]
+        if place := _argmax(x[n, c], rows[p], columns[q]):
+            y[n, c, p, q] = x[n, c][place]
     return y
 
 
@@ -78,12 +78,12 @@ def max_pool2d_gradient(
     dilation: Pair = (1, 1),
     ceil_mode: bool = False,
 ) -> Array:
-    """Differentiate `max_pool2d`: each window's gradient goes to its winner. (N, C, oH, oW) -> (N, C, H, W)."""
+    """Differentiate `max_pool2d`: each window's gradient goes to its maximum. (N, C, oH, oW) -> (N, C, H, W)."""
     rows, columns = _windows(x.shape[2:], kernel_size, stride, padding, dilation, ceil_mode)
     grad_x = np.zeros_like(x)
     for n, c, p, q in np.ndindex(grad_y.shape):
-        if winner := _winner(x[n, c], rows[p], columns[q]):
-            grad_x[n, c][winner] += grad_y[n, c, p, q]
+        if place := _argmax(x[n, c], rows[p], columns[q]):
+            grad_x[n, c][place] += grad_y[n, c, p, q]
     return grad_x
 
 
@@ -191,7 +191,7 @@ def cross_entropy_gradient(
     return grad_logits
 
 
-def _sides(padding: Sides) -> tuple[Pair, Pair]:
+def _borders(padding: Padding) -> tuple[Pair, Pair]:
     """Return padding as ((top, bottom), (left, right))."""
     vertical, horizontal = ((p, p) if isinstance(p, int) else p for p in padding)
     return vertical, horizontal
@@ -202,12 +202,12 @@ def _products(
     weight_shape: tuple[int, ...],
     y_shape: tuple[int, ...],
     stride: Pair,
-    padding: Sides,
+    padding: Padding,
     dilation: Pair,
     groups: int,
 ) -> Iterator[tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]]:
     """Yield the places in y, weight and x of all products ``weight * x`` that a convolution adds up."""
-    (top, _), (left, _) = _sides(padding)
+    (top, _), (left, _) = _borders(padding)
     for n, o, p, q in np.ndindex(y_shape):
         first = o // (weight_shape[0] // groups) * weight_shape[1]
         for c, i, j in np.ndindex(weight_shape[1:]):
@@ -233,13 +233,13 @@ def _windows(
     return axes[0], axes[1]
 
 
-def _winner(image: Array, rows: list[int], columns: list[int]) -> Pair | None:
+def _argmax(image: Array, rows: list[int], columns: list[int]) -> Pair | None:
     """Return where a window's largest number is: the first of equals; the last NaN, if there is one."""
-    winner = None
+    place = None
     for pixel in ((r, s) for r in rows for s in columns):
-        if winner is None or image[pixel] > image[winner] or isnan(image[pixel]):
-            winner = pixel
-    return winner
+        if place is None or image[pixel] > image[place] or isnan(image[pixel]):
+            place = pixel
+    return place
 
 
 def _neighbours(c: int, size: int, channels: int) -> range:

@@ -1,4 +1,4 @@
-"""What is printed: tables, progress bars, and the names of files."""
+"""Printing: tables, progress bars, and the names of files."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from importlib.util import find_spec
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> str:
-    """Return an aligned table; the first `left` columns are flush left, the others flush right."""
+    """Return an aligned table; the first `left` columns are aligned to the left, the others to the right."""
     widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
     rule = ["-" * width for width in widths]
 
@@ -23,9 +23,9 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -
 
 @contextmanager
 def progress(what: str, total: int, unit: str = "image") -> Iterator[Callable[[int], object]]:
-    """Context with a function to call with each number of images done.
+    """Context with a function that advances a progress bar by a number of images.
 
-    It draws a bar on a terminal, after a second and where tqdm is installed, and does nothing elsewhere.
+    The bar appears after a second, on a terminal and if tqdm is installed; elsewhere nothing is shown.
     """
     if not (sys.stderr.isatty() and find_spec("tqdm")):
         yield lambda done: None
@@ -37,5 +37,5 @@ def progress(what: str, total: int, unit: str = "image") -> Iterator[Callable[[i
 
 
 def shown(text: str) -> str:
-    """Return a text with the names of files so that it can be printed, whatever bytes the names consist of."""
+    """Return a text that holds names of files in a form that can be printed, whatever bytes the names consist of."""
     return os.fsencode(text).decode("utf-8", "replace")

@@ -46,17 +46,17 @@ def test_the_recipe_put_together_in_python_trains_and_is_kept_with_the_weights(p
     (example,) = examples_of("docs/training.md")
     names: dict[str, Any] = {}
     exec(compile(example, "docs/training.md", "exec"), names)
-    assert "2 pictures of train/ were drawn to be held out" in capsys.readouterr().out
+    assert "2 pictures of train/ were chosen at random for validation" in capsys.readouterr().out
     assert names["trainer"].state.finished
     assert_prepares_as("runs/python", names["trainer"].validation, names["data"])
 
 
 def assert_prepares_as(run, loader, data):
-    """A classifier of the run makes of the held-out pictures what the loader makes of them."""
+    """A classifier of the run makes of the validation pictures what the loader makes of them."""
     classifier = Classifier.load(run)
     assert classifier.classes == ["cat", "dog"]
     images, _ = next(loader.epoch(0))
-    np.testing.assert_array_equal(classifier.inputs([data.val[i][0] for i in range(2)]), images)
+    np.testing.assert_array_equal(classifier.inputs([data.validation[i][0] for i in range(2)]), images)
 
 
 def test_the_examples_for_a_gpu_run_as_written():

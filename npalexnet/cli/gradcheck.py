@@ -1,4 +1,4 @@
-"""Every layer of the package, checked against finite differences in several configurations: ``npalexnet gradcheck``."""
+"""``npalexnet gradcheck``: every layer of the package against finite differences, in several configurations."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from npalexnet import backend
+from npalexnet.cli.options import add_device, number
 from npalexnet.gradcheck import GradcheckReport, gradcheck
 from npalexnet.layers.activation import Flatten, ReLU
 from npalexnet.layers.conv import Conv2d
@@ -23,21 +24,21 @@ from npalexnet.losses import CrossEntropyLoss
 
 
 def check_all_layers(device: str = "cpu", *, seed: int = 0, **settings: Any) -> Iterator[tuple[str, GradcheckReport]]:
-    """Check every layer of this package, and the loss, in several configurations of a small size.
+    """Check every layer of this package, and the loss, in several small configurations.
 
     Parameters
     ----------
     device : str
         Where to compute.
     seed : int
-        Where parameters, inputs and directions come from.
+        Of parameters, inputs and directions.
     **settings
         Further keyword arguments for `gradcheck`.
 
     Yields
     ------
     tuple of str and GradcheckReport
-        What was checked, and what was found, one by one; a wrong gradient does not raise.
+        The configuration and its report; a wrong gradient does not raise.
     """
     rng = np.random.default_rng(seed)
     home = backend.get_device(device)
@@ -76,11 +77,17 @@ def check_all_layers(device: str = "cpu", *, seed: int = 0, **settings: Any) -> 
         yield repr(loss), gradcheck(loss, logits, labels, **settings)
 
 
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the command to its parser."""
+    parser.add_argument("--seed", type=number(int, 0), default=0, metavar="N", help="of inputs, parameters, directions")
+    add_device(parser)
+
+
 def run(options: argparse.Namespace) -> int:
-    """Check every layer as the command line's options say, and print a table; returns 1 if a gradient is wrong."""
+    """Check every layer, and print a table; returns 1 if a gradient is wrong."""
     verdicts = []
     backend.get_device(options.device)
-    print(f"Gradients by backward against central differences, float64, on {options.device}\n")
+    print(f"Gradients from backward against central differences, float64, on {options.device}\n")
     print(f"{'layer':<56}{'derivatives':>12}{'worst error':>13}  verdict")
     for name, report in check_all_layers(options.device, seed=options.seed):
         compared = sum(row.elements + row.directions for row in report.rows)
@@ -88,5 +95,7 @@ def run(options: argparse.Namespace) -> int:
         print(f"{name:<56}{compared:>12}{report.worst.error:>13.1e}  {verdicts[-1]}", flush=True)
         if not report.ok:
             print(report)
-    print(f"\n{verdicts.count('ok')} of {len(verdicts)} ok; an error is relative to the derivative, 1e-6 is let pass")
+    print(
+        f"\n{verdicts.count('ok')} of {len(verdicts)} ok; errors are relative to the derivative, the tolerance is 1e-6"
+    )
     return 1 if "WRONG" in verdicts else 0

@@ -1,4 +1,4 @@
-"""What is installed here, and which devices are usable: ``npalexnet info``."""
+"""``npalexnet info``: what is installed, and which devices are usable."""
 
 from __future__ import annotations
 
@@ -18,8 +18,12 @@ DISTRIBUTIONS = (
 )  # fmt: skip
 
 
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add nothing: the command has no options."""
+
+
 def run(options: argparse.Namespace) -> int:
-    """Print versions, devices and, where a device is not usable, why; there are no options."""
+    """Print versions, devices and, where a device is not usable, why."""
     gpu = probe()
     blas = [f"{pool['internal_api']} {pool['version']}" for pool in threadpool_info() if pool["user_api"] == "blas"]
     print(f"npalexnet    {__version__}, Python {platform.python_version()}, {platform.system()} {platform.machine()}")

@@ -1,10 +1,11 @@
-"""Readers of the command line's options."""
+"""What the options of several commands share."""
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
 from math import inf
+from pathlib import Path
 from typing import Any
 
 
@@ -23,3 +24,44 @@ def number(kind: type, minimum: float, *, above: bool = False, maximum: float | 
 
     read.__name__ = kind.__name__  # argparse's "invalid int value"
     return read
+
+
+def add_weights(parser: argparse.ArgumentParser) -> None:
+    """Add RUN, the trained network."""
+    parser.add_argument("weights", type=Path, metavar="RUN", help="folder that train wrote, or a weights file in one")
+
+
+def add_data(parser: argparse.ArgumentParser) -> None:
+    """Add --data, the validation data."""
+    parser.add_argument(
+        "--data", metavar="SPEC", help="data with validation images, named as for train (default: those of the run)"
+    )
+
+
+def add_ten_crop(parser: argparse.ArgumentParser) -> None:
+    """Add --ten-crop."""
+    parser.add_argument(
+        "--ten-crop", action="store_true",
+        help="average over ten crops of each image: the corners, the middle and their mirror images",
+    )  # fmt: skip
+
+
+def add_out(parser: argparse.ArgumentParser, folder: str) -> None:
+    """Add --out, by default a folder of this name in the run's."""
+    parser.add_argument(
+        "--out", type=Path, metavar="FOLDER", help=f"where to write (default: {folder}/ in the run's folder)"
+    )
+
+
+def add_device(parser: argparse.ArgumentParser) -> None:
+    """Add --device and --threads."""
+    parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:N, or auto: a GPU where one is usable")
+    add_threads(parser)
+
+
+def add_threads(parser: argparse.ArgumentParser) -> None:
+    """Add --threads."""
+    parser.add_argument(
+        "--threads", type=number(int, 1), metavar="N",
+        help="threads that compute on the CPU (default: NPALEXNET_NUM_THREADS, else the cores)",
+    )  # fmt: skip

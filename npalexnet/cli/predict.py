@@ -1,4 +1,4 @@
-"""Naming what is on image files, with the weights of a training run: ``npalexnet predict``."""
+"""``npalexnet predict``: the most probable classes of image files."""
 
 from __future__ import annotations
 
@@ -7,23 +7,35 @@ import json
 import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from npalexnet.data.images import open_picture
+from npalexnet.cli.options import add_device, add_ten_crop, add_weights, number
+from npalexnet.data.images import find_images, open_picture
 from npalexnet.inference.classifier import BATCH_SIZE, Classifier
 from npalexnet.terminal import shown
 
 STANDARD_INPUT = "-"
 
 
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the command to its parser."""
+    add_weights(parser)
+    parser.add_argument(
+        "images", nargs="+", metavar="IMAGE",
+        help="image file, folder (all image files in it and below), or - for paths on standard input, one a line",
+    )  # fmt: skip
+    parser.add_argument("--top", type=number(int, 1), default=3, metavar="K", help="print the K most probable classes")
+    add_ten_crop(parser)
+    parser.add_argument("--json", action="store_true", help="print a JSON object a line")
+    add_device(parser)
+
+
 def run(options: argparse.Namespace) -> int:
     """Print the most probable classes of each image file; returns 1 if one couldn't be read, else 0.
 
-    Of the options, `images` holds files, folders (all image files in them and below, in the order of their names), and
-    "-" for paths on standard input, one a line. Those are answered as they come.
+    Paths on standard input are answered as they arrive.
 
     Raises
     ------
@@ -36,32 +48,33 @@ def run(options: argparse.Namespace) -> int:
         pictures: list[tuple[str, Any]] = []
         for path in group:
             try:
-                pictures.append((shown(path), open_picture(_no_folder(path))))
+                if os.path.isdir(path):  # which no image file was found in
+                    raise OSError(f"{path} is a folder without image files")
+                pictures.append((shown(path), open_picture(path)))
             except OSError as error:
                 print(f"npalexnet predict: error: {shown(str(error))}", file=sys.stderr)
                 failed = 1
         if not pictures:
             continue
         inputs = classifier.inputs([picture for _, picture in pictures], ten_crop=options.ten_crop)
-        shares_of_all = np.exp(classifier.log_probabilities(inputs))
-        for (path, _), shares in zip(pictures, shares_of_all, strict=True):
-            best = np.argsort(-shares, kind="stable")[: options.top].tolist()
-            print(_as_json(path, best, shares, names) if options.json else path)
+        for (path, _), probabilities in zip(pictures, np.exp(classifier.log_probabilities(inputs)), strict=True):
+            top = np.argsort(-probabilities, kind="stable")[: options.top].tolist()
+            print(_as_json(path, top, probabilities, names) if options.json else path)
             if not options.json:
-                for k in best:
-                    print(f"  {100 * shares[k]:5.1f} %  {names[k]}")
-        sys.stdout.flush()  # who writes paths into our standard input may be waiting for these answers
+                for k in top:
+                    print(f"  {100 * probabilities[k]:5.1f} %  {names[k]}")
+        sys.stdout.flush()  # whoever writes paths to our standard input may be waiting for these answers
     return failed
 
 
-def _as_json(path: str, best: Sequence[int], shares: np.ndarray, names: Sequence[str]) -> str:
+def _as_json(path: str, top: Sequence[int], probabilities: np.ndarray, names: Sequence[str]) -> str:
     """Return ``{"path": ..., "predictions": [{"class", "index", "probability"}]}``, the most probable class first."""
-    found = [{"class": names[k], "index": k, "probability": round(float(shares[k]), 6)} for k in best]
+    found = [{"class": names[k], "index": k, "probability": round(float(probabilities[k]), 6)} for k in top]
     return json.dumps({"path": path, "predictions": found}, ensure_ascii=False)
 
 
 def _groups(images: Sequence[str]) -> Iterator[list[str]]:
-    """Yield the files' paths, at most `BATCH_SIZE` at a time; those on standard input as soon as they are there."""
+    """Yield the files' paths, at most `BATCH_SIZE` at a time; from standard input as soon as they arrive."""
     waiting: list[str] = []
     for image in images:
         if image == STANDARD_INPUT:
@@ -71,7 +84,7 @@ def _groups(images: Sequence[str]) -> Iterator[list[str]]:
             for lines in _arriving_lines():
                 yield from (lines[start : start + BATCH_SIZE] for start in range(0, len(lines), BATCH_SIZE))
             continue
-        for path in _image_files(Path(image)) if os.path.isdir(image) else [image]:
+        for path in (find_images(image) or [image]) if os.path.isdir(image) else [image]:
             waiting.append(path)
             if len(waiting) == BATCH_SIZE:
                 yield waiting
@@ -81,7 +94,7 @@ def _groups(images: Sequence[str]) -> Iterator[list[str]]:
 
 
 def _arriving_lines() -> Iterator[list[str]]:
-    """Yield the lines of standard input that have come since the last time, without empty ones."""
+    """Yield the lines of standard input that have arrived since the last time, without empty ones."""
     stream: Any = sys.stdin.buffer
     unfinished = b""
     while chunk := stream.read1(1 << 16):
@@ -92,28 +105,3 @@ def _arriving_lines() -> Iterator[list[str]]:
 
 def _decoded(lines: Iterable[bytes]) -> list[str]:
     return [os.fsdecode(line) for line in (line.removesuffix(b"\r") for line in lines) if line]
-
-
-def _image_files(folder: Path) -> list[str]:
-    """Return the files in a folder and below whose names end as image files' do; one without any is named as missing.
-
-    What is hidden, by a dot, is left out.
-    """
-    from PIL import Image
-
-    readable = {suffix for suffix, kind in Image.registered_extensions().items() if kind in Image.OPEN}
-    found = [
-        path
-        for path in folder.rglob("*")
-        if path.suffix.lower() in readable
-        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-        and path.is_file()
-    ]
-    return [str(path) for path in sorted(found)] or [str(folder)]
-
-
-def _no_folder(path: str) -> str:
-    """Return the path; an OSError says so if it is a folder's, which `_image_files` found nothing in."""
-    if os.path.isdir(path):
-        raise OSError(f"{shown(path)} is a folder without image files")
-    return path

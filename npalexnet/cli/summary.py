@@ -1,4 +1,4 @@
-"""What a network consists of, layer by layer, without running it: ``npalexnet summary``."""
+"""``npalexnet summary``: the layers of the network, without running it."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from math import prod
 
 from npalexnet.alexnet import IMAGE_SIZE, AlexNet
+from npalexnet.cli.options import number
 from npalexnet.layers.layer import Layer
 from npalexnet.layers.parameter import Shape
-from npalexnet.layers.sequential import Sequential
 from npalexnet.terminal import table
 
 
 @dataclass(frozen=True)
 class LayerSummary:
-    """One layer's figures.
+    """A layer's size and cost.
 
     Attributes
     ----------
@@ -25,9 +25,9 @@ class LayerSummary:
     output_shape : tuple of int
         For the given input.
     parameters : int
-        Number of learnt numbers.
+        Number of trainable numbers.
     multiply_adds : int
-        Of a forward pass, in matrix products.
+        In the matrix products of a forward pass.
     activation_bytes : int
         Size of the output.
     """
@@ -41,14 +41,14 @@ class LayerSummary:
 
 
 def summarize(model: Layer, input_shape: Shape, item_bytes: int) -> Iterator[LayerSummary]:
-    """Yield the figures of each layer of a model whose parts follow one another.
+    """Yield the size and cost of each layer of a feed-forward model.
 
     Parameters
     ----------
     model : Layer
         `AlexNet`, a `Sequential`, or a single layer.
     input_shape : tuple of int
-        Of the batch: (N, 3, 227, 227).
+        Shape of the batch: (N, 3, 227, 227).
     item_bytes : int
         Bytes of a number: 4 for float32.
 
@@ -58,7 +58,7 @@ def summarize(model: Layer, input_shape: Shape, item_bytes: int) -> Iterator[Lay
         If the model can't take the shape.
     """
     model.output_shape(input_shape)
-    for name, layer in leaves(model):
+    for name, layer in model.named_leaves():
         output_shape = layer.output_shape(input_shape)
         yield LayerSummary(
             name,
@@ -71,17 +71,17 @@ def summarize(model: Layer, input_shape: Shape, item_bytes: int) -> Iterator[Lay
         input_shape = output_shape
 
 
-def leaves(layer: Layer, prefix: str = "") -> Iterator[tuple[str, Layer]]:
-    """Yield the layers that hold no others, in the order of the forward pass, with their full names."""
-    children = list(layer.named_children())
-    if not children and not isinstance(layer, Sequential):
-        yield prefix.rstrip("."), layer
-    for name, child in children:
-        yield from leaves(child, f"{prefix}{name}.")
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the command to its parser."""
+    parser.add_argument("--batch-size", type=number(int, 1), default=1, metavar="N", help="images in the batch")
+    parser.add_argument(
+        "--num-classes", type=number(int, 1, maximum=1_000_000), default=1000, metavar="K",
+        help="width of the last layer",
+    )  # fmt: skip
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print AlexNet's layers and their totals, as the command line's options say."""
+    """Print AlexNet's layers and their totals."""
     model = AlexNet(options.num_classes)
     layers = list(summarize(model, (options.batch_size, 3, IMAGE_SIZE, IMAGE_SIZE), item_bytes=4))
     parameters = sum(layer.parameters for layer in layers)
@@ -101,9 +101,9 @@ def run(options: argparse.Namespace) -> int:
     header = ["layer", "kind", "output shape", "parameters", "multiply-adds (M)", "activations (MiB)"]
     print(table(header, rows, left=3))
     print(
-        f"\nThe parameters take {parameters * 4 / 2**20:,.1f} MiB. Activations are the layers' outputs. A training step"
+        f"\nThe parameters take {parameters * 4 / 2**20:,.1f} MiB. Activations are the layers' outputs. Multiply-adds\n"
+        "are those of a forward pass's matrix products; a training step takes about three times as many."
     )
-    print("takes about three times the multiply-adds of the forward pass, which are those of the matrix products.")
     return 0
 
 

@@ -15,7 +15,9 @@ import numpy as np
 
 from npalexnet import backend
 from npalexnet.alexnet import AlexNet
-from npalexnet.cli.training_options import add_options, as_config, complete
+from npalexnet.cli import training_options
+from npalexnet.cli.options import add_threads
+from npalexnet.cli.training_options import as_config, complete
 from npalexnet.data import Data, DataLoader, Subset, open_data
 from npalexnet.terminal import shown
 from npalexnet.training.finetune import load_fitting, read_weights
@@ -24,10 +26,14 @@ from npalexnet.training.progress import Progress
 from npalexnet.training.run import CONFIG, Run, names_of_outputs, new_run_folder, saved_split
 from npalexnet.training.trainer import Trainer
 
-__all__ = ["add_options", "run"]
-
 FILES = 8  # times the parameters' size is what a run writes: 3 checkpoints with velocities, 2 files of weights
 LAST_LAYER = "classifier.6"
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the command to its parser."""
+    training_options.add_options(parser)
+    add_threads(parser)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -105,9 +111,9 @@ def _open(options: argparse.Namespace) -> Data:
     train, validation = (
         # Evenly spread: a folder's pictures come class by class.
         dataset if count is None or count >= len(dataset) else Subset(dataset, np.arange(count) * len(dataset) // count)
-        for dataset, count in ((data.train, options.train_images), (data.val, options.validation_images))
+        for dataset, count in ((data.train, options.train_images), (data.validation, options.validation_images))
     )
-    return replace(data, train=train, val=validation)
+    return replace(data, train=train, validation=validation)
 
 
 def _classes(options: argparse.Namespace, data: Data) -> list[str]:
@@ -165,7 +171,7 @@ def _announce(options: argparse.Namespace, data: Data, trainer: Trainer, output:
     state = trainer.state
     for note in data.notes:
         print(shown(note))
-    counts = f"{len(data.train):,} training and {len(data.val):,} validation images"
+    counts = f"{len(data.train):,} training and {len(data.validation):,} validation images"
     print(f"{data.name}: {counts} of {len(data.classes)} classes")
     device, threads = backend.get_device(options.device), backend.get_num_threads()
     place = f"{threads} CPU thread{'s' * (threads > 1)}" if device is backend.CPU else device.name

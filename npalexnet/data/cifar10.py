@@ -30,8 +30,8 @@ def read_cifar10(folder: str | Path, split: str) -> ArrayDataset:
     Parameters
     ----------
     folder : path
-        Where the files are, or the folder with their folder ``cifar-10-batches-bin``. Their ``batches.meta.txt``
-        names the classes, where it is there.
+        With the files, or with their folder ``cifar-10-batches-bin``. If there is a ``batches.meta.txt`` among them,
+        it names the classes.
     split : {"train", "test"}
 
     Raises

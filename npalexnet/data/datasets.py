@@ -1,4 +1,4 @@
-"""What a data set is: labelled pictures that are counted and taken by index."""
+"""Data sets: labelled pictures by index."""
 
 from __future__ import annotations
 
@@ -20,31 +20,31 @@ class Dataset(Protocol):
     Attributes
     ----------
     classes : tuple of str
-        Their names; a label is an index into it.
+        The classes' names.
     labels : ndarray of int64, (N,)
-        Of all pictures, without opening a file.
+        Each picture's class, as an index into `classes`; no file is opened for it.
     """
 
     classes: tuple[str, ...]
     labels: np.ndarray
 
     def __len__(self) -> int:
-        """Return how many pictures there are."""
+        """Return N, the number of pictures."""
 
     def __getitem__(self, index: int) -> tuple[Picture, int]:
-        """Return a picture, RGB of PIL or uint8 (H, W) or (H, W, 3), and its label. May run on any thread."""
+        """Return a picture, an RGB PIL image or uint8 (H, W) or (H, W, 3), and its label. Safe on any thread."""
 
     def name(self, index: int) -> str:
         """Return what to call a picture in a message: its path, or "image 17"."""
 
 
 class ArrayDataset:
-    """Pictures that are in memory.
+    """Pictures in memory.
 
     Parameters
     ----------
     images : ndarray of uint8, (N, H, W) or (N, H, W, 3)
-        Of any strides.
+        With any strides.
     labels : ndarray of integers, (N,)
     classes : sequence of str
 
@@ -66,8 +66,8 @@ class ArrayDataset:
         wrong = np.flatnonzero((labels < 0) | (labels >= len(classes)))
         if len(wrong):
             raise ValueError(
-                f"labels must be from 0 to {len(classes) - 1}, for {len(classes)} classes; that of image {wrong[0]} is "
-                f"{labels[wrong[0]]}"
+                f"labels must be from 0 to {len(classes) - 1}, for {len(classes)} classes; image {wrong[0]} has the "
+                f"label {labels[wrong[0]]}"
             )
         self.images, self.labels, self.classes = images, labels.astype(np.int64), tuple(classes)
 
@@ -118,38 +118,10 @@ class Subset:
         return self.dataset[int(self.indices[index])]
 
     def name(self, index: int) -> str:
-        """Return what the whole data set calls this picture."""
+        """Return the name that the picture has in the whole data set."""
         return self.dataset.name(int(self.indices[index]))
 
 
-def split(labels: np.ndarray, share: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Draw which pictures to hold out: the same share of each class.
-
-    Of a class with two pictures or more at least one is held out, and at least one is not; a single picture is not.
-
-    Parameters
-    ----------
-    labels : ndarray of integers, (N,)
-    share : float
-        Between 0 and 1.
-    seed : int
-
-    Returns
-    -------
-    train, validation : ndarray of int64
-        Indices in rising order, which together are all.
-    """
-    if not 0 < share < 1:
-        raise ValueError(f"val_share must be between 0 and 1, got {share}")
-    rng = np.random.default_rng(seed)
-    validation = np.zeros(len(labels), bool)
-    for label in np.unique(labels):
-        members = rng.permutation(np.flatnonzero(labels == label))
-        count = min(max(1, round(share * len(members))), len(members) - 1)
-        validation[members[:count]] = True
-    return np.flatnonzero(~validation), np.flatnonzero(validation)
-
-
 def picture_key(name: str) -> str:
-    """Return what names a picture wherever its data set lies: the last two parts of its path, class and file."""
+    """Return a name that a picture keeps when its data set is moved: the last two parts of its path, class and file."""
     return "/".join(PurePath(name).parts[-2:])

@@ -12,8 +12,10 @@ from pathlib import Path
 
 from npalexnet.data.datasets import ArrayDataset
 from npalexnet.data.idx import read_idx
-from npalexnet.data.sample import CLASSES
 
+CLASSES = (
+    "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot",
+)  # fmt: skip
 FOLDER = Path("/usr/share/datasets/fashion-mnist")  # where the Debian package dataset-fashion-mnist puts it
 PREFIXES = {"train": "train", "test": "t10k"}
 
@@ -24,7 +26,7 @@ def read_fashion_mnist(folder: str | Path, split: str) -> ArrayDataset:
     Parameters
     ----------
     folder : path
-        Where ``train-images-idx3-ubyte`` and its three companions are, gzipped (with ``.gz`` behind) or not.
+        With ``train-images-idx3-ubyte`` and its three companions, gzipped (then named ``*.gz``) or not.
     split : {"train", "test"}
 
     Raises

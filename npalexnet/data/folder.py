@@ -18,7 +18,7 @@ LISTED = 20  # faults that an error lists; the notes list all
 
 
 class FolderDataset:
-    """Picture files, opened when they are asked for.
+    """Picture files, each opened when it is needed.
 
     Parameters
     ----------
@@ -26,7 +26,7 @@ class FolderDataset:
     labels : sequence of int
     classes : sequence of str
     grey : bool
-        Whether all pictures are.
+        Whether all pictures are grey.
     """
 
     def __init__(self, paths: Sequence[str], labels: Sequence[int], classes: Sequence[str], grey: bool = False) -> None:
@@ -52,15 +52,13 @@ class FolderDataset:
 def read_folder(
     folder: str, classes: Sequence[str] | None = None, *, strict: bool = False
 ) -> tuple[FolderDataset, list[str]]:
-    """Find the pictures in ``folder/<class>/*``.
-
-    Files and folders are taken in the order of their names; those whose names begin with a dot are not looked at.
+    """Find the pictures in ``folder/<class>/*``, sorted by name. Names that begin with a dot are ignored.
 
     Parameters
     ----------
     folder : str
     classes : sequence of str, optional
-        Those that there may be, in the order of their labels; by default all that are found, by name.
+        The classes that may occur, in the order of their labels; by default all that are found, sorted by name.
     strict : bool
         Refuse files that are no usable pictures.
 
@@ -111,7 +109,7 @@ def read_folder(
 
 
 def count_loose(folder: str) -> int:
-    """Return how many pictures are in a folder of classes itself, in that of no class."""
+    """Return how many pictures lie in `folder` itself, outside of the classes' folders."""
     return sum(finding.fault is None for finding in inspect(os.path.join(folder, name) for name in _entries(folder)))
 
 

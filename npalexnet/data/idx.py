@@ -1,4 +1,4 @@
-"""IDX files, the format of MNIST and Fashion-MNIST: a header that tells type and shape, then the numbers.
+"""IDX files, the format of MNIST and Fashion-MNIST: a header with type and shape, then the numbers.
 
 References
 ----------
@@ -43,6 +43,6 @@ def read_idx(path: str | Path) -> np.ndarray:
 
 
 def write_idx(path: str | Path, array: np.ndarray) -> None:
-    """Write unsigned bytes as a gzipped IDX file, the same bytes for the same array each time."""
+    """Write unsigned bytes as a gzipped IDX file; the same array always gives the same bytes."""
     header = bytes([0, 0, UNSIGNED_BYTE, array.ndim]) + np.array(array.shape, ">u4").tobytes()
     Path(path).write_bytes(gzip.compress(header + array.astype(np.uint8).tobytes(), compresslevel=9, mtime=0))

@@ -1,4 +1,4 @@
-"""From pictures to the network's input. Needs Pillow."""
+"""Image files. Needs Pillow."""
 
 from __future__ import annotations
 
@@ -11,23 +11,41 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 
-def open_picture(path: str | Path, *, at_least: int = 512) -> Image:
-    """Open an image file as an RGB picture the right way up.
+def find_images(folder: str | Path) -> list[str]:
+    """Return the paths of all image files in a folder and below, sorted; their names say which files are images.
 
-    Grey, palette and CMYK pictures become RGB, 16-bit grey is scaled to 8 bits, and what is transparent becomes white.
+    Hidden files and folders, whose names begin with a dot, are left out.
+    """
+    from PIL import Image
+
+    readable = {suffix for suffix, kind in Image.registered_extensions().items() if kind in Image.OPEN}
+    found = [
+        path
+        for path in Path(folder).rglob("*")
+        if path.suffix.lower() in readable
+        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+        and path.is_file()
+    ]
+    return [str(path) for path in sorted(found)]
+
+
+def open_picture(path: str | Path, *, at_least: int = 512) -> Image:
+    """Open an image file as an RGB picture, the right way up.
+
+    Grey, palette and CMYK pictures become RGB, 16-bit grey is scaled to 8 bits, and transparent pixels become white.
 
     Parameters
     ----------
     path : path
     at_least : int
-        A JPEG picture that is larger is decoded at a half, a quarter or an eighth of its size, as long as its shorter
-        side keeps so many pixels. Of a photograph of 12 million pixels that takes a quarter of the time; and 512 are
-        twice what the network's recipes scale pictures down to.
+        A larger JPEG picture is decoded at a half, a quarter or an eighth of its size, as long as its shorter side
+        keeps so many pixels. For a photograph of 12 million pixels that takes a quarter of the time; and 512 is twice
+        the size to which the network's recipes scale pictures down.
 
     Raises
     ------
     OSError
-        If the file can't be read, or is not a complete image of a kind that has a meaning in RGB; the message names it.
+        If the file can't be read, or is not a complete image that can be shown in RGB; the message names it.
     """
     from PIL import Image, ImageOps, UnidentifiedImageError
 

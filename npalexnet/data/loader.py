@@ -1,4 +1,4 @@
-"""Batches, decoded and augmented ahead of the step that needs them."""
+"""The data loader: batches, decoded and augmented ahead of the step that needs them."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from npalexnet.checks import integer
 from npalexnet.data.datasets import Dataset
 from npalexnet.data.pipeline import Pipeline
 
@@ -21,11 +22,11 @@ class LoadError(RuntimeError):
 class DataLoader:
     """Makes batches of a data set, on threads of its own.
 
-    The order of an epoch depends on the seed and the epoch's number, and what chance does to a picture on these and on
-    the picture's index: neither on the number of threads, nor on what was loaded before. So the batches of any epoch
-    can be had again, from any batch on.
+    The order of an epoch depends on the seed and the epoch's number alone, and the augmentation of a picture on these
+    and the picture's index: neither on the number of threads, nor on what was loaded before. So the batches of any
+    epoch can be reproduced, from any batch on.
 
-    Threads are enough: nearly all of the work is done by Pillow and NumPy, which let other threads run meanwhile.
+    Threads are enough: nearly all of the work is done by Pillow and NumPy, which release Python's lock meanwhile.
 
     Parameters
     ----------
@@ -33,9 +34,9 @@ class DataLoader:
     pipeline : Pipeline
         Makes the network's input of a picture.
     batch_size : int
-        Pictures in a batch; the last one of an epoch may get fewer.
+        Pictures in a batch; the last batch of an epoch may have fewer.
     seed : int
-        Of order and augmentation.
+        Of the order and the augmentation.
     shuffle : bool
         Take the pictures in another order each epoch.
     workers : int
@@ -43,7 +44,7 @@ class DataLoader:
     drop_last : bool
         Leave out a last batch with fewer pictures.
     ahead : int
-        Batches that may be ready or in work before they are asked for.
+        Batches that are prepared before they are needed.
 
     Attributes
     ----------
@@ -52,7 +53,7 @@ class DataLoader:
 
     Raises
     ------
-    ValueError
+    TypeError, ValueError
         If there is nothing to load, or a number is out of range.
     """
 
@@ -60,23 +61,19 @@ class DataLoader:
         self, dataset: Dataset, pipeline: Pipeline, batch_size: int, *, seed: int = 0, shuffle: bool = True,
         workers: int = 1, drop_last: bool = False, ahead: int = 2,
     ) -> None:  # fmt: skip
-        for name, value, smallest in (
-            ("batch_size", batch_size, 1), ("seed", seed, 0), ("workers", workers, 1), ("ahead", ahead, 1)
-        ):  # fmt: skip
-            if not isinstance(value, int | np.integer) or value < smallest:
-                raise ValueError(f"{name} must be a whole number, at least {smallest}, got {value!r}")
+        self.batch_size, self.seed = integer("batch_size", batch_size, 1), integer("seed", seed, 0)
+        self.workers, self.ahead = integer("workers", workers, 1), integer("ahead", ahead, 1)
         if not len(dataset):
             raise ValueError("the data set is empty")
         if drop_last and len(dataset) < batch_size:
             raise ValueError(
                 f"drop_last leaves nothing: {len(dataset)} pictures are fewer than a batch of {batch_size}"
             )
-        self.dataset, self.pipeline, self.batch_size = dataset, pipeline, batch_size
-        self.seed, self.shuffle, self.workers, self.drop_last, self.ahead = seed, shuffle, workers, drop_last, ahead
+        self.dataset, self.pipeline, self.shuffle, self.drop_last = dataset, pipeline, shuffle, drop_last
         self.waited = 0.0
 
     def __len__(self) -> int:
-        """Return how many batches an epoch has."""
+        """Return the number of batches in an epoch."""
         return len(self.dataset) // self.batch_size if self.drop_last else -(-len(self.dataset) // self.batch_size)
 
     def order(self, number: int) -> np.ndarray:
@@ -90,26 +87,25 @@ class DataLoader:
     def epoch(self, number: int, start: int = 0) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Yield the batches of an epoch.
 
-        The threads start with the first batch that is asked for, and end with the last one, or when the iterator is
-        closed or dropped.
+        The threads start with the first batch, and end with the last, or when the iterator is closed or dropped.
 
         Parameters
         ----------
         number : int
-            Which epoch it is, from 0 on.
+            The epoch, counted from 0.
         start : int
-            Begin at this batch, counted from 0.
+            The batch to begin with, counted from 0.
 
         Yields
         ------
         images : ndarray of float32, (N, 3, 227, 227), or (N, 10, 3, 227, 227) with `TenCrop`
-            Channels last in memory; it is the caller's.
+            Channels last in memory; the caller may change them.
         labels : ndarray of int64, (N,)
 
         Raises
         ------
         LoadError
-            In the place of a batch with a picture that can't be loaded.
+            Instead of a batch with a picture that can't be loaded.
         """
         if number < 0 or not 0 <= start <= len(self):
             raise ValueError(f"number must not be negative and start be from 0 to {len(self)}, got {number}, {start}")
@@ -158,7 +154,7 @@ class DataLoader:
 
 
 class _Batch(NamedTuple):
-    """A batch in work: it is complete when all of its rows are done."""
+    """A batch that is being prepared; it is complete when all of its rows are."""
 
     images: np.ndarray
     labels: np.ndarray

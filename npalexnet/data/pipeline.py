@@ -1,4 +1,4 @@
-"""Transforms put together: from a picture to the network's input."""
+"""Pipelines of transforms: from a picture to the network's input."""
 
 from __future__ import annotations
 
@@ -9,38 +9,38 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from npalexnet.alexnet import IMAGE_SIZE
+from npalexnet.data import transforms as T
 from npalexnet.data.statistics import Statistics
-from npalexnet.data.transforms import (
-    BY_NAME,
-    ON_PICTURES,
-    CenterCrop,
-    Normalize,
-    PCAColorJitter,
-    RandomCrop,
-    RandomHorizontalFlip,
-    ResizeCenterCrop,
-    SubtractMeanImage,
-    TenCrop,
-    Transform,
-)
 
 if TYPE_CHECKING:
     from npalexnet.data.datasets import Picture
 
 RECIPES = ("simple", "paper")
+ON_PICTURES = (T.ResizeCenterCrop,)
+BY_NAME: dict[str, type[T.Transform]] = {  # in files: these names stay, whatever the classes are called
+    "MiddleSquare": T.ResizeCenterCrop,
+    "CentreCrop": T.CenterCrop,
+    "RandomCrop": T.RandomCrop,
+    "Mirror": T.RandomHorizontalFlip,
+    "ColourNoise": T.PCAColorJitter,
+    "Normalize": T.Normalize,
+    "SubtractMeanImage": T.SubtractMeanImage,
+    "TenCrop": T.TenCrop,
+}
+NAME_IN_FILES = {kind: name for name, kind in BY_NAME.items()}
 
 
 class Pipeline:
-    """Steps that are applied one after the other.
+    """Applies transforms one after the other.
 
     Parameters
     ----------
     transforms : sequence of Transform
-        Those on pictures first, those on arrays after them; between the two the picture becomes float32, (H, W, 3),
+        The transforms of pictures first, then those of arrays; between the two the picture becomes float32, (H, W, 3),
         from 0 to 1.
     """
 
-    def __init__(self, transforms: Sequence[Transform]) -> None:
+    def __init__(self, transforms: Sequence[T.Transform]) -> None:
         on_pictures = [isinstance(transform, ON_PICTURES) for transform in transforms]
         if on_pictures != sorted(on_pictures, reverse=True):
             names = ", ".join(type(transform).__name__ for transform in transforms)
@@ -56,7 +56,7 @@ class Pipeline:
         ----------
         picture : PIL.Image, or ndarray of uint8, (H, W) or (H, W, 3)
         rng : Generator
-            Where chance comes from.
+            For the random transforms.
 
         Returns
         -------
@@ -74,12 +74,13 @@ class Pipeline:
 
     @cached_property
     def output_shape(self) -> tuple[int, ...]:
-        """The shape of what a call returns, found out with a blank picture."""
+        """The shape of a call's result, (3, H, W) or (10, 3, H, W)."""
         return self(np.zeros((8, 8), np.uint8), np.random.default_rng(0)).shape
 
     def to_json(self) -> list[dict[str, Any]]:
-        """Return the steps as lists, dicts, numbers and strings, ready for JSON."""
-        return [transform.to_json() for transform in self.transforms]
+        """Return the transforms' names and parameters, ready for JSON."""
+        names = [NAME_IN_FILES.get(type(transform), type(transform).__name__) for transform in self.transforms]
+        return [{"name": name, **step.to_json()} for name, step in zip(names, self.transforms, strict=True)]
 
     @classmethod
     def from_json(cls, steps: Any) -> Pipeline:
@@ -88,7 +89,7 @@ class Pipeline:
         Raises
         ------
         ValueError
-            If this is no such description.
+            If `steps` is no such description.
         """
         if not isinstance(steps, list) or not all(isinstance(step, dict) for step in steps):
             raise ValueError(f"a pipeline's description must be a list of dicts, got {steps!r:.200}")
@@ -106,77 +107,79 @@ class Pipeline:
 
 
 def training_pipeline(statistics: Statistics, recipe: str = "simple") -> Pipeline:
-    """Return what is done to pictures that are trained on.
+    """Return the pipeline for training.
 
     Parameters
     ----------
     statistics : Statistics
-        Of the training pictures. With a mean image of 256 x 256, "paper" takes the mean off pixel by pixel, else
+        Of the training pictures. With a mean image of 256 x 256, "paper" subtracts the mean pixel by pixel, else
         colour by colour.
     recipe : {"simple", "paper"}
-        "simple": the middle square, scaled to 227 x 227. "paper": the middle square scaled to 256 x 256, of which a
-        random part of 227 x 227 is taken, mirrored or not, with colour noise. Both end with about zero mean and unit
-        deviation.
+        "simple": the middle square, scaled to 227 x 227. "paper": the middle square, scaled to 256 x 256, then a random
+        crop of 227 x 227, a random horizontal flip and PCA colour jitter. Both end with about zero mean and unit
+        standard deviation.
     """
     _check_recipe(recipe)
     if recipe == "simple":
         return evaluation_pipeline(statistics, recipe)
-    noise = PCAColorJitter(statistics.eigenvalues, statistics.eigenvectors)
+    noise = T.PCAColorJitter(statistics.eigenvalues, statistics.eigenvectors)
     before, normalize = _mean_subtraction(statistics)
-    return Pipeline([ResizeCenterCrop(256), *before, RandomCrop(IMAGE_SIZE), RandomHorizontalFlip(), noise, normalize])
+    return Pipeline(
+        [T.ResizeCenterCrop(256), *before, T.RandomCrop(IMAGE_SIZE), T.RandomHorizontalFlip(), noise, normalize]
+    )
 
 
 def evaluation_pipeline(statistics: Statistics, recipe: str = "simple") -> Pipeline:
-    """Return what is done to pictures that are to be named; nothing of it is left to chance. See also `ten_cropped`.
+    """Return the pipeline for validation and prediction, which is deterministic. See also `ten_cropped`.
 
     Parameters
     ----------
     statistics : Statistics
         Of the training pictures.
     recipe : {"simple", "paper"}
-        That of the training. "paper": the middle 227 x 227 of 256 x 256.
+        The recipe of the training. "paper": the middle 227 x 227 of 256 x 256.
     """
     _check_recipe(recipe)
     if recipe == "simple":
-        return Pipeline([ResizeCenterCrop(IMAGE_SIZE), Normalize(statistics.mean, statistics.std)])
+        return Pipeline([T.ResizeCenterCrop(IMAGE_SIZE), T.Normalize(statistics.mean, statistics.std)])
     before, normalize = _mean_subtraction(statistics)
-    return Pipeline([ResizeCenterCrop(256), *before, CenterCrop(IMAGE_SIZE), normalize])
+    return Pipeline([T.ResizeCenterCrop(256), *before, T.CenterCrop(IMAGE_SIZE), normalize])
 
 
 def ten_cropped(pipeline: Pipeline) -> Pipeline:
-    """Return the pipeline that takes ten crops where the given one takes the middle of a picture.
+    """Return a pipeline with ten crops in the place of the centre crop.
 
-    They are the corners and the middle, and the mirror images of these five; the network's answers to them are
-    averaged. Of a pipeline that crops nothing, the middle square is scaled to 256 x 256 for this, instead of to the
-    network's size.
+    They are the corners and the middle, and the mirror images of these five; the network's predictions for them are
+    averaged. Where there is no centre crop, the middle square is scaled to 256 x 256 instead of to the network's size,
+    and the ten crops follow.
 
     Raises
     ------
     ValueError
-        If the pipeline takes no part of a picture in whose place ten can be taken.
+        If the pipeline has neither a `CenterCrop` nor a `ResizeCenterCrop`.
 
     References
     ----------
     A. Krizhevsky, I. Sutskever and G. Hinton, "ImageNet Classification with Deep Convolutional Neural Networks", 2012,
     section 4.1.
     """
-    steps: list[Transform] = []
-    if any(isinstance(step, CenterCrop | TenCrop) for step in pipeline.transforms):
-        steps = [TenCrop(step.size) if isinstance(step, CenterCrop) else step for step in pipeline.transforms]
+    steps: list[T.Transform] = []
+    if any(isinstance(step, T.CenterCrop | T.TenCrop) for step in pipeline.transforms):
+        steps = [T.TenCrop(step.size) if isinstance(step, T.CenterCrop) else step for step in pipeline.transforms]
     else:
         for step in pipeline.transforms:
-            steps += [ResizeCenterCrop(256), TenCrop(step.size)] if isinstance(step, ResizeCenterCrop) else [step]
-    if not any(isinstance(step, TenCrop) for step in steps):
+            steps += [T.ResizeCenterCrop(256), T.TenCrop(step.size)] if isinstance(step, T.ResizeCenterCrop) else [step]
+    if not any(isinstance(step, T.TenCrop) for step in steps):
         names = ", ".join(type(step).__name__ for step in pipeline.transforms)
         raise ValueError(f"ten crops need a pipeline with a ResizeCenterCrop or a CenterCrop, got {names or 'none'}")
     return Pipeline(steps)
 
 
-def _mean_subtraction(statistics: Statistics) -> tuple[list[Transform], Normalize]:
-    """Return what takes the mean off: a step before the crop, if it is done pixel by pixel, and the last step."""
+def _mean_subtraction(statistics: Statistics) -> tuple[list[T.Transform], T.Normalize]:
+    """Return the transforms before the crop, which subtract a mean image if there is one, and the last transform."""
     if statistics.mean_image is None:
-        return [], Normalize(statistics.mean, statistics.std)
-    return [SubtractMeanImage(statistics.mean_image)], Normalize((0.0, 0.0, 0.0), statistics.std)
+        return [], T.Normalize(statistics.mean, statistics.std)
+    return [T.SubtractMeanImage(statistics.mean_image)], T.Normalize((0.0, 0.0, 0.0), statistics.std)
 
 
 def _check_recipe(recipe: str) -> None:

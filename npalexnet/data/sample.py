@@ -1,16 +1,11 @@
-"""The data set that the package carries: 2,000 training and 500 held-out images of Fashion-MNIST.
+"""The sample of Fashion-MNIST that the package carries: 2,000 images for training and 500 for validation.
 
-Provenance and licence are in ``sample/README.md``. The subset was drawn by this module::
+Provenance and licence are in ``sample/README.md``. This module drew the sample::
 
     python -m npalexnet.data.sample SOURCE TARGET
 
-which takes the four original files in the folder SOURCE, and writes four of the same kind to the folder TARGET: from
-each split the same number of images of each class, drawn and shuffled with a fixed seed.
-
-References
-----------
-H. Xiao, K. Rasul and R. Vollgraf, "Fashion-MNIST: a Novel Image Dataset for Benchmarking Machine Learning Algorithms",
-2017.
+reads the four original files in the folder SOURCE, and writes four of the same kind to the folder TARGET: from each
+split the same number of images of each class, drawn and shuffled with a fixed seed.
 """
 
 from __future__ import annotations
@@ -20,62 +15,29 @@ from pathlib import Path
 
 import numpy as np
 
+from npalexnet.data.datasets import ArrayDataset
+from npalexnet.data.fashion_mnist import CLASSES, read_fashion_mnist
 from npalexnet.data.idx import read_idx, write_idx
 
-CLASSES = (
-    "T-shirt/top",
-    "Trouser",
-    "Pullover",
-    "Dress",
-    "Coat",
-    "Sandal",
-    "Shirt",
-    "Sneaker",
-    "Bag",
-    "Ankle boot",
-)
 IMAGES_PER_CLASS = {"train": 200, "t10k": 50}  # the second is the original's test split
 FOLDER = Path(__file__).parent / "sample"
 
 
-def load_sample(split: str) -> tuple[np.ndarray, np.ndarray]:
-    """Return the images and labels of a split.
-
-    Parameters
-    ----------
-    split : {"train", "test"}
-        2,000 images to train on, or 500 others, with every class equally often.
-
-    Returns
-    -------
-    images : ndarray of uint8, (N, 28, 28)
-        Grey values, 0 (background) to 255.
-    labels : ndarray of uint8, (N,)
-        Indices into `CLASSES`.
-    """
-    if split not in ("train", "test"):
-        raise ValueError(f"split must be 'train' or 'test', got {split!r}")
-    return _read(FOLDER, "train" if split == "train" else "t10k")
-
-
-def _paths(folder: Path, split: str) -> tuple[Path, Path]:
-    return folder / f"{split}-images-idx3-ubyte.gz", folder / f"{split}-labels-idx1-ubyte.gz"
-
-
-def _read(folder: Path, split: str) -> tuple[np.ndarray, np.ndarray]:
-    images, labels = _paths(folder, split)
-    return read_idx(images), read_idx(labels)
+def load_sample(split: str) -> ArrayDataset:
+    """Return the 2,000 images for training ("train") or the 500 for validation ("test"), all classes equally often."""
+    return read_fashion_mnist(FOLDER, split)
 
 
 def draw_sample(source: Path, target: Path) -> None:
-    """Draw the subset from the original files in `source`."""
+    """Write a random sample of the original files in `source` to `target`."""
     for split, count in IMAGES_PER_CLASS.items():
-        images, labels = _read(source, split)
+        names = [f"{split}-images-idx3-ubyte.gz", f"{split}-labels-idx1-ubyte.gz"]
+        images, labels = (read_idx(source / name) for name in names)
         rng = np.random.default_rng(2017)
         chosen = [rng.choice(np.flatnonzero(labels == k), count, replace=False) for k in range(len(CLASSES))]
         order = rng.permutation(np.concatenate(chosen))
-        for path, array in zip(_paths(target, split), (images, labels), strict=True):
-            write_idx(path, array[order])
+        for name, array in zip(names, (images, labels), strict=True):
+            write_idx(target / name, array[order])
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""From what a user names to pictures to train on and others to test with."""
+"""Training and validation data, from what a user names."""
 
 from __future__ import annotations
 
@@ -11,40 +11,40 @@ import numpy as np
 
 from npalexnet.data.cifar10 import read_cifar10
 from npalexnet.data.datasets import ArrayDataset, Dataset
-from npalexnet.data.drawing import counted, draw, draw_again
 from npalexnet.data.fashion_mnist import FOLDER as FASHION_MNIST_FOLDER
 from npalexnet.data.fashion_mnist import read_fashion_mnist
 from npalexnet.data.folder import count_loose, read_folder
 from npalexnet.data.loader import DataLoader
 from npalexnet.data.pipeline import evaluation_pipeline, training_pipeline
-from npalexnet.data.sample import CLASSES, load_sample
+from npalexnet.data.sample import load_sample
+from npalexnet.data.split import counted, random_split, restore_split
 from npalexnet.data.statistics import Statistics
 
 
 @dataclass(frozen=True)
 class Data:
-    """Pictures to train on and others to test with.
+    """Pictures for training and for validation.
 
     Attributes
     ----------
     name : str
-        For the user.
-    train, val : Dataset
+        What the data are called.
+    train, validation : Dataset
         With the same classes in the same order.
     grey : bool
-        Whether all pictures are.
+        Whether all pictures are grey.
     notes : list of str
-        Lines for the user: which files were skipped, how the held-out pictures were drawn.
-    drawn : bool
-        Whether `val` was drawn from the training pictures; a run then keeps `split`.
+        Lines for the user: which files were skipped, how the validation pictures were split off.
+    randomly_split : bool
+        Whether `validation` was split off `train`; a run then keeps `split`.
     """
 
     name: str
     train: Dataset
-    val: Dataset
+    validation: Dataset
     grey: bool
     notes: list[str] = field(default_factory=list)
-    drawn: bool = False
+    randomly_split: bool = False
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -54,9 +54,9 @@ class Data:
     def loaders(
         self, batch_size: int, *, recipe: str = "simple", seed: int = 0, workers: int = 1
     ) -> tuple[DataLoader, DataLoader]:
-        """Return loaders of the training and of the held-out pictures, prepared by one of the recipes.
+        """Return the loaders of the training and the validation pictures, prepared by one of the recipes.
 
-        Colours are measured on the training pictures.
+        The statistics of the colours are measured on the training pictures.
 
         Parameters
         ----------
@@ -65,23 +65,23 @@ class Data:
         recipe : {"simple", "paper"}
             See `training_pipeline`.
         seed : int
-            Of order and augmentation.
+            Of the order and the augmentation.
         workers : int
-            Threads that prepare pictures, of each loader.
+            Threads of each loader.
         """
         mean_image = 256 if recipe == "paper" else None
         statistics = Statistics.fit(self.train, mean_image=mean_image, workers=max(2, workers))
-        train, val = training_pipeline(statistics, recipe), evaluation_pipeline(statistics, recipe)
+        train, validation = training_pipeline(statistics, recipe), evaluation_pipeline(statistics, recipe)
         return (
             DataLoader(self.train, train, batch_size, seed=seed, workers=workers),
-            DataLoader(self.val, val, batch_size, seed=seed, workers=workers, shuffle=False),
+            DataLoader(self.validation, validation, batch_size, seed=seed, workers=workers, shuffle=False),
         )
 
     def split(self) -> dict[str, list[str]]:
         """Return the names of the pictures of each part, ready for JSON."""
         return {
             part: [dataset.name(i) for i in range(len(dataset))]
-            for part, dataset in (("train", self.train), ("val", self.val))
+            for part, dataset in (("train", self.train), ("val", self.validation))
         }
 
 
@@ -90,7 +90,7 @@ def open_data(
     *,
     seed: int = 0,
     strict: bool = False,
-    val_share: float = 0.1,
+    validation_fraction: float = 0.1,
     split: Mapping[str, Sequence[str]] | None = None,
     validation_only: bool = False,
 ) -> Data:
@@ -102,20 +102,20 @@ def open_data(
         - None: the sample of Fashion-MNIST that the package carries;
         - ``cifar10:FOLDER``: CIFAR-10's binary files;
         - ``fashion-mnist`` or ``fashion-mnist:FOLDER``: its IDX files, by default where Debian's package puts them;
-        - else a folder of pictures: ``train/<class>/*`` and ``val/<class>/*``. Without ``val``, a share of each class
-          of ``train`` is drawn.
+        - else a folder of pictures: ``train/<class>/*`` and ``val/<class>/*``. Without ``val``, a part of ``train`` is
+          split off at random.
     seed : int
-        Of that draw.
+        Of that split.
     strict : bool
-        Refuse a folder with files that are no usable pictures; they are skipped, and named in the notes, otherwise.
-    val_share : float
-        How much of each class is drawn, between 0 and 1.
+        Refuse a folder with files that are no usable pictures, instead of skipping them and naming them in the notes.
+    validation_fraction : float
+        How much of each class is split off, between 0 and 1.
     split : mapping, optional
-        What `Data.split` returned when a folder's held-out pictures were drawn: its pictures, known by class and file,
-        are distributed so again. Those that it does not name are left out.
+        What `Data.split` returned for an earlier random split, which is restored: pictures are known by class and file
+        name, and those that it does not name are left out.
     validation_only : bool
-        To test, not to train: of the pictures that `split` names the held-out ones alone must be there, and a folder
-        with none of all is taken for other data, of which a share is drawn.
+        Not for training: of the pictures that `split` names only those for validation must be there; and a folder with
+        none of them at all counts as other data, which are split at random.
 
     Raises
     ------
@@ -125,10 +125,10 @@ def open_data(
         If a file can't be read.
     """
     if spec is None:
-        return _two_splits("Fashion-MNIST's sample", _sample)
+        return _two_splits("Fashion-MNIST's sample", load_sample)
     spec = os.fspath(spec)
-    if not 0 < val_share < 1:
-        raise ValueError(f"val_share must be between 0 and 1, got {val_share}")
+    if not 0 < validation_fraction < 1:
+        raise ValueError(f"validation_fraction must be between 0 and 1, got {validation_fraction}")
     if spec == "cifar10" and not os.path.isdir(spec):
         raise ValueError("cifar10 needs the folder of its binary files: cifar10:FOLDER")
     kind, _, place = spec.partition(":")
@@ -137,11 +137,11 @@ def open_data(
     if spec == "fashion-mnist" or (kind == "fashion-mnist" and place):
         where = _folder(place) if place else FASHION_MNIST_FOLDER
         return _two_splits("Fashion-MNIST", lambda part: read_fashion_mnist(where, part))
-    return _open_folder(_folder(spec), seed, strict, val_share, split, validation_only)
+    return _open_folder(_folder(spec), seed, strict, validation_fraction, split, validation_only)
 
 
 def absolute_spec(spec: str | os.PathLike[str]) -> str:
-    """Return what names the same data from any working directory."""
+    """Return a `spec` for the same data that works in any working directory."""
     spec = os.fspath(spec)
     kind, _, place = spec.partition(":")
     if kind in ("cifar10", "fashion-mnist") and place:
@@ -152,10 +152,6 @@ def absolute_spec(spec: str | os.PathLike[str]) -> str:
 def _two_splits(name: str, read: Callable[[str], ArrayDataset]) -> Data:
     train, test = read("train"), read("test")
     return Data(name, train, test, grey=train.images.ndim == 3)
-
-
-def _sample(part: str) -> ArrayDataset:
-    return ArrayDataset(*load_sample(part), CLASSES)
 
 
 def _folder(place: str) -> Path:
@@ -169,7 +165,7 @@ def _folder(place: str) -> Path:
 
 
 def _open_folder(
-    folder: Path, seed: int, strict: bool, val_share: float,
+    folder: Path, seed: int, strict: bool, validation_fraction: float,
     split: Mapping[str, Sequence[str]] | None, validation_only: bool,
 ) -> Data:  # fmt: skip
     if not (folder / "train").is_dir():
@@ -181,21 +177,24 @@ def _open_folder(
             f"{', '.join(pictures.classes) or 'none'}"
         )
     train: Dataset = pictures
-    val: Dataset
-    grey, drawn, notes = pictures.grey, not (folder / "val").exists(), _loose(folder / "train")
-    if drawn:
-        again = None if split is None else draw_again(folder, pictures, split, validation_only)
-        if split is not None and again is None:
-            notes.append(f"{folder / 'train'} holds no picture that the run's split names: it is taken for other data")
-        train, val, how = again or draw(folder, pictures, seed, val_share)
+    validation: Dataset
+    grey, split_here, notes = pictures.grey, not (folder / "val").exists(), _loose(folder / "train")
+    if split_here:
+        restored = None if split is None else restore_split(folder, pictures, split, validation_only)
+        if split is not None and restored is None:
+            notes.append(f"{folder / 'train'} holds no picture that the run's split names: these are other data")
+        train, validation, how = restored or random_split(folder, pictures, seed, validation_fraction)
         notes += how
     else:
-        val, more_faults = read_folder(str(folder / "val"), pictures.classes, strict=strict)
-        if not len(val):
-            raise ValueError(f"{folder / 'val'} holds no folder of a class: fill it, or remove it to have one drawn")
-        grey, faults = grey and val.grey, faults + more_faults
+        validation, more_faults = read_folder(str(folder / "val"), pictures.classes, strict=strict)
+        if not len(validation):
+            raise ValueError(
+                f"{folder / 'val'} holds no folder of a class: fill it, or remove it to have a part of train/ split off"
+            )
+        grey, faults = grey and validation.grey, faults + more_faults
         notes += _loose(folder / "val")
-    return Data(folder.resolve().name, train, val, grey, [*_skipped(faults), *notes, *_untested(val)], drawn)
+    notes = [*_skipped(faults), *notes, *_missing_classes(validation)]
+    return Data(folder.resolve().name, train, validation, grey, notes, split_here)
 
 
 def _skipped(faults: list[str]) -> list[str]:
@@ -205,11 +204,11 @@ def _skipped(faults: list[str]) -> list[str]:
 
 def _loose(folder: Path) -> list[str]:
     count = count_loose(str(folder))
-    note = f"{counted(count)} in {folder} itself left out: only those in the folder of a class are taken"
+    note = f"{counted(count)} in {folder} itself left out: only those in the folder of a class are used"
     return [note] if count else []
 
 
-def _untested(val: Dataset) -> list[str]:
-    counts = np.bincount(val.labels, minlength=len(val.classes))
-    missing = [name for name, count in zip(val.classes, counts, strict=True) if not count]
-    return [f"no held-out picture of {', '.join(missing)}"] if missing else []
+def _missing_classes(validation: Dataset) -> list[str]:
+    counts = np.bincount(validation.labels, minlength=len(validation.classes))
+    missing = [name for name, count in zip(validation.classes, counts, strict=True) if not count]
+    return [f"no validation picture of {', '.join(missing)}"] if missing else []

@@ -1,4 +1,4 @@
-"""The colours of a data set in numbers."""
+"""Statistics of a data set's colours."""
 
 from __future__ import annotations
 
@@ -7,25 +7,26 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from npalexnet.checks import integer
 from npalexnet.data.datasets import Dataset
 from npalexnet.data.transforms import ResizeCenterCrop, Triple
 
 LIMIT = 2000
-SIDE = 256  # of pictures of different sizes, which else would not count alike
+SIDE = 256  # so that pictures of all sizes have the same weight
 
 
 @dataclass(frozen=True, eq=False)
 class Statistics:
-    """Mean, deviation and principal directions of the colours of a data set, from 0 to 1.
+    """Mean, standard deviation and principal components of a data set's colours, from 0 to 1.
 
     Attributes
     ----------
     mean, std : three floats
-        Of red, green and blue; a deviation of 0 is given as 1e-6, to divide by.
+        Of red, green and blue; a standard deviation is 1e-6 at least, so that it can be divided by.
     eigenvalues : three floats
-        Of the covariance of the colours, the largest first.
+        Of the colours' covariance, the largest first.
     eigenvectors : three rows of three floats
-        The columns are the vectors, each with its largest number positive.
+        The columns are the vectors, each with its largest component positive.
     mean_image : ndarray of float32 or None
         (H, W, 3): the mean picture.
     """
@@ -42,24 +43,22 @@ class Statistics:
     ) -> Statistics:
         """Measure the pictures of a data set.
 
-        Sums are of whole numbers and exact, so that the result depends on nothing but the pictures.
+        The sums are exact, of whole numbers, so that the result depends on the pictures alone.
 
         Parameters
         ----------
         dataset : Dataset
-            Pictures in memory are measured as they are, those from files in the middle, scaled to 256 x 256.
+            Pictures in memory are measured as they are, picture files in their middle square, scaled to 256 x 256.
         limit : int
             Measure at most so many, spread evenly over the data set.
         mean_image : int, optional
-            Side of the mean picture; by default none is made.
+            Height and width of the mean picture; by default there is none.
         workers : int
-            Threads to do it on.
+            Threads.
         """
         if not len(dataset):
             raise ValueError("there is no picture to measure")
-        if limit < 1:
-            raise ValueError(f"limit must be at least 1, got {limit}")
-        count = min(limit, len(dataset))
+        count = min(integer("limit", limit, 1), len(dataset))
         chosen = (np.arange(count) * len(dataset) // count).tolist()
         pixels, first, second = 0, np.zeros(3, np.int64), np.zeros((3, 3), np.int64)
         image = None if mean_image is None else np.zeros((mean_image, mean_image, 3), np.int64)
@@ -83,10 +82,10 @@ class Statistics:
 def _measure(
     dataset: Dataset, index: int, mean_image: int | None
 ) -> tuple[int, np.ndarray, np.ndarray, np.ndarray | int]:
-    """Return the number of pixels, the sums of colours (3,) and of their products (3, 3), and the picture scaled."""
+    """Return the number of pixels, the sums of colours (3,) and of their products (3, 3), and the scaled picture."""
     from PIL import Image
 
-    rng = np.random.default_rng(0)  # ResizeCenterCrop leaves nothing to chance
+    rng = np.random.default_rng(0)  # not used by ResizeCenterCrop
     picture = dataset[index][0]
     image = Image.fromarray(picture) if isinstance(picture, np.ndarray) else ResizeCenterCrop(SIDE)(picture, rng)
     colours = np.asarray(image.convert("RGB")).reshape(-1, 3).astype(np.float64)  # whole numbers: exact below 2^53

@@ -1,1 +1,1 @@
-"""Using a trained network: the classifier, and the labelled images that it is judged by."""
+"""Using a trained network: the classifier, and validation data prepared for it."""

@@ -1,10 +1,9 @@
-"""A trained network with all that is needed to use it: its classes, and how it wants its pictures."""
+"""A trained network with what is needed to use it: its classes, and the preprocessing of its pictures."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ from npalexnet.terminal import shown
 from npalexnet.training.evaluation import log_probabilities
 from npalexnet.weights import FILE_NAME, load_weights
 
-BATCH_SIZE = 16  # pictures that are prepared and named at once
+BATCH_SIZE = 16  # pictures that are classified at once
 
 
 @dataclass(frozen=True)
@@ -30,11 +29,11 @@ class Classifier:
     path : Path
         The weights file.
     model : AlexNet
-        It has a logit for each class.
+        With a logit for each class.
     classes : list of str
-        Their names.
+        The classes' names.
     pipeline : Pipeline
-        What is done to pictures that it is to name.
+        The preprocessing of pictures.
     metadata : dict
         The metadata of the weights file.
     """
@@ -47,24 +46,24 @@ class Classifier:
 
     @property
     def names(self) -> list[str]:
-        """The classes' names so that they can be printed, see `npalexnet.files.shown`."""
+        """The classes' names as they can be printed, see `npalexnet.terminal.shown`."""
         return [shown(name) for name in self.classes]
 
     @classmethod
     def load(cls, path: str | Path, device: str = "cpu") -> Classifier:
-        """Read a run's weights.
+        """Load the network of a run.
 
         Parameters
         ----------
         path : str or Path
             The run's folder, or its weights file.
         device : str
-            Where the network is to live.
+            The network's device.
 
         Raises
         ------
         OSError, ValueError
-            If there is none, or it is damaged.
+            If there is no weights file, or it is damaged.
         """
         path = Path(path)
         if path.is_dir():
@@ -75,7 +74,7 @@ class Classifier:
         metadata = metadata if isinstance(metadata, dict) else {}
         classes = metadata.get("classes")
         if not (isinstance(classes, list) and classes and all(isinstance(name, str) for name in classes)):
-            raise ValueError(f"{path} does not name the classes that it tells apart, got {classes!r}")
+            raise ValueError(f"{path} does not name its classes, got {classes!r}")
         pipeline = _pipeline(path, metadata)
         model = AlexNet(len(classes))
         try:
@@ -92,29 +91,29 @@ class Classifier:
         pictures : sequence of PIL.Image, or of uint8 arrays (H, W) or (H, W, 3)
             N pictures of any sizes.
         ten_crop : bool
-            Whether each is to be looked at ten times: see `npalexnet.data.ten_cropped`.
+            Whether to take ten crops of each: see `npalexnet.data.ten_cropped`.
 
         Returns
         -------
         ndarray of float32, (N, 3, 227, 227), or for ten-crop (N, 10, 3, 227, 227)
         """
         pipeline = ten_cropped(self.pipeline) if ten_crop else self.pipeline
-        rng = np.random.default_rng(0)  # nothing is left to chance in a pipeline for evaluation
+        rng = np.random.default_rng(0)  # not used: a pipeline for evaluation is deterministic
         return np.stack([pipeline(picture, rng) for picture in pictures])
 
     def seen(self, picture: Any) -> np.ndarray:
-        """Return the part of a picture that the network sees, in the picture's colours: uint8 (227, 227, 3)."""
+        """Return the part of a picture that the network sees, in its original colours: uint8 (227, 227, 3)."""
         steps = [step for step in self.pipeline.transforms if not isinstance(step, Normalize | SubtractMeanImage)]
         x = Pipeline(steps)(picture, np.random.default_rng(0))  # (3, 227, 227), from 0 to 1
         return (255 * x.transpose(1, 2, 0)).round().astype(np.uint8)
 
     def log_probabilities(self, inputs: np.ndarray) -> np.ndarray:
-        """Return the logarithm of each picture's share of each class.
+        """Return the logarithms of the classes' probabilities for each picture.
 
         Parameters
         ----------
         inputs : ndarray of float32
-            What `inputs` returned; of ten crops, the mean of the shares is taken. They are computed in one batch.
+            What `inputs` returned, computed in one batch; the probabilities of ten crops are averaged.
 
         Returns
         -------
@@ -127,17 +126,17 @@ class Classifier:
         """
         device = backend.get_device(self.model.device or "cpu")
         found = log_probabilities(self.model, device.from_host(inputs))
-        self.check_answers(found)
+        self.check_finite(found)
         return found
 
-    def check_answers(self, found: np.ndarray) -> None:
-        """Raise a ValueError unless all numbers of the network's answers are finite."""
-        if not np.isfinite(found).all():
+    def check_finite(self, outputs: np.ndarray) -> None:
+        """Raise a ValueError unless the network's outputs are finite."""
+        if not np.isfinite(outputs).all():
             raise ValueError(f"the weights in {self.path} are not finite: they come from training that diverged")
 
 
 def _pipeline(path: Path, metadata: dict[str, Any]) -> Pipeline:
-    """Return what a weights file says that is done to pictures."""
+    """Return the preprocessing that a weights file describes: a pipeline or, in older files, mean and std alone."""
     if "pipeline" in metadata:
         try:
             return Pipeline.from_json(metadata["pipeline"])
@@ -147,14 +146,7 @@ def _pipeline(path: Path, metadata: dict[str, Any]) -> Pipeline:
         raise ValueError(f"{path} does not say how pictures are prepared: it gives neither a pipeline nor mean and std")
     mean: Any = metadata.get("mean")
     std: Any = metadata.get("std")
-    if not (_is_colour(mean) and _is_colour(std) and min(std) > 0):
-        raise ValueError(f"{path} must give mean and std of three colours each, got {mean!r} and {std!r}")
-    return Pipeline([ResizeCenterCrop(IMAGE_SIZE), Normalize(tuple(mean), tuple(std))])
-
-
-def _is_colour(values: Any) -> bool:
-    return (
-        isinstance(values, list)
-        and len(values) == 3
-        and all(isinstance(value, int | float) and isfinite(value) for value in values)
-    )
+    try:
+        return Pipeline([ResizeCenterCrop(IMAGE_SIZE), Normalize(mean, std)])
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{path} does not say how pictures are prepared: {error}") from None

@@ -1,10 +1,10 @@
-"""The labelled pictures that a trained network is judged by."""
+"""Validation data for a trained network."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
@@ -14,6 +14,8 @@ from npalexnet.data.loader import DataLoader
 from npalexnet.data.pipeline import ten_cropped
 from npalexnet.data.sources import Data, open_data
 from npalexnet.inference.classifier import BATCH_SIZE, Classifier
+from npalexnet.training.evaluation import evaluate
+from npalexnet.training.metrics import Metrics
 from npalexnet.training.run import SPLIT, saved_split
 
 if TYPE_CHECKING:
@@ -21,20 +23,19 @@ if TYPE_CHECKING:
 
 
 class Relabelled:
-    """A data set with its classes counted as a network counts them.
+    """A data set with its labels renumbered to a network's classes.
 
     Parameters
     ----------
     dataset : Dataset
-        All of its classes are among `classes`.
     classes : sequence of str
-        The network's.
+        The network's, with all of the data set's among them.
     """
 
     def __init__(self, dataset: Dataset, classes: Sequence[str]) -> None:
-        places = {name: k for k, name in enumerate(classes)}
+        numbers = {name: k for k, name in enumerate(classes)}
         self.dataset, self.classes = dataset, tuple(classes)
-        self.labels = np.array([places[name] for name in dataset.classes], np.int64)[dataset.labels]
+        self.labels = np.array([numbers[name] for name in dataset.classes], np.int64)[dataset.labels]
 
     def __len__(self) -> int:
         return len(self.dataset)
@@ -43,24 +44,24 @@ class Relabelled:
         return self.dataset[index][0], int(self.labels[index])
 
     def name(self, index: int) -> str:
-        """Return what the data set calls this picture."""
+        """Return the picture's name in the data set."""
         return self.dataset.name(index)
 
 
 @dataclass(frozen=True)
 class ValidationSet:
-    """Labelled pictures, prepared for one network. As a sequence it gives the network's inputs, (3, 227, 227) each.
+    """Labelled pictures with the network that they are for; as a sequence, the network's inputs, (3, 227, 227) each.
 
     Attributes
     ----------
     name : str
-        Of the data.
+        What the data are called.
     dataset : Dataset
-        N pictures, at least one, of the network's classes.
+        N pictures, at least one, labelled with the network's classes.
     classifier : Classifier
         The network.
     notes : sequence of str
-        What the user ought to know of the data.
+        What the user should know about the data.
     grey : bool
         Whether all pictures are grey.
     """
@@ -73,49 +74,76 @@ class ValidationSet:
 
     @classmethod
     def open(cls, spec: str | None, classifier: Classifier) -> ValidationSet:
-        """Open the held-out part of some data, named as for ``npalexnet train --data``; None: the run's own.
+        """Open the validation pictures of some data, named as for ``npalexnet train --data``; None: the run's own.
 
         Raises
         ------
         OSError, ValueError
-            If it can't be read, holds no held-out picture, or has a class that the network doesn't know; or if nothing
-            was named, and the weights don't say which data are the run's own.
+            If the data can't be read, have no validation picture, or have a class that the network doesn't know; or if
+            `spec` is None and the weights don't say which data the run had.
         """
         data = _data(spec, classifier)
         unknown = [name for name in data.classes if name not in classifier.classes]
         if unknown:
             raise ValueError(
-                f"the data {data.name} has classes that the network in {classifier.path} doesn't know: "
-                f"{_listed(unknown)}; it tells apart {_listed(classifier.classes)}"
+                f"the data {data.name} have classes that the network in {classifier.path} doesn't know: "
+                f"{_listed(unknown)}; its classes are {_listed(classifier.classes)}"
             )
-        if not len(data.val):
-            raise ValueError(f"the data {data.name} holds no held-out images")
-        return cls(data.name, Relabelled(data.val, classifier.classes), classifier, data.notes, data.grey)
+        if not len(data.validation):
+            raise ValueError(f"the data {data.name} have no validation images")
+        return cls(data.name, Relabelled(data.validation, classifier.classes), classifier, data.notes, data.grey)
 
     @property
     def labels(self) -> np.ndarray:
-        """The pictures' classes, as the network counts them: int64 (N,)."""
+        """The pictures' classes, as numbers of the network's: int64 (N,)."""
         return self.dataset.labels
 
     def sample(self, count: int) -> ValidationSet:
-        """Return at most so many of the pictures, drawn with a fixed seed and left in their order."""
+        """Return a random sample of at most `count` pictures, always the same and in their order."""
         if count >= len(self):
             return self
         rows = np.sort(np.random.default_rng(0).choice(len(self), count, replace=False))
         return replace(self, dataset=Subset(self.dataset, rows))
 
     def picture(self, i: int) -> Picture:
-        """Return picture i as it is in the data."""
+        """Return picture i of the data."""
         return self.dataset[i][0]
 
     def seen(self, i: int) -> np.ndarray:
-        """Return the part of picture i that the network sees, in the picture's colours: uint8 (227, 227, 3)."""
+        """Return the part of picture i that the network sees: see `Classifier.seen`."""
         return self.classifier.seen(self.picture(i))
 
     def loader(self, *, ten_crop: bool = False) -> DataLoader:
-        """Return what makes batches of the pictures, in their order; with `ten_crop`, of ten crops of each."""
+        """Return a loader of the pictures, in their order; with `ten_crop`, of ten crops of each."""
         pipeline = ten_cropped(self.classifier.pipeline) if ten_crop else self.classifier.pipeline
         return DataLoader(self.dataset, pipeline, BATCH_SIZE, shuffle=False, workers=get_num_threads())
+
+    def compute_metrics(
+        self, *, ten_crop: bool = False, watch: Callable[[np.ndarray], object] = lambda found: None
+    ) -> Metrics:
+        """Classify all pictures, and compare with their labels.
+
+        Parameters
+        ----------
+        ten_crop : bool
+            Whether to average each picture's probabilities over ten crops.
+        watch : callable
+            Called with the logarithms of the probabilities of each batch, in order: float64 (n, K).
+
+        Raises
+        ------
+        LoadError
+            If a picture can't be loaded; the message names it.
+        ValueError
+            If the network's outputs are not finite.
+        """
+
+        def checked(found: np.ndarray) -> None:
+            self.classifier.check_finite(found)
+            watch(found)
+
+        metrics = evaluate(self.classifier.model, self.loader(ten_crop=ten_crop), watch=checked)
+        return cast("Metrics", metrics)  # None only if `should_stop` is passed
 
     def __len__(self) -> int:
         return len(self.dataset)
@@ -125,19 +153,20 @@ class ValidationSet:
 
 
 def _data(spec: str | None, classifier: Classifier) -> Data:
-    """Open data; without a name, those of a run. Of pictures that it drew from, those that it held out are the same."""
+    """Open data; without a `spec`, the run's. A random split that the run made is restored."""
     options = classifier.metadata.get("options")  # of `npalexnet train`, without those that were not given
     if not isinstance(options, dict):
         if spec is None:
             raise ValueError(f"{classifier.path} does not say which data it was trained on; name them with --data")
         options = {}
     split = saved_split(classifier.path.parent)
-    seed = options.get("seed", 0) if split is None else 0  # the run's draws the same again, if no file came or went
+    seed = options.get("seed", 0) if split is None else 0  # the run's seed splits alike, if the files are the same
     data = open_data(options.get("data") if spec is None else spec, seed=seed, split=split, validation_only=True)
-    if not data.drawn or split is not None:
+    if not data.randomly_split or split is not None:
         return data
     note = (
-        f"these pictures may have been trained on: no {SPLIT} beside {classifier.path} says which ones its run held out"
+        f"these pictures may have been trained on: there is no {SPLIT} beside {classifier.path} to say which ones its "
+        "run kept for validation"
     )
     return replace(data, notes=[*data.notes, note])
 

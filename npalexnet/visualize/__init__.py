@@ -1,4 +1,4 @@
-"""Pictures of training and of what was learnt, as matplotlib figures. Needs matplotlib.
+"""Figures of training, and of the inside of a trained network. Needs matplotlib.
 
 A figure is written with ``write_figure("filters.png", figure)``.
 """

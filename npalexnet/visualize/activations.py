@@ -1,4 +1,4 @@
-"""What goes on inside a network: activations, the part of the image that a unit sees, what it is excited by."""
+"""Inside a network: activations, receptive fields, occlusion maps."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from npalexnet import backend
 from npalexnet.backend import Array
-from npalexnet.cli.summary import leaves
+from npalexnet.checks import integer
 from npalexnet.layers import sharding
 from npalexnet.layers.activation import Flatten
 from npalexnet.layers.conv import Conv2d
@@ -24,7 +24,7 @@ BATCH_SIZE = 16
 
 
 class Images(Protocol):
-    """A network's inputs, (C, H, W) of float each: an array (N, C, H, W), or something that makes them when asked."""
+    """A network's inputs, float (C, H, W) each: an array (N, C, H, W), or a sequence that computes them on demand."""
 
     def __len__(self) -> int: ...
 
@@ -33,35 +33,35 @@ class Images(Protocol):
 
 def check_layer(model: Layer, name: str) -> None:
     """Raise a ValueError unless the model has a layer of that name."""
-    names = [known for known, _ in leaves(model)]
+    names = [known for known, _ in model.named_leaves()]
     if name not in names:
         raise ValueError(f"layer must be one of {', '.join(names)}, got {name!r}")
 
 
 def check_image(image: np.ndarray) -> None:
-    """Raise a ValueError unless it is one image."""
+    """Raise a ValueError unless `image` is a single one."""
     if np.ndim(image) != 3:
         raise ValueError(f"image must have shape (C, H, W), got {np.shape(image)}")
 
 
 def activations(model: Layer, images: np.ndarray, names: Sequence[str]) -> dict[str, Array]:
-    """Return what layers put out for a batch, with nothing dropped.
+    """Return the outputs of layers for a batch, without dropout.
 
-    The layers are computed one after the other, and nothing is remembered for a backward.
+    The layers are computed one after the other, and keep nothing for a backward.
 
     Parameters
     ----------
     model : Layer
-        A network whose layers follow one another, as `AlexNet` or a `Sequential`.
+        A feed-forward network, as `AlexNet` or a `Sequential`.
     images : ndarray
         (N, C, H, W).
     names : sequence of str
-        Of the layers: ``"layers.1"``, as in `summary`.
+        The layers' names, as ``npalexnet summary`` prints them: ``"layers.1"``.
 
     Returns
     -------
     dict of array
-        By name, on the model's device.
+        The outputs by name, on the model's device.
     """
     for name in names:
         check_layer(model, name)
@@ -69,7 +69,7 @@ def activations(model: Layer, images: np.ndarray, names: Sequence[str]) -> dict[
     x = device.from_host(images.astype(model.dtype, copy=False))
     found: dict[str, Array] = {}
     with device.active():
-        for name, layer in leaves(model):
+        for name, layer in model.named_leaves():
             if len(found) == len(set(names)):
                 break
             x = sharding.infer(layer, x, None)  # without noise: dropout is the identity
@@ -80,14 +80,14 @@ def activations(model: Layer, images: np.ndarray, names: Sequence[str]) -> dict[
 
 @dataclass(frozen=True)
 class Responses:
-    """How strongly a layer's channels respond to images, each where it does so most.
+    """The maximum of each channel of a layer over each image.
 
     Attributes
     ----------
     values : ndarray of float32, (N, C)
-        The largest activation of a channel in an image.
+        The largest activation of the channel in the image.
     places : ndarray of int64, (N, C, 2)
-        Its row and column in the layer's output; (0, 0) where that has none.
+        Row and column of that activation in the layer's output; (0, 0) for a linear layer.
     """
 
     values: np.ndarray
@@ -102,13 +102,13 @@ def responses(
     Parameters
     ----------
     model : Layer
-        A network whose layers follow one another.
+        A feed-forward network.
     images : sequence of ndarray, or ndarray (N, C, H, W)
         At least one.
     names : sequence of str
-        Of the layers.
+        The layers' names.
     watch : callable
-        Told after each batch how many images it had.
+        Called after each batch with its number of images.
     """
     if not len(images):
         raise ValueError("images must hold at least one image, got none")
@@ -129,32 +129,32 @@ def responses(
 
 
 def receptive_field(model: Layer, name: str, place: tuple[int, int], size: tuple[int, int]) -> tuple[slice, slice]:
-    """Return the rows and the columns of an image that one place of a layer's output depends on.
+    """Return the rows and the columns of the image on which one place of a layer's output depends.
 
     Parameters
     ----------
     model : Layer
-        A network whose layers follow one another.
+        A feed-forward network.
     name : str
-        Of the layer.
+        The layer's name.
     place : pair of int
         Row and column in its output.
     size : pair of int
-        Height and width of the image, to which the field is cut.
+        Height and width of the image; the receptive field ends at its borders.
     """
     check_layer(model, name)
-    names = [known for known, _ in leaves(model)]
-    layers = [layer for _, layer in leaves(model)][: names.index(name) + 1]
+    layers = dict(model.named_leaves())
+    behind = list(layers).index(name) + 1
     whole = slice(0, size[0]), slice(0, size[1])
     first, last = list(place), list(place)
-    for layer in reversed(layers):
+    for layer in reversed(list(layers.values())[:behind]):
         if isinstance(layer, Flatten | Linear):
             return whole
         if isinstance(layer, Conv2d | MaxPool2d):
-            ((top, _), (left, _)), dilation, kernel = layer.geometry.padding, layer.dilation, layer.kernel_size
-            for axis, before in enumerate((top, left)):
-                first[axis] = first[axis] * layer.stride[axis] - before
-                last[axis] = last[axis] * layer.stride[axis] - before + dilation[axis] * (kernel[axis] - 1)
+            extent = [d * (k - 1) for d, k in zip(layer.dilation, layer.kernel_size, strict=True)]
+            for axis, (padding, _) in enumerate(layer.geometry.padding):
+                first[axis] = first[axis] * layer.stride[axis] - padding
+                last[axis] = last[axis] * layer.stride[axis] - padding + extent[axis]
     rows, columns = (slice(max(0, a), min(b + 1, end)) for a, b, end in zip(first, last, size, strict=True))
     return rows, columns
 
@@ -168,59 +168,58 @@ def occlusion_map(
     size: int = 45,
     watch: Callable[[int], object] = lambda done: None,
 ) -> tuple[float, np.ndarray]:
-    """Return how probable a class is for an image, and what a grey square in each place takes from that.
+    """Return a class's probability for an image, and how it decreases when a square covers a part of the image.
 
     Parameters
     ----------
     model : Layer
-        A classifier: (N, C, H, W) -> (N, K) logits. Nothing is dropped, in whatever mode it is.
+        A classifier: (N, C, H, W) -> (N, K) logits. It is computed without dropout, whatever its mode.
     image : ndarray
         (C, H, W).
     label : int
         The class, below K.
     cells : int
-        The image is divided into `cells` x `cells` places; a square is laid on the middle of each.
+        The image is divided into `cells` x `cells` cells, and a square centred on each.
     size : int
-        Of the square, in pixels; what hangs over the edge is cut off. It is 0, the mean colour of the training images.
+        The square's height and width in pixels, cut off at the image's edges. It is filled with 0, the mean colour of
+        the training images.
     watch : callable
-        Told after each batch how many squares it had.
+        Called after each batch with its number of squares.
 
     Returns
     -------
     probability : float
-        Of the class, for the whole image.
-    falls : ndarray, (cells, cells)
-        That minus the probability with the square: positive where what was covered speaks for the class.
+        The class's probability for the whole image.
+    decreases : ndarray, (cells, cells)
+        `probability` minus the probability with the square: positive where the covered part is evidence for the class.
 
     References
     ----------
     M. Zeiler and R. Fergus, "Visualizing and Understanding Convolutional Networks", 2014, section 4.2.
     """
     check_image(image)
-    for name, value in (("cells", cells), ("size", size)):
-        if value < 1:
-            raise ValueError(f"{name} must be at least 1, got {value}")
+    integer("cells", cells, 1), integer("size", size, 1)
     device = backend.get_device(model.device or "cpu")
 
     def probabilities(batch: np.ndarray) -> np.ndarray:
         with device.active():
             logits = sharding.infer(model, device.from_host(batch.astype(model.dtype, copy=False)), None)
-            shares = device.to_host(log_softmax(logits))
-        if not 0 <= label < shares.shape[1]:
-            raise ValueError(f"label must be from 0 to {shares.shape[1] - 1}, got {label}")
-        return np.exp(shares[:, label].astype(np.float64))
+            found = device.to_host(log_softmax(logits))
+        if not 0 <= label < found.shape[1]:
+            raise ValueError(f"label must be from 0 to {found.shape[1] - 1}, got {label}")
+        return np.exp(found[:, label].astype(np.float64))
 
     whole = float(probabilities(image[None])[0])
-    left = []
+    covered = []
     squares = list(_squares(image.shape[1], image.shape[2], cells, size))
     for start in range(0, len(squares), BATCH_SIZE):
         chosen = squares[start : start + BATCH_SIZE]
         batch = np.repeat(image[None], len(chosen), axis=0)
-        for covered, (rows, columns) in zip(batch, chosen, strict=True):
-            covered[:, rows, columns] = 0
-        left.append(probabilities(batch))
+        for copy, (rows, columns) in zip(batch, chosen, strict=True):
+            copy[:, rows, columns] = 0
+        covered.append(probabilities(batch))
         watch(len(chosen))
-    return whole, whole - np.concatenate(left).reshape(cells, cells)
+    return whole, whole - np.concatenate(covered).reshape(cells, cells)
 
 
 def _squares(height: int, width: int, cells: int, size: int) -> Iterator[tuple[slice, slice]]:
@@ -234,5 +233,5 @@ def _side(cell: int, length: int, cells: int, size: int) -> slice:
 
 
 def most_variable(found: Mapping[str, Responses]) -> dict[str, int]:
-    """Return the channel of each layer whose responses differ most between the images (by standard deviation)."""
+    """Return for each layer the channel whose responses have the largest standard deviation over the images."""
     return {name: int(response.values.std(axis=0).argmax()) for name, response in found.items()}

@@ -1,4 +1,4 @@
-"""What the 2012 recipe makes of pictures."""
+"""Figures of preprocessing: augmentation in training, crops in evaluation."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ if TYPE_CHECKING:
     from npalexnet.data.datasets import Picture
     from npalexnet.data.statistics import Statistics
 
-SIDE = 256  # of the square that the recipe cuts its parts from
+SIDE = 256  # of the square that the crops are taken from
 
 
 def augmentations(pictures: Sequence[Picture], statistics: Statistics | None = None, *, seed: int = 0) -> Figure:
-    """Show what the 2012 recipe makes of pictures: a row for each, step by step.
+    """Show the paper's augmentation of pictures step by step, a row for each.
 
     Parameters
     ----------
     pictures : sequence of PIL.Image or ndarray of uint8, (H, W) or (H, W, 3)
     statistics : Statistics, optional
-        Where the directions of the colour noise come from; by default these pictures.
+        For the principal components of the colour noise; by default measured on these pictures.
     seed : int
-        Of the draws.
+        Of the random crops and colours.
     """
     from matplotlib.figure import Figure
 
@@ -63,7 +63,7 @@ def augmentations(pictures: Sequence[Picture], statistics: Statistics | None = N
 
 
 def evaluation_crops(picture: Picture, statistics: Statistics) -> Figure:
-    """Show what becomes of a picture that is to be named: the mean taken off, the centre crop, the ten crops.
+    """Show the preprocessing of a picture for prediction: mean subtraction, the centre crop, the ten crops.
 
     Parameters
     ----------
@@ -74,7 +74,7 @@ def evaluation_crops(picture: Picture, statistics: Statistics) -> Figure:
     Raises
     ------
     ValueError
-        If the statistics lack a mean picture of 256 x 256.
+        If the statistics have no mean picture of 256 x 256.
     """
     from matplotlib.figure import Figure
 
@@ -87,7 +87,7 @@ def evaluation_crops(picture: Picture, statistics: Statistics) -> Figure:
             f"statistics must have a mean picture of shape {(SIDE, SIDE, 3)}, as Statistics.fit(dataset, "
             f"mean_image={SIDE}) makes it, got {'none' if mean is None else f'one of shape {mean.shape}'}"
         )
-    rng = np.random.default_rng(0)  # none of these steps leaves anything to chance
+    rng = np.random.default_rng(0)  # not used: none of these transforms is random
     image = _as_image(picture)
     square = np.asarray(ResizeCenterCrop(SIDE)(image, rng), np.float32) / 255  # (256, 256, 3)
     by_pixel, by_channel = SubtractMeanImage(mean)(square, rng), Normalize(statistics.mean)(square, rng)
@@ -114,7 +114,7 @@ def evaluation_crops(picture: Picture, statistics: Statistics) -> Figure:
 
 
 def _as_image(picture: Picture) -> Image:
-    """Return a picture as one of Pillow's, in RGB."""
+    """Return a picture as a PIL image in RGB."""
     from PIL import Image
 
     if isinstance(picture, Image.Image):
@@ -131,7 +131,7 @@ def _as_image(picture: Picture) -> Image:
 
 
 def _show(axes: Axes, title: str, array: Any) -> None:
-    """Show a picture, or an array of float, (H, W, 3), cut off at 0 and 1."""
+    """Show a picture, or a float array (H, W, 3), clipped to 0 to 1."""
     axes.imshow(np.clip(array, 0, 1) if isinstance(array, np.ndarray) else array)
     axes.set_axis_off()
     axes.set_title(title, size=8)

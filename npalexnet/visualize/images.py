@@ -1,4 +1,4 @@
-"""Images, and what a network makes of them: what it looks at, what excites it, where it errs."""
+"""Figures of images: occlusion maps, top-activating images, mistakes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from npalexnet.layers.layer import Layer
 from npalexnet.visualize.activations import Images, Responses, check_layer, occlusion_map, receptive_field, responses
-from npalexnet.visualize.sheets import as_shown, blank_sheet, shortened, taken
+from npalexnet.visualize.grid import displayable, image_grid, picture_at, shortened
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -26,7 +26,7 @@ def occlusion(
     size: int = 45,
     watch: Callable[[int], object] = lambda done: None,
 ) -> Figure:
-    """Show how the probability of a class falls when a grey square covers a place of an image.
+    """Show how a class's probability decreases when a grey square covers a part of the image.
 
     Parameters
     ----------
@@ -37,37 +37,45 @@ def occlusion(
     label : int
         The class, below K.
     name : str, optional
-        What the class is called.
+        The class's name.
     picture : optional
-        What is shown as the image: a PIL image or uint8 (H, W, 3). By default `image`, stretched to all colours.
+        The image as it is shown: a PIL image or uint8 (H, W, 3). By default `image`, scaled to the full range.
     cells, size, watch
         See `npalexnet.visualize.activations.occlusion_map`.
     """
     from matplotlib.cm import ScalarMappable
     from matplotlib.figure import Figure
 
-    probability, falls = occlusion_map(model, image, label, cells=cells, size=size, watch=watch)
+    probability, decreases = occlusion_map(model, image, label, cells=cells, size=size, watch=watch)
     name = shortened(f"class {label}" if name is None else name)
     figure = Figure(figsize=(8.4, 4.4), dpi=120, layout="constrained")
     left, right = figure.subplots(1, 2)
     height, width = image.shape[1:]
     extent = (-0.5, width - 0.5, height - 0.5, -0.5)
-    shown_image = as_shown(image if picture is None else picture)
+    shown_image = displayable(image if picture is None else picture)
     left.imshow(shown_image, extent=extent)
-    left.set_title(f"the image: {100 * probability:.1f} % {name}", size=9)
+    left.set_title(f"the image: {name}, probability {100 * probability:.1f} %", size=9)
     right.imshow(shown_image.mean(axis=2), cmap="gray", extent=extent)
-    largest = 100 * max(float(np.abs(falls).max()), 1e-4)
-    opacity = 0.85 * np.minimum(1, 2 * 100 * np.abs(falls) / largest)  # where nothing changes, the image is seen
+    largest = 100 * max(float(np.abs(decreases).max()), 1e-4)
+    opacity = 0.85 * np.minimum(
+        1, 2 * 100 * np.abs(decreases) / largest
+    )  # where nothing changes, the image shows through
     shown = right.imshow(
-        100 * falls, cmap="RdBu_r", vmin=-largest, vmax=largest, alpha=opacity, extent=extent, interpolation="nearest"
+        100 * decreases,
+        cmap="RdBu_r",
+        vmin=-largest,
+        vmax=largest,
+        alpha=opacity,
+        extent=extent,
+        interpolation="nearest",
     )
-    right.set_title(f"what a square of {size} x {size} on each place takes from that", size=9)
+    right.set_title(f"decrease of the probability when {size} x {size} pixels are covered", size=9)
     solid = ScalarMappable(shown.norm, shown.cmap)  # the colours without the image beneath
     bar = figure.colorbar(solid, ax=right, shrink=0.8)
-    bar.set_label("fall of the probability (% points)", size=8)
+    bar.set_label("percentage points", size=8)
     for axes in (left, right):
         axes.set_axis_off()
-    figure.suptitle(f"Where the network sees {name}: red is needed for it, blue speaks against it", size=10)
+    figure.suptitle(f"Occlusion map for {name}: red is evidence for it, blue evidence against it", size=10)
     return figure
 
 
@@ -81,24 +89,24 @@ def top_activating(
     pictures: Callable[[int], Any] | Sequence[Any] | None = None,
     found: Responses | None = None,
 ) -> Figure:
-    """Show the images that excite a unit most, and the part of each that does so.
+    """Show the images that activate a channel most, each with the receptive field of its maximum.
 
     Parameters
     ----------
     model : Layer
-        A network whose layers follow one another, as `AlexNet`.
+        A feed-forward network, as `AlexNet`.
     images : ndarray (N, 3, H, W), or a sequence of (3, H, W)
-        Inputs of the network; those shown are asked for twice.
+        Inputs of the network; the ones that are shown are taken from it twice.
     unit : pair of str and int
         A layer's name and a channel of it: ``("layers.4", 17)``.
     count : int
-        How many images are shown.
+        Number of images to show.
     names : sequence of str, optional
-        What is written above each image: its class, say.
+        Title of each image: its class, say.
     pictures : sequence, or callable that returns picture i, optional
-        What is shown as the images: PIL images or uint8 (H, W, 3). By default `images`, each stretched to all colours.
+        The images as they are shown: PIL images or uint8 (H, W, 3). By default `images`, each scaled to the full range.
     found : Responses, optional
-        The layer's, from `npalexnet.visualize.activations.responses`, where they are known already.
+        What `npalexnet.visualize.activations.responses` returned for the layer, to save the computation.
     """
     from matplotlib.patches import Rectangle
 
@@ -109,10 +117,10 @@ def top_activating(
         raise ValueError(f"unit must be a channel of {layer} from 0 to {found.values.shape[1] - 1}, got {channel}")
     values = found.values[:, channel]
     best = np.argsort(-values, kind="stable")[:count].tolist()
-    figure, places = blank_sheet(len(best), 6, cell=(1.4, 1.65))
+    figure, places = image_grid(len(best), 6, cell=(1.4, 1.65))
     for axes, i in zip(places, best, strict=True):
         image = images[i]
-        axes.imshow(as_shown(image if pictures is None else taken(pictures, i)))
+        axes.imshow(displayable(image if pictures is None else picture_at(pictures, i)))
         row, column = found.places[i, channel].tolist()
         rows, columns = receptive_field(model, layer, (row, column), image.shape[1:])
         corner = columns.start - 0.5, rows.start - 0.5
@@ -122,8 +130,8 @@ def top_activating(
             f"{shortened(names[i], 14)}\n{values[i]:#.3g}" if names is not None else f"{values[i]:#.3g}", size=7
         )
     figure.suptitle(
-        f"What excites unit {channel} of {layer} most, of {len(values):,} images\n"
-        "The number is the activation; the red frame is the part of the image that it comes from",
+        f"Top-activating images of channel {channel} of {layer}, among {len(values):,} images\n"
+        "The number is the largest activation, the red frame its receptive field",
         size=9,
     )
     return figure
@@ -137,7 +145,7 @@ def mistakes(
     *,
     count: int = 24,
 ) -> Figure:
-    """Show wrongly classified pictures, those first of which the network was most certain.
+    """Show misclassified pictures, the most confident predictions first.
 
     Parameters
     ----------
@@ -146,11 +154,11 @@ def mistakes(
     labels : ndarray of int, (N,)
         The true classes.
     probabilities : ndarray, (N, K)
-        The network's shares of the classes.
+        The network's predictions.
     classes : sequence of str
         The K names.
     count : int
-        How many are shown.
+        Number of pictures to show.
     """
     if probabilities.shape != (len(labels), len(classes)):
         raise ValueError(
@@ -158,18 +166,18 @@ def mistakes(
             f"{probabilities.shape}"
         )
     predicted = probabilities.argmax(axis=1)
-    shares = probabilities.max(axis=1)
+    confidence = probabilities.max(axis=1)
     wrong = np.flatnonzero(predicted != labels)
-    worst = wrong[np.argsort(-shares[wrong], kind="stable")][:count]
+    worst = wrong[np.argsort(-confidence[wrong], kind="stable")][:count]
     if not len(worst):
         return _nothing_wrong(len(labels))
-    figure, places = blank_sheet(len(worst), 6, cell=(1.55, 1.85))
+    figure, places = image_grid(len(worst), 6, cell=(1.55, 1.85))
     for axes, i in zip(places, worst.tolist(), strict=True):
-        axes.imshow(as_shown(taken(pictures, i)))
+        axes.imshow(displayable(picture_at(pictures, i)))
         true, mistaken = shortened(classes[labels[i]], 20), shortened(classes[predicted[i]], 14)
-        axes.set_title(f"{true}\ntaken for {mistaken}\n{100 * shares[i]:.0f} % sure", size=7)
+        axes.set_title(f"{true}\npredicted: {mistaken}\nwith {100 * confidence[i]:.0f} %", size=7)
     which = f"{len(worst)} of the {len(wrong):,}" if len(worst) < len(wrong) else f"All {len(wrong)}"
-    figure.suptitle(f"{which} mistakes among {len(labels):,} images, the most certain first", size=10)
+    figure.suptitle(f"{which} mistakes among {len(labels):,} images, the most confident first", size=10)
     return figure
 
 

@@ -1,4 +1,4 @@
-"""What a network has learnt, and what becomes of an image in it."""
+"""Figures of a network: its filters, and its feature maps for an image."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from npalexnet import backend
-from npalexnet.cli.summary import leaves
 from npalexnet.layers.layer import Layer
 from npalexnet.visualize.activations import activations, check_image
-from npalexnet.visualize.sheets import as_shown, blank_sheet, shortened
+from npalexnet.visualize.grid import displayable, image_grid, shortened
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -24,10 +23,10 @@ def filters(weight: np.ndarray, *, grey: bool = False, columns: int = 12) -> Fig
     Parameters
     ----------
     weight : ndarray
-        (O, 3, kH, kW). Each filter is scaled on its own by its largest magnitude: 0 is the middle grey.
+        (O, 3, kH, kW). Each filter is scaled on its own by its largest magnitude: 0 is middle grey.
     grey : bool
-        For a network that saw grey images alone: their three channels are equal, so what a filter does to them is the
-        sum of its three, and that is shown. Each by itself keeps the random numbers that it started with.
+        For a network trained on grey images alone: their three channels are equal, so that only the sum of a filter's
+        three channels matters, which is shown. The differences between them are still the initial random numbers.
     columns : int
         Filters in a row.
     """
@@ -42,15 +41,15 @@ def filters(weight: np.ndarray, *, grey: bool = False, columns: int = 12) -> Fig
     rows = ceil(count / columns)
     pixels = weight.transpose(0, 2, 3, 1)  # (O, kH, kW, 3)
     largest = np.maximum(np.abs(pixels).max(axis=(1, 2, 3), keepdims=True), 1e-30)
-    sheet = np.ones((rows * (kH + 1) - 1, columns * (kW + 1) - 1, 3))  # one white pixel between filters
+    canvas = np.ones((rows * (kH + 1) - 1, columns * (kW + 1) - 1, 3))  # one white pixel between filters
     for i, image in enumerate(pixels / (2 * largest) + 0.5):
         top, left = i // columns * (kH + 1), i % columns * (kW + 1)
-        sheet[top : top + kH, left : left + kW] = image
+        canvas[top : top + kH, left : left + kW] = image
     figure = Figure(figsize=(0.7 * columns, 0.7 * rows + 0.4), dpi=120, layout="constrained")
     axes = figure.add_subplot()
-    axes.imshow(sheet, interpolation="nearest")
+    axes.imshow(canvas, interpolation="nearest")
     axes.set_axis_off()
-    what = f"each scaled on its own{', summed over the colours, which grey images have equal' * grey}"
+    what = f"each scaled on its own{', summed over the colour channels, which are equal in grey images' * grey}"
     axes.set_title(f"The {count} filters of the first convolution, {kH} x {kW} pixels,\n{what}", size=9)
     return figure
 
@@ -65,71 +64,71 @@ def feature_maps(
     picture: Any = None,
     names: Sequence[str] | None = None,
 ) -> Figure:
-    """Show what a layer makes of an image.
+    """Show a layer's output for an image.
 
-    Of a convolutional layer, the channels that are excited most, each as a picture, with a common scale and beside the
-    image. Of a linear layer, all numbers: as bars, if there are `names`, else as pixels, row by row.
+    For a convolutional layer, the channels with the largest activations beside the image, on one common scale. For a
+    linear layer, all outputs: as bars, if there are `names`, else as pixels, row by row.
 
     Parameters
     ----------
     model : Layer
-        A network whose layers follow one another, as `AlexNet`.
+        A feed-forward network, as `AlexNet`.
     image : ndarray
         (3, H, W): an input of the network.
     layer : str
-        Its name, as ``npalexnet summary`` prints it: ``"layers.1"``.
+        The layer's name, as ``npalexnet summary`` prints it: ``"layers.1"``.
     count, columns : int
-        How many channels are shown, and how many in a row.
+        Number of channels to show, and of pictures in a row.
     picture : optional
-        What is shown as the image: a PIL image or uint8 (H, W, 3). By default `image`, stretched to all colours.
+        The image as it is shown: a PIL image or uint8 (H, W, 3). By default `image`, scaled to the full range.
     names : sequence of str, optional
-        Of a linear layer's numbers.
+        Names of a linear layer's outputs.
     """
     check_image(image)
     found = activations(model, image[None], [layer])[layer]
     values = backend.device_of(found).to_host(found)[0].astype(np.float32, copy=False)
     what = _described(model, layer)
     if values.ndim == 3:
-        return _maps(values, as_shown(image if picture is None else picture), what, count, columns)
+        return _maps(values, displayable(image if picture is None else picture), what, count, columns)
     if names is not None:
         return _bars(values, names, what)
     return _pixels(values, what)
 
 
 def _described(model: Layer, layer: str) -> str:
-    """Return ``"layers.1, the ReLU behind the first of 5 convolutions"``, or less where there is less to say."""
-    kinds = [(name, type(part).__name__) for name, part in leaves(model)]
+    """Return ``"layers.1 (ReLU after convolution 1)"``, or less if no such layer comes before it."""
+    kinds = [(name, type(part).__name__) for name, part in model.named_leaves()]
     number = next(i for i, (name, _) in enumerate(kinds) if name == layer)
     kind, before = kinds[number][1], [kind for _, kind in kinds[: number + 1] if kind in ("Conv2d", "Linear")]
     if not before:
         return f"{layer} ({kind})"
     what = {"Conv2d": "convolution", "Linear": "linear layer"}[before[-1]]
     which = f"{what} {before.count(before[-1])}"
-    return f"{layer} ({which})" if kind == before[-1] else f"{layer} ({kind} behind {which})"
+    return f"{layer} ({which})" if kind == before[-1] else f"{layer} ({kind} after {which})"
 
 
 def _maps(values: np.ndarray, image: np.ndarray, what: str, count: int, columns: int) -> Figure:
     strongest = np.argsort(-values.max(axis=(1, 2)), kind="stable")[:count]
-    figure, places = blank_sheet(len(strongest) + 1, columns, cell=(1.15, 1.3))
-    places[0].imshow(image)
-    places[0].set_title("the image", size=7)
+    figure, grid = image_grid(len(strongest) + 1, columns, cell=(1.15, 1.3))
+    grid[0].imshow(image)
+    grid[0].set_title("the image", size=7)
     colours = _scale(values[strongest])
-    for axes, channel in zip(places[1:], strongest, strict=True):
+    for axes, channel in zip(grid[1:], strongest, strict=True):
         shown = axes.imshow(values[channel], interpolation="nearest", **colours)
         axes.set_title(f"channel {channel}", size=7)
-    figure.colorbar(shown, ax=list(places), shrink=0.8, pad=0.01, aspect=30).ax.tick_params(labelsize=7)
+    figure.colorbar(shown, ax=list(grid), shrink=0.8, pad=0.01, aspect=30).ax.tick_params(labelsize=7)
     channels, height, width = values.shape
-    excited = int((values.max(axis=(1, 2)) > 0).sum())
+    active = int((values.max(axis=(1, 2)) > 0).sum())
     figure.suptitle(
         f"{what}: the {len(strongest)} strongest of {channels} channels, {height} x {width} each, one scale\n"
-        f"{excited} of the {channels} channels are above 0 somewhere in this image",
+        f"{active} of the {channels} channels are above 0 somewhere in this image",
         size=9,
     )
     return figure
 
 
 def _scale(values: np.ndarray) -> dict[str, Any]:
-    """Return the colours for numbers: from 0 up or, where some are below, from blue over white at 0 to red."""
+    """Return the colour scale: from 0 up or, if some values are negative, from blue over white at 0 to red."""
     largest = max(float(np.abs(values).max()), 1e-30)
     if (values < 0).any():
         return {"cmap": "RdBu_r", "vmin": -largest, "vmax": largest}
@@ -156,7 +155,7 @@ def _bars(values: np.ndarray, names: Sequence[str], what: str, most: int = 20) -
     from matplotlib.figure import Figure
 
     if len(names) != len(values):
-        raise ValueError(f"names must be those of {len(values)} units, got {len(names)}")
+        raise ValueError(f"names must have one for each of {len(values)} units, got {len(names)}")
     highest = np.argsort(-values, kind="stable")[:most]
     figure = Figure(figsize=(6.5, 1.1 + 0.25 * len(highest)), dpi=120, layout="constrained")
     axes = figure.add_subplot()

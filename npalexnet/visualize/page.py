@@ -1,4 +1,4 @@
-"""A self-contained HTML page: one file, with its pictures inside and nothing to fetch from elsewhere."""
+"""A self-contained HTML page: one file, with its pictures inside."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ figcaption { margin-top: 0.5rem; color: var(--soft); font-size: 0.9rem; overflow
 
 @dataclass(frozen=True)
 class Section:
-    """A heading, a sentence or two, and pictures.
+    """A section of the page: a heading, a sentence or two, and pictures.
 
     Attributes
     ----------
     title, text : str
         Plain text.
     pictures : sequence of (Path, str)
-        PNG files, and what is written below each.
+        PNG files and their captions.
     """
 
     title: str
@@ -50,16 +50,16 @@ class Section:
 
 
 def page(title: str, facts: Sequence[tuple[str, str]], sections: Sequence[Section]) -> str:
-    """Return an HTML document, light or dark as its reader's browser prefers; a click shows a picture in full size.
+    """Return an HTML document, light or dark as the browser prefers; a click shows a picture in full size.
 
     Parameters
     ----------
     title : str
-        Plain text, as all the rest.
+        Plain text, like all other texts.
     facts : sequence of pair of str
         Names and values, for a table below the title.
     sections : sequence of Section
-        In their order; those without pictures are left out.
+        Sections without pictures are left out.
     """
     sections = [section for section in sections if section.pictures]
     rows = "\n".join(f"<tr><th scope='row'>{escape(name)}</th><td>{escape(value)}</td></tr>" for name, value in facts)

@@ -1,29 +1,45 @@
-"""How training went, and how well a network classifies."""
+"""Figures of results: curves of training, confusion matrices."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from npalexnet.visualize.sheets import shortened
+from npalexnet.visualize.grid import shortened
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SMOOTHING_STEPS = 25
-MOST_COUNTED = 100  # classes up to which a confusion matrix has its numbers and names
+MOST_NUMBERED = 100  # classes up to which a confusion matrix shows its numbers and names
+
+
+def read_metrics(path: Path) -> list[dict[str, Any]]:
+    """Return the complete lines of a run's ``metrics.jsonl``: training may be writing the last one; none, no file."""
+    try:
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return []
+    records = []
+    for line in lines:
+        with suppress(ValueError):
+            records.append(json.loads(line))
+    return [record for record in records if isinstance(record, dict)]
 
 
 def curves(records: Sequence[dict[str, Any]]) -> Figure:
-    """Plot loss and accuracy against the images seen.
+    """Plot loss and accuracy over the course of training.
 
     Parameters
     ----------
     records : sequence of dict
-        The lines of a run's ``metrics.jsonl``: those with "loss" and "accuracy" are training steps, those with
-        "test_loss" and "test_accuracy" evaluations. A number that was not finite is None there, and left out here.
+        From `read_metrics`: with "loss" and "accuracy" they are training steps, with "test_loss" and
+        "test_accuracy" evaluations on the validation images. Numbers that were not finite are None there, and left out.
     """
     from matplotlib.figure import Figure
 
@@ -31,7 +47,7 @@ def curves(records: Sequence[dict[str, Any]]) -> Figure:
     tests = [record for record in records if "test_loss" in record]
     figure = Figure(figsize=(10, 4), dpi=120, layout="constrained")
     for axes, name, label in zip(
-        figure.subplots(1, 2), ("loss", "accuracy"), ("cross-entropy loss", "images right (%)"), strict=True
+        figure.subplots(1, 2), ("loss", "accuracy"), ("cross-entropy loss", "accuracy (%)"), strict=True
     ):
         scale = 100 if name == "accuracy" else 1
         values = scale * np.array([record[name] for record in steps], np.float64)  # NaN for None
@@ -39,7 +55,7 @@ def curves(records: Sequence[dict[str, Any]]) -> Figure:
         axes.plot(seen, values, color="tab:blue", alpha=0.25, linewidth=0.8, label="training, each batch")
         axes.plot(seen, _moving_average(values), color="tab:blue", label=f"training, mean of {SMOOTHING_STEPS} batches")
         validation = scale * np.array([record[f"test_{name}"] for record in tests], np.float64)
-        axes.plot([record["images"] for record in tests], validation, "o-", color="tab:orange", label="held-out images")
+        axes.plot([record["images"] for record in tests], validation, "o-", color="tab:orange", label="validation")
         axes.set_xlabel("training images seen")
         axes.set_ylabel(label)
         highest = np.nanmax([*values, *validation, 1e-9])
@@ -55,11 +71,11 @@ def confusion(matrix: np.ndarray, classes: Sequence[str], *, title: str = "") ->
     Parameters
     ----------
     matrix : ndarray of int, (K, K)
-        ``matrix[i, j]`` images of class i were taken for class j. The colour is the share of a row.
+        ``matrix[i, j]`` images of class i were classified as class j. The colour is the fraction of the row.
     classes : sequence of str
         The K names.
     title : str
-        Written above; by default how many images were named rightly.
+        By default, how many images were classified correctly.
     """
     from matplotlib.figure import Figure
 
@@ -67,8 +83,8 @@ def confusion(matrix: np.ndarray, classes: Sequence[str], *, title: str = "") ->
     if matrix.shape != (K, K) or K == 0:
         raise ValueError(f"matrix must have a row and a column for each of {K} classes, got shape {matrix.shape}")
     images = matrix.sum(axis=1)
-    shares = matrix / np.maximum(images, 1)[:, None]
-    numbered = K <= MOST_COUNTED
+    fractions = matrix / np.maximum(images, 1)[:, None]
+    numbered = K <= MOST_NUMBERED
     cell = max(0.6 - 0.01 * (K - 2), 0.22) if numbered else 20 / K  # inches
     side, names = cell * K, [shortened(name) for name in classes]
     font = min(9.0, 30 * cell)  # points, 72 an inch
@@ -76,28 +92,27 @@ def confusion(matrix: np.ndarray, classes: Sequence[str], *, title: str = "") ->
     size = max(side + margin + 1.6, 5.2), max(1.03 * side + margin + 1.0, 3.6)
     figure = Figure(figsize=size, dpi=120, layout="constrained")
     axes = figure.add_subplot()
-    shown = axes.imshow(100 * shares, cmap="Blues", vmin=0, vmax=100, interpolation="nearest")
+    shown = axes.imshow(100 * fractions, cmap="Blues", vmin=0, vmax=100, interpolation="nearest")
     bar = figure.colorbar(shown, ax=axes, shrink=min(1, 4 / side), pad=0.02)
     bar.set_label("% of the row")
     if numbered:
         axes.set_xticks(range(K), names, rotation=90 if K > 2 or max(map(len, names)) > 8 else 0, fontsize=font)
         axes.set_yticks(range(K), names, fontsize=font)
         for i, j in zip(*np.nonzero(matrix), strict=True):
-            colour = "white" if shares[i, j] > 0.55 else "black"
+            colour = "white" if fractions[i, j] > 0.55 else "black"
             number = f"{matrix[i, j]}"
             fitting = min(font, 95 * cell / len(number))
             axes.text(j, i, number, ha="center", va="center", color=colour, fontsize=fitting)
-    axes.set_xlabel("taken for" + ("" if numbered else " (the class's number)"))
+    axes.set_xlabel("predicted class" + ("" if numbered else " (its number)"))
     axes.set_ylabel("true class" + ("" if numbered else " (its number)"))
-    right, total = int(np.trace(matrix)), int(matrix.sum())
-    figure.suptitle(
-        title or f"{right:,} of {total:,} images named rightly ({100 * right / max(total, 1):.1f} %)", size=10
-    )
+    correct, total = int(np.trace(matrix)), int(matrix.sum())
+    accuracy = 100 * correct / max(total, 1)
+    figure.suptitle(title or f"{correct:,} of {total:,} images classified correctly ({accuracy:.1f} %)", size=10)
     return figure
 
 
 def _moving_average(values: np.ndarray) -> np.ndarray:
-    """Mean of each value and those before it, at most `SMOOTHING_STEPS` together, without NaN; NaN, where all are."""
+    """Return the means of the last `SMOOTHING_STEPS` values up to each, NaN left out."""
     end = np.arange(1, len(values) + 1)
     start = np.maximum(0, end - SMOOTHING_STEPS)
 

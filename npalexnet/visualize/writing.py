@@ -12,19 +12,18 @@ if TYPE_CHECKING:
 
 
 def write_figure(path: str | Path, figure: Figure) -> None:
-    """Write a figure, whole or not at all: what stood at `path` before stays there until the new file is complete.
+    """Write a figure atomically: an earlier file at `path` stays there until the new one is complete.
 
     Parameters
     ----------
     path : str or Path
-        Its suffix says the format: ``.png``, ``.svg``, ``.pdf``.
-    figure : Figure
-        Of matplotlib.
+        Its suffix is the format: ``.png``, ``.svg``, ``.pdf``.
+    figure : matplotlib.figure.Figure
 
     Raises
     ------
     OSError
-        If it can't be written.
+        If the file can't be written.
     """
     with atomic_write(path) as temporary:
         figure.savefig(temporary)

@@ -8,7 +8,6 @@ import pytest
 from PIL import Image
 
 from npalexnet.cli import main
-from npalexnet.cli.look import _records
 from npalexnet.weights import load_weights, save_weights
 from tests.networks import save_bright_network
 from tests.pages import check_self_contained
@@ -35,7 +34,7 @@ def run(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    """Four held-out pictures of each class, one of the dark ones white."""
+    """Four validation pictures of each class, one of the dark ones white."""
     folder = tmp_path_factory.mktemp("data")
     rng = np.random.default_rng(0)
     for part in ("train", "val"):
@@ -55,9 +54,9 @@ def names(folder):
 def test_look_writes_all_pictures_and_a_page_that_holds_them(run, data, capsys):
     assert main(["look", str(run), "--data", str(data)]) == 0
     out = run / "look"
-    exciting = {name for name in names(out) if name.startswith("top-activating-layers.")}
-    assert {name.rpartition("-")[0] for name in exciting} == {f"top-activating-layers.{i}" for i in (1, 4, 7, 9, 11)}
-    assert names(out) - exciting == {
+    activating = {name for name in names(out) if name.startswith("top-activating-layers.")}
+    assert {name.rpartition("-")[0] for name in activating} == {f"top-activating-layers.{i}" for i in (1, 4, 7, 9, 11)}
+    assert names(out) - activating == {
         "filters.png", "curves.png", "occlusion.png", "mistakes.png", "confusion.png", "index.html", *FEATURES
     }  # fmt: skip
     for path in out.glob("*.png"):
@@ -71,7 +70,7 @@ def test_look_writes_all_pictures_and_a_page_that_holds_them(run, data, capsys):
     assert "8 images" in text
     assert "87.5 %" in text
     output = capsys.readouterr()
-    assert "87.5 % of 8 held-out images named rightly" in output.out
+    assert "accuracy 87.5 % on 8 validation images" in output.out
     assert output.err == ""
 
 
@@ -82,12 +81,12 @@ def test_look_at_ones_own_image_units_and_class(run, data, tmp_path, monkeypatch
     options = ["--unit", "layers.4:0", "--unit", "classifier.6:1", "--class", "bright", "--images", "3"]
     out = tmp_path / "out" / "side"
     assert main(["look", str(run), str(image), "--data", str(data), "--out", str(out), *options]) == 0
-    exciting = {name for name in names(out) if name.startswith("top-activating")}
-    assert exciting == {"top-activating-layers.4-0.png", "top-activating-classifier.6-1.png"}
+    activating = {name for name in names(out) if name.startswith("top-activating")}
+    assert activating == {"top-activating-layers.4-0.png", "top-activating-classifier.6-1.png"}
     checker = check_self_contained((out / "index.html").read_text(encoding="utf-8"))
     text = " ".join(checker.texts)
-    assert "3 of them drawn for this page" in text
-    assert f"The image is {image}. The network says: dark 73.1 %, bright 26.9 %." in text
+    assert "3 of them chosen at random for this page" in text
+    assert f"The image is {image}. The network predicts: dark 73.1 %, bright 26.9 %." in text
     assert not (run / "side").exists()
 
 
@@ -105,15 +104,9 @@ def test_classes_and_folders_whose_names_are_no_text_are_shown_all_the_same(run,
     assert main(["evaluate", str(folder), *data]) == 0
     assert "d\ufffd" in (folder / "evaluation" / "confusion.csv").read_text(encoding="utf-8")
     assert main(["look", str(folder), image, *data, "--unit", "classifier.6:0"]) == 0
-    assert "1.png. The network says: d\ufffd 73.1 %" in (folder / "look" / "index.html").read_text(encoding="utf-8")
+    assert "1.png. The network predicts: d\ufffd 73.1 %" in (folder / "look" / "index.html").read_text(encoding="utf-8")
     assert main(["predict", str(folder), image, "--top", "1"]) == 0
     assert capsys.readouterr().out.splitlines()[-1].split()[-1] == "d\ufffd"
-
-
-def test_metrics_are_read_while_the_last_line_is_being_written(tmp_path):
-    assert _records(tmp_path) == []
-    (tmp_path / "metrics.jsonl").write_text('{"step": 1}\n7\n{"step": 2}\n{"step": 3, "lo')
-    assert _records(tmp_path) == [{"step": 1}, {"step": 2}]
 
 
 def test_evaluate_prints_a_table_and_writes_the_confusion_matrix(run, data, tmp_path, capsys):
@@ -122,7 +115,7 @@ def test_evaluate_prints_a_table_and_writes_the_confusion_matrix(run, data, tmp_
     lines = [line.split() for line in output.out.splitlines()]
     assert ["dark", "bright", "(1)", "4", "3", "75.0"] in lines
     assert ["bright", "-", "4", "4", "100.0"] in lines
-    assert "top-1 87.50 %, top-5 100.00 %" in output.out
+    assert "top-1 accuracy 87.50 %, top-5 100.00 %" in output.out
     assert names(tmp_path / "a" / "b") == {"confusion.png", "confusion.csv"}
     text = (tmp_path / "a" / "b" / "confusion.csv").read_text()
     assert text.splitlines() == ["true class,dark,bright", "dark,3,1", "bright,0,4"]
@@ -131,7 +124,7 @@ def test_evaluate_prints_a_table_and_writes_the_confusion_matrix(run, data, tmp_
 
 def test_evaluate_with_ten_crops_says_so(run, data, capsys):
     assert main(["evaluate", str(run), "--data", str(data), "--ten-crop"]) == 0
-    assert "8 held-out images of 2 classes, each the mean of ten crops" in capsys.readouterr().out
+    assert "8 validation images of 2 classes, averaged over ten crops" in capsys.readouterr().out
     assert names(run / "evaluation") == {"confusion.png", "confusion.csv"}
 
 

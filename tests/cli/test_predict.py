@@ -150,7 +150,7 @@ def test_predict_prepares_images_as_training_did_and_drops_nothing(trained_run):
     picture = open_picture(BOOT)
     classifier = Classifier.load(trained_run)
     assert not classifier.model.training
-    images = load_sample("train")[0][::250]
+    images = load_sample("train").images[::250]
     square = np.asarray(ImageOps.fit(picture, (227, 227), Image.Resampling.BILINEAR), "float32")  # (227, 227, 3)
     expected = (square / 255 - images.mean() / 255) / (images.std() / 255)
     np.testing.assert_allclose(classifier.inputs([picture]), expected.transpose(2, 0, 1)[None], atol=1e-5)
@@ -163,11 +163,17 @@ def test_predict_prepares_images_as_training_did_and_drops_nothing(trained_run):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"classes": None}, "does not name the classes that it tells apart, got None"),
-        ({"classes": []}, "does not name the classes"),
-        ({"mean": [0.5, 0.5]}, "must give mean and std of three colours each, got [0.5, 0.5]"),
-        ({"std": [0, 1, 1]}, "must give mean and std of three colours"),
-        ({"std": None}, "must give mean and std of three colours each, got [0.5, 0.5, 0.5] and None"),
+        ({"classes": None}, "does not name its classes, got None"),
+        ({"classes": []}, "does not name its classes"),
+        (
+            {"mean": [0.5, 0.5]},
+            "how pictures are prepared: mean must be three finite numbers, for red, green and blue, got [0.5, 0.5]",
+        ),
+        ({"std": [0, 1, 1]}, "how pictures are prepared: std must be above 0, got (0.0, 1.0, 1.0)"),
+        (
+            {"std": None},
+            "how pictures are prepared: std must be three finite numbers, for red, green and blue, got None",
+        ),
         ({"pipeline": [{"name": "unheard of"}]}, "pipeline"),
     ],
 )

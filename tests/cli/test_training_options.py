@@ -115,11 +115,13 @@ def test_every_option_reaches_the_trainer_its_loaders_or_its_model(noted, pictur
     assert na.get_float32_matmul_precision() == products
 
     drawn = open_data(pictures, seed=7)
-    assert [drawn.val.name(i) for i in range(2)] != [open_data(pictures, seed=0).val.name(i) for i in range(2)]
+    assert [drawn.validation.name(i) for i in range(2)] != [
+        open_data(pictures, seed=0).validation.name(i) for i in range(2)
+    ]
     train_images = [0, 2, 5, 7, 10, 12, 15]  # seven of eighteen
     for loader, dataset, chosen, crop in (
         (trainer.train, drawn.train, train_images, RandomCrop),
-        (trainer.validation, drawn.val, [0], CenterCrop),
+        (trainer.validation, drawn.validation, [0], CenterCrop),
     ):
         assert (loader.batch_size, loader.seed, loader.workers) == (3, 7, 2)
         assert [loader.dataset.name(i) for i in range(len(loader.dataset))] == [dataset.name(i) for i in chosen]

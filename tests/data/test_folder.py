@@ -30,9 +30,9 @@ def test_broken_files_are_listed_by_name_and_skipped_and_all_others_open_as_rgb(
     good = write_good(tmp_path / "train" / "a")
     write_broken(tmp_path / "train" / "a")
     fill(tmp_path / "train", b=2)
-    data = open_data(tmp_path, val_share=0.1)
-    assert len(data.train) + len(data.val) == good + 2
-    for dataset in (data.train, data.val):
+    data = open_data(tmp_path, validation_fraction=0.1)
+    assert len(data.train) + len(data.validation) == good + 2
+    for dataset in (data.train, data.validation):
         assert {dataset[i][0].mode for i in range(len(dataset))} == {"RGB"}
     assert data.notes[0] == f"{len(BROKEN)} files skipped, no usable pictures:"
     assert [
@@ -67,17 +67,17 @@ def test_the_folders_of_the_user_are_the_split(tmp_path):
     fill(tmp_path / "train", a=3, b=2)
     fill(tmp_path / "val", a=1, b=2)
     data = open_data(str(tmp_path))
-    assert (data.name, data.classes, data.drawn, data.notes) == (tmp_path.name, ("a", "b"), False, [])
+    assert (data.name, data.classes, data.randomly_split, data.notes) == (tmp_path.name, ("a", "b"), False, [])
     np.testing.assert_array_equal(data.train.labels, [0, 0, 0, 1, 1])
-    np.testing.assert_array_equal(data.val.labels, [0, 1, 1])
+    np.testing.assert_array_equal(data.validation.labels, [0, 1, 1])
 
 
 def test_labels_of_val_are_those_of_train_and_a_missing_class_is_noted(tmp_path):
     fill(tmp_path / "train", a=1, b=1, c=1)
     fill(tmp_path / "val", c=2)
     data = open_data(tmp_path)
-    np.testing.assert_array_equal(data.val.labels, [2, 2])
-    assert data.notes == ["no held-out picture of a, b"]
+    np.testing.assert_array_equal(data.validation.labels, [2, 2])
+    assert data.notes == ["no validation picture of a, b"]
 
 
 @pytest.mark.parametrize(
@@ -105,7 +105,7 @@ def test_grey_is_said_of_folders_with_grey_pictures_alone(tmp_path):
     assert not open_data(tmp_path).grey
 
 
-def test_grey_is_not_said_where_the_held_out_pictures_are_coloured(tmp_path):
+def test_grey_is_not_said_where_the_validation_pictures_are_coloured(tmp_path):
     for part in ("train", "val"):
         for name in ("a", "b"):
             (tmp_path / part / name).mkdir(parents=True)
@@ -120,7 +120,7 @@ def test_broken_files_of_both_parts_are_noted_and_refused_with_strict(tmp_path):
         fill(tmp_path / part, a=1, b=1)
         (tmp_path / part / "a" / f"{part}.jpg").write_text("no picture")
     data = open_data(tmp_path)
-    assert (len(data.train), len(data.val)) == (2, 2)
+    assert (len(data.train), len(data.validation)) == (2, 2)
     assert data.notes == [
         "2 files skipped, no usable pictures:",
         f"  {tmp_path}/train/a/train.jpg is not an image file",
@@ -138,10 +138,10 @@ def test_pictures_in_no_class_are_counted_in_a_note(tmp_path):
         noise().save(tmp_path / name)
     (tmp_path / "train" / "labels.csv").write_text("nothing to train on")
     data = open_data(tmp_path)
-    assert (len(data.train), len(data.val)) == (2, 2)
+    assert (len(data.train), len(data.validation)) == (2, 2)
     assert data.notes == [
-        f"2 pictures in {tmp_path}/train itself left out: only those in the folder of a class are taken",
-        f"1 picture in {tmp_path}/val itself left out: only those in the folder of a class are taken",
+        f"2 pictures in {tmp_path}/train itself left out: only those in the folder of a class are used",
+        f"1 picture in {tmp_path}/val itself left out: only those in the folder of a class are used",
     ]
 
 

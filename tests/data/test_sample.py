@@ -7,19 +7,19 @@ from npalexnet.data.sample import CLASSES, FOLDER, draw_sample, load_sample
 
 @pytest.mark.parametrize(("split", "count"), [("train", 2000), ("test", 500)])
 def test_every_class_is_there_equally_often(split, count):
-    images, labels = load_sample(split)
-    assert images.shape == (count, 28, 28)
-    assert images.dtype == np.uint8
-    np.testing.assert_array_equal(np.bincount(labels), [count // len(CLASSES)] * len(CLASSES))
+    sample = load_sample(split)
+    assert sample.images.shape == (count, 28, 28)
+    assert sample.images.dtype == np.uint8
+    np.testing.assert_array_equal(np.bincount(sample.labels), [count // len(CLASSES)] * len(CLASSES))
 
 
-def test_no_held_out_image_is_a_training_image():
-    train, test = ({image.tobytes() for image in load_sample(split)[0]} for split in ("train", "test"))
+def test_no_validation_image_is_a_training_image():
+    train, test = ({image.tobytes() for image in load_sample(split).images} for split in ("train", "test"))
     assert not train & test
 
 
 def test_classes_are_shuffled_so_that_the_first_images_are_a_fair_sample():
-    assert np.bincount(load_sample("train")[1][:100], minlength=len(CLASSES)).min() >= 3
+    assert np.bincount(load_sample("train").labels[:100], minlength=len(CLASSES)).min() >= 3
 
 
 def test_the_package_carries_licence_and_provenance_in_at_most_1_5_megabytes():

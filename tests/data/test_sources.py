@@ -7,9 +7,9 @@ from npalexnet.data.idx import write_idx
 
 def test_the_sample_is_the_default():
     data = open_data(None)
-    assert (len(data.train), len(data.val), len(data.classes)) == (2000, 500, 10)
+    assert (len(data.train), len(data.validation), len(data.classes)) == (2000, 500, 10)
     assert data.grey
-    assert not data.drawn
+    assert not data.randomly_split
     assert data.notes == []
 
 
@@ -41,7 +41,7 @@ def write_fashion(folder):
 def test_fashion_mnist_is_read_from_the_folder_named_or_its_usual_place(tmp_path, monkeypatch):
     write_fashion(tmp_path)
     data = open_data(f"fashion-mnist:{tmp_path}")
-    assert (data.name, len(data.train), len(data.val), data.grey) == ("Fashion-MNIST", 4, 2, True)
+    assert (data.name, len(data.train), len(data.validation), data.grey) == ("Fashion-MNIST", 4, 2, True)
     monkeypatch.setattr(sources, "FASHION_MNIST_FOLDER", tmp_path)
     assert len(open_data("fashion-mnist").train) == 4
     assert str(fashion_mnist.FOLDER) == "/usr/share/datasets/fashion-mnist"
@@ -52,7 +52,7 @@ def test_cifar10_is_read_from_the_folder_named(tmp_path):
     for name in [f"data_batch_{i}" for i in range(1, 6)] + ["test_batch"]:
         rows.tofile(tmp_path / f"{name}.bin")
     data = open_data(f"cifar10:{tmp_path}")
-    assert (data.name, len(data.train), len(data.val), data.grey) == ("CIFAR-10", 50_000, 10_000, False)
+    assert (data.name, len(data.train), len(data.validation), data.grey) == ("CIFAR-10", 50_000, 10_000, False)
     assert data.classes[6] == "frog"
 
 
@@ -71,6 +71,7 @@ def test_data_that_is_not_there_is_refused_with_what_would_be_right(spec, messag
         open_data(spec)
 
 
-def test_a_share_that_is_none_is_refused(tmp_path):
-    with pytest.raises(ValueError, match=r"val_share must be between 0 and 1, got 1\.5"):
-        open_data(tmp_path, val_share=1.5)
+@pytest.mark.parametrize("fraction", [0, 1, -0.1, 1.5])
+def test_a_validation_fraction_out_of_range_is_refused(tmp_path, fraction):
+    with pytest.raises(ValueError, match=f"validation_fraction must be between 0 and 1, got {fraction}"):
+        open_data(tmp_path, validation_fraction=fraction)

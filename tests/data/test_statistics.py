@@ -28,9 +28,9 @@ def test_mean_deviation_and_principal_colours_are_numpys():
 
 
 def test_a_grey_samples_numbers_are_the_same_for_each_colour_and_it_varies_in_one_direction_alone():
-    images, labels = load_sample("train")
-    statistics = Statistics.fit(ArrayDataset(images, labels, list("abcdefghij")))
-    mean, std = images.mean() / 255, images.std() / 255
+    sample = load_sample("train")
+    statistics = Statistics.fit(sample)
+    mean, std = sample.images.mean() / 255, sample.images.std() / 255
     np.testing.assert_allclose(statistics.mean, [mean] * 3, rtol=1e-12)
     np.testing.assert_allclose(statistics.std, [std] * 3, rtol=1e-12)
     np.testing.assert_allclose(statistics.eigenvalues, [3 * std**2, 0, 0], atol=1e-12)

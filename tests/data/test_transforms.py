@@ -14,7 +14,7 @@ from npalexnet.data import (
     SubtractMeanImage,
     TenCrop,
 )
-from npalexnet.data.transforms import BY_NAME
+from npalexnet.data.pipeline import BY_NAME
 
 RNG = np.random.default_rng
 X = RNG(0).random((6, 5, 3), dtype=np.float32)
@@ -106,8 +106,7 @@ def test_ten_crops_are_the_corners_the_middle_and_their_mirror_images():
 
 @pytest.mark.parametrize("transform", ALL, ids=lambda transform: type(transform).__name__)
 def test_every_transform_goes_to_json_and_back_and_leaves_its_input_alone(transform):
-    values = json.loads(json.dumps(transform.to_json()))
-    copy = BY_NAME[values.pop("name")].from_json(values)
+    copy = type(transform).from_json(json.loads(json.dumps(transform.to_json())))
     x = Image.fromarray((X * 255).astype(np.uint8)) if isinstance(transform, ResizeCenterCrop) else X.copy()
     before = np.asarray(x).copy()
     np.testing.assert_array_equal(np.asarray(transform(x, RNG(7))), np.asarray(copy(x, RNG(7))))
@@ -127,13 +126,13 @@ def test_a_crop_larger_than_the_picture_is_refused(crop):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: ResizeCenterCrop(0), "size must be a whole number above 0, got 0"),
-        (lambda: RandomCrop(2.5), "size must be a whole number above 0, got 2.5"),
-        (lambda: CenterCrop(True), "size must be a whole number above 0, got True"),
-        (lambda: TenCrop("3"), "size must be a whole number above 0, got '3'"),
+        (lambda: ResizeCenterCrop(0), "size must be at least 1, got 0"),
+        (lambda: RandomCrop(2.5), "size must be an int, got 2.5"),
+        (lambda: CenterCrop(True), "size must be an int, got True"),
+        (lambda: TenCrop("3"), "size must be an int, got '3'"),
         (lambda: RandomHorizontalFlip(1.5), "p must be from 0 to 1, got 1.5"),
-        (lambda: Normalize((0, 0)), "mean must be finite numbers, three in a row"),
-        (lambda: Normalize((0, 0, float("nan"))), "mean must be finite numbers"),
+        (lambda: Normalize((0, 0)), "mean must be three finite numbers"),
+        (lambda: Normalize((0, 0, float("nan"))), "mean must be three finite numbers"),
         (lambda: Normalize((0, 0, 0), (1, 0, 1)), "std must be above 0"),
         (lambda: PCAColorJitter((1, 1, -1), VECTORS), "must not be negative"),
         (lambda: PCAColorJitter((1, 1, 1), VECTORS[:2]), "eigenvectors must be three rows"),
@@ -143,5 +142,5 @@ def test_a_crop_larger_than_the_picture_is_refused(crop):
     ],
 )
 def test_numbers_out_of_range_are_refused(make, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises((TypeError, ValueError), match=message):
         make()

@@ -14,16 +14,16 @@ from npalexnet.inference.classifier import Classifier
 from npalexnet.inference.validation import ValidationSet
 
 COLOURS = {"blue": (0, 0, 255), "green": (0, 255, 0), "red": (255, 0, 0)}
+AS_IT_IS = Pipeline([ResizeCenterCrop(227), Normalize((0.0,) * 3, (1.0,) * 3)])
 
 
 def classifier(classes, tmp_path, options=None):
-    pipeline = Pipeline([ResizeCenterCrop(227), Normalize((0.0,) * 3, (1.0,) * 3)])
     model = na.AlexNet(len(classes)).eval()
     return Classifier(
         tmp_path / "weights.safetensors",
         model,
         list(classes),
-        pipeline,
+        AS_IT_IS,
         {} if options is None else {"options": options},
     )
 
@@ -38,7 +38,7 @@ def folder(tmp_path):
     return tmp_path / "data"
 
 
-def test_labels_are_the_networks_though_the_data_count_fewer_classes_otherwise(folder, tmp_path):
+def test_labels_are_numbered_as_the_networks_classes_though_the_data_have_fewer(folder, tmp_path):
     validation = ValidationSet.open(str(folder), classifier(["red", "green", "blue"], tmp_path))
     np.testing.assert_array_equal(validation.labels, [2] * 9 + [0] * 9)  # of the data, blue is the first
     assert len(validation) == 18
@@ -72,7 +72,7 @@ def test_a_sample_is_drawn_from_all_and_keeps_labels_with_their_pictures(folder,
 
 
 def test_data_with_a_class_that_the_network_does_not_know_are_refused(folder, tmp_path):
-    with pytest.raises(ValueError, match=r"classes that the network in .* doesn't know: 'blue'; it tells apart 'red'"):
+    with pytest.raises(ValueError, match=r"classes that the network in .* doesn't know: 'blue'; its classes are 'red'"):
         ValidationSet.open(str(folder), classifier(["red", "green"], tmp_path))
 
 
@@ -91,18 +91,18 @@ def test_a_run_that_does_not_say_what_it_was_trained_on_has_no_data_of_its_own(f
     assert len(ValidationSet.open(str(folder), network)) == 18
 
 
-def test_data_without_held_out_pictures_are_refused(tmp_path, monkeypatch):
+def test_data_without_validation_pictures_are_refused(tmp_path, monkeypatch):
     nothing = ArrayDataset(np.zeros((0, 8, 8), np.uint8), np.zeros(0, np.int64), ["blue", "red"])
     monkeypatch.setattr(
         "npalexnet.inference.validation.open_data", lambda *_, **__: Data("an empty file", nothing, nothing, True)
     )
-    with pytest.raises(ValueError, match="the data an empty file holds no held-out images"):
+    with pytest.raises(ValueError, match="the data an empty file have no validation images"):
         ValidationSet.open("any", classifier(["blue", "red"], tmp_path))
 
 
 @pytest.fixture
 def drawn_from(folder, tmp_path):
-    """A folder without val/, of which the run beside it held out two of its pictures."""
+    """A folder without val/, of which the run beside it kept two pictures for validation."""
     (folder / "train").rename(tmp_path / "old")
     (folder / "val").rename(folder / "train")
     names = {name: [f"pictures/train/{name}/{i}.png" for i in range(9)] for name in ("blue", "red")}
@@ -117,7 +117,7 @@ def names(validation):
 
 @pytest.mark.parametrize("about", ["of a command", "of a library"])
 @pytest.mark.parametrize("place", ["where it was", "moved", "linked"])
-def test_what_a_run_held_out_is_found_wherever_its_pictures_lie_though_some_were_added(
+def test_a_runs_validation_pictures_are_found_wherever_they_lie_though_some_were_added(
     drawn_from, tmp_path, about, place
 ):
     options = {"data": str(drawn_from), "seed": 3} if about == "of a command" else None
@@ -133,7 +133,7 @@ def test_what_a_run_held_out_is_found_wherever_its_pictures_lie_though_some_were
     assert validation.notes[1:] == [f"1 picture of {where}/train left out: the run's split does not name them"]
 
 
-def test_without_a_part_of_the_pictures_that_a_run_held_out_nothing_is_tested(drawn_from, tmp_path):
+def test_without_all_of_a_runs_validation_pictures_nothing_is_evaluated(drawn_from, tmp_path):
     (drawn_from / "train" / "red" / "7.png").unlink()
     with pytest.raises(
         ValueError, match=r"lacks 1 of the pictures that the run's split names, the first is red/7\.png"
@@ -147,18 +147,18 @@ def test_where_no_split_is_known_a_note_says_that_pictures_may_have_been_trained
     for spec in (None, str(drawn_from)):
         validation = ValidationSet.open(spec, network)
         first, warning = validation.notes
-        assert "2 pictures of train/ were drawn to be held out" in first
+        assert "2 pictures of train/ were chosen at random for validation" in first
         assert "with seed 5" in first  # the run's: its own draw, if the pictures are the same
         assert warning == (
-            f"these pictures may have been trained on: no split.json beside {network.path} says which ones its run "
-            "held out"
+            f"these pictures may have been trained on: there is no split.json beside {network.path} to say which ones "
+            "its run kept for validation"
         )
     seeds = [names(ValidationSet.open(str(drawn_from), classifier(["blue", "red"], tmp_path / "copied", options)))
              for options in ({"seed": 5}, {"seed": 0}, None)]  # fmt: skip
     assert seeds[0] != seeds[1] == seeds[2]
 
 
-def test_other_data_are_drawn_alike_for_each_run_and_said_to_be_others(drawn_from, tmp_path):
+def test_other_data_are_split_alike_for_each_run_and_said_to_be_others(drawn_from, tmp_path):
     for name in ("blue", "red"):
         for i in range(9):
             path = drawn_from / "train" / name / f"{i}.png"
@@ -169,11 +169,61 @@ def test_other_data_are_drawn_alike_for_each_run_and_said_to_be_others(drawn_fro
     ]
     assert names(found[0]) == names(found[1]) == names(found[2])
     assert len(found[0]) == 2
-    assert "it is taken for other data" in found[0].notes[0]
+    assert "these are other data" in found[0].notes[0]
     assert not any("may have been trained on" in note for note in found[0].notes)
 
 
-def test_pictures_that_the_user_set_apart_are_taken_whatever_the_run_drew(folder, tmp_path):
+def test_the_users_own_val_folder_is_used_whatever_the_runs_split(folder, tmp_path):
     (tmp_path / "split.json").write_text(json.dumps({"train": ["train/blue/0.png"], "val": ["train/red/0.png"]}))
     validation = ValidationSet.open(str(folder), classifier(["blue", "red"], tmp_path))
     assert (len(validation), validation.notes) == (18, [])
+
+
+@pytest.fixture
+def brightness(tmp_path):
+    """Classifies what is brighter than a half as "bright", by the pixel in the middle."""
+    model = na.Sequential(na.Flatten(), na.Linear(3 * 227 * 227, 2, seed=0)).eval()
+    state = {name: np.zeros_like(values) for name, values in model.state_dict().items()}
+    state["1.weight"][1, 227 * 113 + 113] = 4
+    state["1.bias"][1] = -2
+    model.load_state_dict(state)
+    return Classifier(tmp_path / "weights.safetensors", model, ["dark", "bright"], AS_IT_IS, {})
+
+
+def grey(levels, labels):
+    images = np.tile(np.array(levels, np.uint8)[:, None, None], (1, 4, 4))
+    return ArrayDataset(images, np.array(labels), ["dark", "bright"])
+
+
+def test_metrics_are_of_what_the_network_predicts_for_each_picture_in_order(brightness):
+    levels, labels = [0, 255, 51, 255] + [0] * 15, [0, 1, 1, 0] + [0] * 15
+    seen = []
+    validation = ValidationSet("grey", grey(levels, labels), brightness)
+    metrics = validation.compute_metrics(watch=seen.append)
+    np.testing.assert_array_equal(metrics.confusion, [[16, 1], [1, 1]])
+    bright = 4 * np.array(levels) / 255 - 2
+    probabilities = np.stack([1 / (1 + np.exp(bright)), 1 / (1 + np.exp(-bright))], axis=1)
+    assert [found.shape for found in seen] == [(16, 2), (3, 2)]
+    np.testing.assert_allclose(np.exp(np.concatenate(seen)), probabilities, rtol=1e-5)
+    assert metrics.loss == pytest.approx(-np.log(probabilities[range(19), labels]).mean(), rel=1e-5)
+
+
+def test_ten_crops_are_averaged(brightness):
+    """The white dot is in the middle of the first crop and of its mirror image, but of no other one."""
+    images = np.zeros((1, 256, 256), np.uint8)
+    images[0, 113, 113] = 255
+    validation = ValidationSet("dot", ArrayDataset(images, np.array([1]), ["dark", "bright"]), brightness)
+    probability = (2 / (1 + np.exp(-2)) + 8 / (1 + np.exp(2))) / 10
+    assert validation.compute_metrics(ten_crop=True).loss == pytest.approx(-np.log(probability), rel=1e-5)
+
+
+def test_outputs_that_are_not_finite_are_refused(brightness):
+    state = brightness.model.state_dict()
+    brightness.model.load_state_dict({**state, "1.bias": np.full(2, np.nan, np.float32)})
+    validation = ValidationSet("grey", grey([0, 255], [0, 1]), brightness)
+    seen = []
+    with pytest.raises(
+        ValueError, match=r"the weights in .*weights\.safetensors are not finite: they come from training"
+    ):
+        validation.compute_metrics(watch=seen.append)
+    assert seen == []

@@ -218,3 +218,9 @@ def test_only_relu_itself_changes_places_with_a_pooling_and_only_without_a_borde
     model = Sequential(relu, pool, leaky, pool, relu, bordered, pool, relu, ceil)
     assert model._stages == [pool, relu, leaky, pool, relu, bordered, pool, relu, ceil]
     assert list(model) == [relu, pool, leaky, pool, relu, bordered, pool, relu, ceil]
+
+
+def test_leaves_are_the_layers_that_compute_in_order_with_their_full_names():
+    network = Sequential(Sequential(ReLU(), Sequential()), Flatten())
+    assert [(name, type(layer)) for name, layer in network.named_leaves()] == [("0.0", ReLU), ("1", Flatten)]
+    assert [name for name, _ in ReLU().named_leaves()] == [""]

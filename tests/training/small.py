@@ -5,9 +5,9 @@ import json
 import numpy as np
 
 import npalexnet as na
-from npalexnet.data import ArrayDataset, DataLoader, Subset, evaluation_pipeline
+from npalexnet.data import DataLoader, Subset, evaluation_pipeline
 from npalexnet.data import Statistics as Colours
-from npalexnet.data.sample import CLASSES, load_sample
+from npalexnet.data.sample import load_sample
 from npalexnet.training import Trainer
 from npalexnet.training.checkpoint import load_checkpoint
 from npalexnet.weights import load_weights
@@ -21,7 +21,7 @@ def small_network(seed=0, device="cpu", dropout=0.2):
 
 
 def sample(split, count):
-    return Subset(ArrayDataset(*load_sample(split), CLASSES), range(count))
+    return Subset(load_sample(split), range(count))
 
 
 def loader(split="train", count=40, batch_size=16, **settings):

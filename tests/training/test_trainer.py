@@ -175,7 +175,7 @@ def test_a_step_waits_twice_for_a_device_and_has_it_compute_all_gradients_before
         count = 8 if step.images == 40 else 16
         assert FAKE.counts.uploads == [
             *(((count, 3, 227, 227), "float32"), ((count,), "int64")),
-            ((count, 8 * 14 * 14), "bool"),  # dropout's mask
+            *[((count, 8 * 14 * 14), "bool")] * 2,  # dropout's mask, drawn again for the gradient
         ]
         FAKE.counts.reset()
 

@@ -76,7 +76,7 @@ def test_responses_are_the_largest_activations_and_their_places_for_any_number_o
     assert sum(seen) == 37
 
 
-def test_the_liveliest_channel_is_neither_a_dead_nor_a_constant_one():
+def test_the_most_variable_channel_is_neither_a_dead_nor_a_constant_one():
     network = na.Sequential(na.Conv2d(1, 3, 1, seed=0), na.ReLU()).eval()
     network.load_state_dict(
         {"0.weight": np.array([0, 1, -1], "f").reshape(3, 1, 1, 1), "0.bias": np.array([9, 0, -99], "f")}
@@ -99,8 +99,8 @@ def test_responses_and_occlusion_are_the_same_on_every_device(device):
     picked = maps[np.arange(5)[:, None], np.arange(4), rows, columns]
     np.testing.assert_allclose(picked, found["1"].values, rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(found["5"].values[:1], logits, rtol=1e-4, atol=1e-6)
-    probability, falls = occlusion_map(network, images[0], 2, cells=2, size=100)
+    probability, decreases = occlusion_map(network, images[0], 2, cells=2, size=100)
     assert probability == pytest.approx(np.exp(logits[0, 2]) / np.exp(logits[0]).sum(), rel=1e-4)
-    assert falls.shape == (2, 2)
-    assert np.ptp(falls) < 1e-6  # each square covers all
-    assert abs(falls).max() > 1e-3
+    assert decreases.shape == (2, 2)
+    assert np.ptp(decreases) < 1e-6  # each square covers all
+    assert abs(decreases).max() > 1e-3

@@ -21,13 +21,13 @@ def test_occlusion_shows_what_the_class_depends_on():
     seen = []
     figure = visualize.occlusion(spot_classifier(), image, 1, name="spot", cells=3, size=3, watch=seen.append)
     left, right, bar = figure.axes
-    share = 1 / (1 + np.exp(-3))
+    probability = 1 / (1 + np.exp(-3))
     expected = np.zeros((3, 3))
-    expected[1, 1] = 100 * (share - 0.5)
+    expected[1, 1] = 100 * (probability - 0.5)
     np.testing.assert_allclose(right.images[1].get_array(), expected, atol=1e-4)
-    assert left.get_title() == "the image: 95.3 % spot"
-    assert "takes from that" in right.get_title()
-    assert "% points" in bar.get_ylabel()
+    assert left.get_title() == "the image: spot, probability 95.3 %"
+    assert "when 3 x 3 pixels are covered" in right.get_title()
+    assert "percentage points" in bar.get_ylabel()
     assert sum(seen) == 9
     assert image[0, 4, 4] == 1.5
 
@@ -53,9 +53,11 @@ def test_occlusion_is_seen_by_every_square_that_reaches_the_place():
     image = np.zeros((3, 9, 9), np.float32)
     image[0, 4, 4] = 1.5
     figure = visualize.occlusion(spot_classifier(), image, 0, cells=9, size=3)
-    falls = figure.axes[1].images[1].get_array()
-    assert {tuple(place) for place in np.argwhere(np.abs(falls) > 1)} == {(i, j) for i in (3, 4, 5) for j in (3, 4, 5)}
-    assert (falls[3:6, 3:6] < 0).all()  # the spot speaks against the other class
+    decreases = figure.axes[1].images[1].get_array()
+    assert {tuple(place) for place in np.argwhere(np.abs(decreases) > 1)} == {
+        (i, j) for i in (3, 4, 5) for j in (3, 4, 5)
+    }
+    assert (decreases[3:6, 3:6] < 0).all()  # the spot speaks against the other class
     assert "class 0" in figure.axes[0].get_title()
 
 
@@ -82,7 +84,7 @@ def edge_network():
     return network
 
 
-def test_exciting_shows_the_strongest_images_and_frames_what_excites_the_unit():
+def test_top_activating_images_come_from_the_strongest_down_with_their_receptive_fields():
     images = np.zeros((20, 3, 8, 8), np.float32)
     for i in range(20):
         images[i, 0, 0, 2 * (i % 4)] = i
@@ -97,10 +99,10 @@ def test_exciting_shows_the_strongest_images_and_frames_what_excites_the_unit():
         ((4.5, -0.5), 3, 2),  # row -1 is padding
         ((2.5, -0.5), 3, 2),
     ]
-    assert "unit 1 of 1 most, of 20 images" in figure.get_suptitle()
+    assert "channel 1 of 1, among 20 images" in figure.get_suptitle()
 
 
-def test_exciting_refuses_units_that_do_not_exist():
+def test_top_activating_refuses_units_that_do_not_exist():
     images = np.zeros((1, 3, 8, 8), np.float32)
     with pytest.raises(ValueError, match="channel of 1 from 0 to 1, got 2"):
         visualize.top_activating(edge_network(), images, ("1", 2))
@@ -110,18 +112,18 @@ def test_exciting_refuses_units_that_do_not_exist():
         visualize.top_activating(edge_network(), images[:0], ("1", 1))
 
 
-def test_mistakes_are_shown_from_the_most_certain_down_with_both_classes():
-    shares = np.array([[0.7, 0.3], [0.4, 0.6], [0.1, 0.9], [0.2, 0.8]])
+def test_mistakes_are_shown_from_the_most_confident_down_with_both_classes():
+    probabilities = np.array([[0.7, 0.3], [0.4, 0.6], [0.1, 0.9], [0.2, 0.8]])
     labels = np.array([0, 0, 0, 1])
     pictures = [np.full((4, 4), 60 * i, np.uint8) for i in range(4)]
-    figure = visualize.mistakes(pictures, labels, shares, ["cat", "dog"])
+    figure = visualize.mistakes(pictures, labels, probabilities, ["cat", "dog"])
     titles = [axes.get_title() for axes in figure.axes]
-    assert titles == ["cat\ntaken for dog\n90 % sure", "cat\ntaken for dog\n60 % sure"]
+    assert titles == ["cat\npredicted: dog\nwith 90 %", "cat\npredicted: dog\nwith 60 %"]
     assert [axes.images[0].get_array().max() for axes in figure.axes] == [120, 60]
-    assert figure.get_suptitle() == "All 2 mistakes among 4 images, the most certain first"
-    figure = visualize.mistakes(pictures.__getitem__, labels, shares, ["cat", "dog"], count=1)
+    assert figure.get_suptitle() == "All 2 mistakes among 4 images, the most confident first"
+    figure = visualize.mistakes(pictures.__getitem__, labels, probabilities, ["cat", "dog"], count=1)
     assert len(figure.axes) == 1
-    assert figure.get_suptitle() == "1 of the 2 mistakes among 4 images, the most certain first"
+    assert figure.get_suptitle() == "1 of the 2 mistakes among 4 images, the most confident first"
 
 
 def test_mistakes_show_pictures_of_all_kinds_and_shapes():

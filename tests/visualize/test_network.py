@@ -58,7 +58,7 @@ def test_feature_maps_show_the_strongest_channels_first_on_one_scale():
     np.testing.assert_allclose(maps[0], [[3, 6], [9, 12]])
     np.testing.assert_allclose(maps[1], [[1, 2], [3, 4]])
     assert [axes.images[0].get_clim() for axes in figure.axes[1:3]] == [(0, 12), (0, 12)]
-    assert "1 (ReLU behind convolution 1): the 2 strongest of 3 channels, 2 x 2 each" in figure.get_suptitle()
+    assert "1 (ReLU after convolution 1): the 2 strongest of 3 channels, 2 x 2 each" in figure.get_suptitle()
     assert "2 of the 3 channels are above 0" in figure.get_suptitle()
 
 
@@ -96,7 +96,7 @@ def test_feature_maps_drop_nothing_and_remember_nothing():
     [
         ("9", None, (3, 2, 2), "layer must be one of 0, 1, 2, 3, got '9'"),
         ("1", None, (1, 3, 2, 2), r"image must have shape \(C, H, W\), got \(1, 3, 2, 2\)"),
-        ("3", ["one"], (3, 2, 2), "names must be those of 3 units, got 1"),
+        ("3", ["one"], (3, 2, 2), "names must have one for each of 3 units, got 1"),
     ],
 )
 def test_feature_maps_refuse_what_they_cannot_show(layer, names, shape, message):

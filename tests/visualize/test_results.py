@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from npalexnet import visualize
+from npalexnet.visualize.results import read_metrics
 
 
 def test_curves_show_every_record():
@@ -12,7 +13,14 @@ def test_curves_show_every_record():
     np.testing.assert_allclose(loss.lines[1].get_ydata()[-1], 3 - 0.55)
     np.testing.assert_allclose(accuracy.lines[2].get_ydata(), [40])
     assert loss.get_ylim()[1] > 2.9
-    assert accuracy.get_ylabel() == "images right (%)"
+    assert accuracy.get_ylabel() == "accuracy (%)"
+
+
+def test_metrics_are_read_while_the_last_line_is_being_written(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    assert read_metrics(path) == []
+    path.write_text('{"step": 1}\n7\n{"step": 2}\n{"step": 3, "lo')
+    assert read_metrics(path) == [{"step": 1}, {"step": 2}]
 
 
 def test_curves_of_a_run_that_was_stopped_before_its_first_evaluation():
@@ -41,13 +49,13 @@ def confusion(matrix, classes, **options):
     return axes, counts, bar
 
 
-def test_confusion_is_counted_with_true_classes_as_rows_and_coloured_by_their_shares():
+def test_confusion_is_counted_with_true_classes_as_rows_and_coloured_by_fractions_of_them():
     axes, counts, bar = confusion([[3, 1, 0], [0, 0, 0], [0, 2, 6]], ["cat", "dog", "$cow$"])
     assert counts == {(0, 0): "3", (1, 0): "1", (1, 2): "2", (2, 2): "6"}  # (column, row)
     np.testing.assert_allclose(axes.images[0].get_array(), [[75, 25, 0], [0, 0, 0], [0, 25, 75]])
     assert axes.images[0].get_clim() == (0, 100)
-    assert (axes.get_xlabel(), axes.get_ylabel()) == ("taken for", "true class")
-    assert axes.figure.get_suptitle() == "9 of 12 images named rightly (75.0 %)"
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("predicted class", "true class")
+    assert axes.figure.get_suptitle() == "9 of 12 images classified correctly (75.0 %)"
     assert [tick.get_text() for tick in axes.get_yticklabels()] == ["cat", "dog", r"\$cow\$"]
     assert bar.get_ylabel() == "% of the row"
 
@@ -74,7 +82,7 @@ def test_confusion_of_a_thousand_classes_fits_a_picture_without_numbers():
     figure = visualize.confusion(np.eye(1000, dtype=int), [f"{k}" for k in range(1000)], title="mine")
     assert len(figure.axes[0].texts) == 0
     assert max(figure.get_size_inches()) < 25
-    assert figure.axes[0].get_xlabel() == "taken for (the class's number)"
+    assert figure.axes[0].get_xlabel() == "predicted class (its number)"
     assert figure.get_suptitle() == "mine"
 
 

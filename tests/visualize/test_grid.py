@@ -1,4 +1,4 @@
-from npalexnet.visualize.sheets import shortened
+from npalexnet.visualize.grid import shortened
 
 
 def test_names_are_cut_off_and_mean_themselves_whatever_they_consist_of():

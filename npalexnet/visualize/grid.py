@@ -1,4 +1,4 @@
-"""What several figures share: sheets of pictures, and pictures as they are shown."""
+"""What several figures share: grids of pictures, and pictures and names in the form that matplotlib shows."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ if TYPE_CHECKING:
 LONGEST_NAME = 24
 
 
-def as_shown(picture: Any) -> np.ndarray:
-    """Return a picture as matplotlib shows it.
+def displayable(picture: Any) -> np.ndarray:
+    """Return a picture in the form that matplotlib shows.
 
     Parameters
     ----------
     picture : PIL.Image, ndarray of uint8 (H, W) or (H, W, 3), or ndarray of float (3, H, W)
-        The last is a network's input: its darkest number becomes black, its largest one full colour.
+        The last is a network's input: its smallest number becomes black, its largest full colour.
 
     Returns
     -------
-    ndarray, (H, W, 3): of uint8, or of float from 0 to 1.
+    ndarray of uint8, or of float from 0 to 1, (H, W, 3)
     """
     if isinstance(picture, np.ndarray) and picture.dtype != np.uint8:
         if picture.ndim != 3 or picture.shape[0] != 3:
@@ -38,32 +38,32 @@ def as_shown(picture: Any) -> np.ndarray:
     return np.repeat(pixels[:, :, None], 3, axis=2) if pixels.ndim == 2 else pixels
 
 
-def taken(pictures: Callable[[int], Any] | Sequence[Any] | np.ndarray, i: int) -> Any:
-    """Return picture i of a sequence, or of a function that returns it."""
+def picture_at(pictures: Callable[[int], Any] | Sequence[Any] | np.ndarray, i: int) -> Any:
+    """Return picture i from a sequence, or from a function of i."""
     return pictures(i) if callable(pictures) else pictures[i]
 
 
-def blank_sheet(count: int, columns: int, cell: tuple[float, float]) -> tuple[Figure, Sequence[Axes]]:
-    """Return a figure with places for so many pictures in rows, without axes; `cell` is a place's size in inches."""
+def image_grid(count: int, columns: int, cell: tuple[float, float]) -> tuple[Figure, Sequence[Axes]]:
+    """Return a figure with axes for `count` pictures in rows; `cell` is the width and height of each in inches."""
     from matplotlib.figure import Figure
 
     columns = min(columns, count)
     rows = ceil(count / columns)
     size = max(columns * cell[0], 4.8), rows * cell[1] + 0.7
     figure = Figure(figsize=size, dpi=120, layout="constrained")
-    places = figure.subplots(rows, columns, squeeze=False).flatten()
-    for axes in places:
+    grid = figure.subplots(rows, columns, squeeze=False).flatten()
+    for axes in grid:
         axes.set_axis_off()
-        axes.set_anchor("N")  # titles of pictures of different heights stand in one line
-        axes.xaxis.set_visible(False)  # else matplotlib measures ticks that it doesn't draw, for each title's place
+        axes.set_anchor("N")  # aligns the titles of pictures of different heights
+        axes.xaxis.set_visible(False)  # else matplotlib measures undrawn ticks to place each title
         axes.yaxis.set_visible(False)
-    for axes in places[count:]:
+    for axes in grid[count:]:
         axes.remove()
-    return figure, list(places[:count])
+    return figure, list(grid[:count])
 
 
 def shortened(name: str, longest: int = LONGEST_NAME) -> str:
-    """Return a name as matplotlib can write it: cut off where it is too long, and nothing read as mathematics."""
+    """Return a name as matplotlib can write it: not too long, and without mathematics."""
     name = shown(name)
     name = name if len(name) <= longest else name[: longest - 1] + "…"
     return name.replace("$", r"\$")

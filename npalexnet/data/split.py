@@ -1,0 +1,117 @@
+"""Validation pictures for a folder without val/: split off its train/, at random or as an earlier run did."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from npalexnet.data.datasets import Subset, picture_key
+from npalexnet.data.folder import FolderDataset
+
+
+class Split(NamedTuple):
+    """A folder's training pictures in two parts, and what the user should know about how they were split."""
+
+    train: Subset
+    validation: Subset
+    notes: list[str]
+
+
+def stratified_split(labels: np.ndarray, fraction: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Split at random, with the same fraction of each class for validation.
+
+    A class of two pictures or more has at least one in each part; a single picture is for training.
+
+    Parameters
+    ----------
+    labels : ndarray of integers, (N,)
+    fraction : float
+        For validation, between 0 and 1.
+    seed : int
+
+    Returns
+    -------
+    train, validation : ndarray of int64
+        Indices in ascending order; each of the N is in one of the two.
+    """
+    rng = np.random.default_rng(seed)
+    validation = np.zeros(len(labels), bool)
+    for label in np.unique(labels):
+        members = rng.permutation(np.flatnonzero(labels == label))
+        count = min(max(1, round(fraction * len(members))), len(members) - 1)
+        validation[members[:count]] = True
+    return np.flatnonzero(~validation), np.flatnonzero(validation)
+
+
+def random_split(folder: Path, pictures: FolderDataset, seed: int, fraction: float) -> Split:
+    """Split off a fraction of each class for validation.
+
+    Raises
+    ------
+    ValueError
+        If no class has two pictures.
+    """
+    train, validation = (Subset(pictures, part) for part in stratified_split(pictures.labels, fraction, seed))
+    if not len(validation):
+        raise ValueError(
+            f"{folder} has no val/, and no class in train/ has two pictures, one of which could be for validation"
+        )
+    note = (
+        f"{folder} has no val/: {len(validation):,} pictures of train/ were chosen at random for validation, "
+        f"{_per_class(validation)} of each class, with seed {seed}"
+    )
+    return Split(train, validation, [note])
+
+
+def restore_split(
+    folder: Path, pictures: FolderDataset, names: Mapping[str, Sequence[str]], validation_only: bool
+) -> Split | None:
+    """Split as an earlier run did; None if these are other pictures.
+
+    Parameters
+    ----------
+    folder : Path
+    pictures : FolderDataset
+    names : mapping
+        What `Data.split` returned then.
+    validation_only : bool
+        See `open_data`.
+
+    Raises
+    ------
+    ValueError
+        If some of the pictures are missing.
+    """
+    places = {picture_key(pictures.name(i)): i for i in range(len(pictures))}
+    train, validation = (list(map(picture_key, names.get(part, ()))) for part in ("train", "val"))
+    if validation_only and places.keys().isdisjoint([*train, *validation]):
+        return None
+    missing = [name for name in (validation if validation_only else [*train, *validation]) if name not in places]
+    if missing:
+        raise ValueError(
+            f"{folder / 'train'} lacks {len(missing)} of the pictures that the run's split names, the first is "
+            f"{missing[0]}: put them back (one that is damaged counts as missing), or "
+            f"{'name other data (if these are, put them into val/)' if validation_only else 'begin a new run'}"
+        )
+    restored = [Subset(pictures, [places[name] for name in part if name in places]) for part in (train, validation)]
+    notes = [
+        f"{folder} has no val/: {len(validation):,} pictures of train/ are for validation, {_per_class(restored[1])} "
+        "of each class, as in the run's split"
+    ]
+    unnamed = len(places.keys() - {*train, *validation})
+    if unnamed:
+        notes.append(f"{counted(unnamed)} of {folder / 'train'} left out: the run's split does not name them")
+    return Split(restored[0], restored[1], notes)
+
+
+def counted(count: int) -> str:
+    """Return "1 picture", "2 pictures", ..."""
+    return f"{count:,} picture{'s' * (count != 1)}"
+
+
+def _per_class(validation: Subset) -> str:
+    counts = np.bincount(validation.labels, minlength=len(validation.classes)).tolist()
+    return " to ".join(str(count) for count in sorted({min(counts), max(counts)}))
