@@ -202,7 +202,7 @@ def test_a_run_keeps_the_split_that_it_drew_and_its_data_from_any_working_direct
     for data in ([], ["--data", str(tmp_path / "pictures")]):
         capsys.readouterr()
         assert main(["evaluate", str(tmp_path / "run"), *data]) == 0
-        assert f"pictures: {len(split['val'])} held-out images of 2 classes" in capsys.readouterr().out
+        assert f"pictures: {len(split['val'])} validation images of 2 classes" in capsys.readouterr().out
     validation = ValidationSet.open(None, Classifier.load(tmp_path / "run"))
     assert [validation.dataset.name(i) for i in range(len(validation))] == [
         str(tmp_path / name) for name in split["val"]
