@@ -6,15 +6,10 @@ import argparse
 import warnings
 from importlib import import_module
 
-from npalexnet.cli import training_options
-from npalexnet.cli.options import add_threads
+from npalexnet.cli.training_options import add_options
 from npalexnet.training.interrupt import INTERRUPTED
 
-
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options of the command to its parser."""
-    training_options.add_options(parser)
-    add_threads(parser)
+__all__ = ["add_options", "run"]
 
 
 def run(options: argparse.Namespace) -> int:
