@@ -15,9 +15,7 @@ import numpy as np
 
 from npalexnet import backend
 from npalexnet.alexnet import AlexNet
-from npalexnet.cli import training_options
-from npalexnet.cli.options import add_threads
-from npalexnet.cli.training_options import as_config, complete
+from npalexnet.cli.training_options import add_options, as_config, complete
 from npalexnet.data import Data, DataLoader, Subset, open_data
 from npalexnet.terminal import shown
 from npalexnet.training.finetune import load_fitting, read_weights
@@ -26,14 +24,10 @@ from npalexnet.training.progress import Progress
 from npalexnet.training.run import CONFIG, Run, names_of_outputs, new_run_folder, saved_split
 from npalexnet.training.trainer import Trainer
 
+__all__ = ["add_options", "run"]
+
 FILES = 8  # times the parameters' size is what a run writes: 3 checkpoints with velocities, 2 files of weights
 LAST_LAYER = "classifier.6"
-
-
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options of the command to its parser."""
-    training_options.add_options(parser)
-    add_threads(parser)
 
 
 def run(options: argparse.Namespace) -> int:

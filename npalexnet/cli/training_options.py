@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from npalexnet.cli.options import number
+from npalexnet.cli.options import add_threads, number
 from npalexnet.data.pipeline import RECIPES
 from npalexnet.data.sources import absolute_spec
 from npalexnet.layers.init import SCHEMES
@@ -82,6 +82,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "bfloat16 and float16 the parameters stay float32. A CPU gains nothing", network,
         choices=PRECISIONS)  # fmt: skip
     add("device", "cpu, cuda, cuda:N, or auto: a GPU where one is usable", parser)
+    add_threads(parser)
 
 
 def complete(given: dict[str, Any], config: dict[str, Any] | None = None) -> argparse.Namespace:

@@ -4,10 +4,10 @@ A figure is written with ``write_figure("filters.png", figure)``.
 """
 
 from npalexnet.visualize.augmenting import augmentations, evaluation_crops
+from npalexnet.visualize.figures import write_figure
 from npalexnet.visualize.images import mistakes, occlusion, top_activating
 from npalexnet.visualize.network import feature_maps, filters
 from npalexnet.visualize.results import confusion, curves
-from npalexnet.visualize.writing import write_figure
 
 __all__ = [
     "augmentations",

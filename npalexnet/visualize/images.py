@@ -9,7 +9,7 @@ import numpy as np
 
 from npalexnet.layers.layer import Layer
 from npalexnet.visualize.activations import Images, Responses, check_layer, occlusion_map, receptive_field, responses
-from npalexnet.visualize.grid import displayable, image_grid, picture_at, shortened
+from npalexnet.visualize.figures import displayable, image_grid, picture_at, shortened
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

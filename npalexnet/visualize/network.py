@@ -11,7 +11,7 @@ import numpy as np
 from npalexnet import backend
 from npalexnet.layers.layer import Layer
 from npalexnet.visualize.activations import activations, check_image
-from npalexnet.visualize.grid import displayable, image_grid, shortened
+from npalexnet.visualize.figures import displayable, image_grid, shortened
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from npalexnet.visualize.grid import shortened
+from npalexnet.visualize.figures import shortened
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -3,6 +3,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from npalexnet.visualize import write_figure
+from npalexnet.visualize.figures import shortened
 
 
 def test_a_figure_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
@@ -21,3 +22,10 @@ def test_a_figure_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
         write_figure(path, Figure())
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_names_are_cut_off_and_mean_themselves_whatever_they_consist_of():
+    assert shortened("a" * 24) == "a" * 24
+    assert shortened("a" * 25) == "a" * 23 + "…"
+    assert shortened("12 $ or 13 $", 7) == r"12 \$ o…"
+    assert shortened("caf\udce9") == "caf\ufffd"  # the byte e9 in the name of a folder

@@ -1,13 +1,15 @@
-"""What several figures share: grids of pictures, and pictures and names in the form that matplotlib shows."""
+"""What figures share: writing them, grids of pictures, and pictures and names in the form that matplotlib shows."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from math import ceil
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from npalexnet.files import atomic_write
 from npalexnet.terminal import shown
 
 if TYPE_CHECKING:
@@ -15,6 +17,24 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 LONGEST_NAME = 24
+
+
+def write_figure(path: str | Path, figure: Figure) -> None:
+    """Write a figure atomically: an earlier file at `path` stays there until the new one is complete.
+
+    Parameters
+    ----------
+    path : str or Path
+        Its suffix is the format: ``.png``, ``.svg``, ``.pdf``.
+    figure : matplotlib.figure.Figure
+
+    Raises
+    ------
+    OSError
+        If the file can't be written.
+    """
+    with atomic_write(path) as temporary:
+        figure.savefig(temporary)
 
 
 def displayable(picture: Any) -> np.ndarray:
