@@ -27,21 +27,11 @@ TRAINING = ("-m", "npalexnet", "train", "--device", "cuda", "--train-images", "4
 
 @dataclass(frozen=True)
 class Check:
-    """A command.
+    """A command of Python. In its arguments, ``{name}`` is where results may be written."""
 
-    Attributes
-    ----------
-    name : str
-        Part of the file's name.
-    arguments : tuple of str
-        Of Python; ``{name}`` is where results may be written.
-    variables : mapping
-        Added to the environment.
-    """
-
-    name: str
+    name: str  # part of the file's name
     arguments: tuple[str, ...]
-    variables: Mapping[str, str] = field(default_factory=dict)
+    variables: Mapping[str, str] = field(default_factory=dict)  # added to the environment
 
     def command(self, name: Path) -> list[str]:
         """Return the arguments with the name of the results in them."""

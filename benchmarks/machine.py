@@ -1,4 +1,4 @@
-"""On which machine, and with which versions."""
+"""The machine, the versions, and what stands above every table."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ VARIABLES = (
 
 
 def environment() -> dict[str, Any]:
-    """Machine and versions; nothing is imported for it."""
+    """Return machine and versions; nothing is imported for it."""
     blas = [library for library in threadpool_info() if library["user_api"] == "blas"]
     return {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -44,7 +44,7 @@ def environment() -> dict[str, Any]:
 
 
 def describe(found: Mapping[str, Any]) -> str:
-    """`environment`, to be read."""
+    """Return `environment` as lines for people."""
     machine, versions = found["machine"], found["versions"]
     load = machine["load_average_at_start"]
     return "\n".join(
@@ -59,8 +59,21 @@ def describe(found: Mapping[str, Any]) -> str:
     )
 
 
+def preamble(what: str, result: Mapping[str, Any]) -> str:
+    """Return what was measured, with which settings, on which machine."""
+    given = result["settings"]
+    return "\n".join(
+        [
+            f"{what}, {given['dtype']}, {given['classes']} classes, dropout {given['dropout']} in training, "
+            f"{given['rounds']} rounds after {given['warmup']} to warm up",
+            describe(result),
+            *([f"torch: {result['torch_flags']}"] if result.get("torch_flags") else []),
+        ]
+    )
+
+
 def cores() -> int:
-    """How many this process may use."""
+    """Return how many cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 

@@ -1,4 +1,4 @@
-"""The network in torch, for all benchmarks that compare with it; torch is imported by those who ask for it."""
+"""The network's definition in torch; torch is imported by those who ask for it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 
 def torch_alexnet(nn: Any, classes: int, dropout: float) -> Any:
-    """The same network in torch, with the same names of its parameters."""
+    """Return the same network in torch, with the same parameter names."""
     layers = nn.Sequential(
         *(nn.Conv2d(3, 96, 11, stride=4), nn.ReLU(), nn.MaxPool2d(3, 2)),
         *(nn.Conv2d(96, 256, 5, padding=2), nn.ReLU(), nn.MaxPool2d(3, 2)),
@@ -24,7 +24,7 @@ def torch_alexnet(nn: Any, classes: int, dropout: float) -> Any:
 
 
 def torch_flags() -> str | None:
-    """What torch's numbers depend on; None without torch."""
+    """Return what torch's numbers depend on; None without torch."""
     try:
         import torch
     except ImportError:

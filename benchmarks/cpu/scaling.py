@@ -7,43 +7,50 @@ the most memory of a process that trains for two steps, per image.
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from benchmarks import charts, machine, memory, network, turns
-from benchmarks.torch_twin import torch_flags
-from benchmarks.workload import Trainer, random_batch, settings
+from benchmarks import charts
+from benchmarks.comparison import Comparison
+from benchmarks.cpu import memory, network
+from benchmarks.rivals import lineup
+from benchmarks.rivals.torch_network import torch_flags
+from benchmarks.rounds import Say
+from benchmarks.workload import random_batch, settings
 from npalexnet.terminal import table
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 BATCH_SIZES, ROUNDS = [1, 2, 4, 8, 16, 32, 64, 128, 256], 3
 THREADS_BATCH_SIZE = 32  # at which the threads are varied; at most the largest of the batch sizes
 STEPS = 2
+TITLE = "AlexNet, by batch size and threads"
 TASKS = {"forward": "forward pass", "step": "training step"}
 
 
-def run(arguments: argparse.Namespace, say: network.Say) -> dict[str, Any]:
-    """Answer the question."""
-    found = machine.environment()
-    ours, others = network.trainers(arguments, say)
-    rivals: list[Trainer] = [ours, *others]
+def run(arguments: argparse.Namespace, say: Say) -> dict[str, Any]:
+    ours, others = lineup.on_cpu(arguments, say)
+    rivals: list[Any] = [ours, *others]
+    compared = Comparison(arguments, ours.model, say)
     smallest, fixed = min(arguments.batch_sizes), min(THREADS_BATCH_SIZE, max(arguments.batch_sizes))
     for rival in rivals:
         rival.take(*random_batch(smallest, arguments.classes))
-    firsts = {smallest: network.agree(rivals, network.first_training_pass)}
-
+        compared.agree(smallest, rival)
+    points = [("batch", images, arguments.threads) for images in arguments.batch_sizes]
+    points += [("threads", fixed, threads) for threads in thread_counts(arguments.threads)]
     times: list[dict[str, Any]] = []
-    for images in arguments.batch_sizes:
-        times += _times("batch", rivals, images, arguments.threads, arguments, say)
-    for threads in thread_counts(arguments.threads):
-        times += _times("threads", rivals, fixed, threads, arguments, say)
+    for varied, images, threads in points:
+        say(f"{threads} threads")
+        batch = random_batch(images, arguments.classes)
+        for rival in rivals:
+            rival.use_threads(threads)
+            rival.take(*batch)
+        for task in TASKS:
+            rows = compared.time(images, task, rivals)
+            for row in rows:
+                row["seconds_per_image"] = row["median"] / images
+                times.append({"varied": varied, **row, "time_over_npalexnet": row["median"] / rows[0]["median"]})
     return {
-        "question": "scaling",
-        **found,
         "settings": {**settings(arguments), "memory_steps": STEPS},
         "torch_flags": torch_flags(),
-        "first": firsts,
+        "first": compared.first,
         "times": times,
         "memory": _memory(arguments, say),
     }
@@ -54,29 +61,7 @@ def thread_counts(most: int) -> list[int]:
     return sorted({most, *(2**i for i in range(most.bit_length()) if 2**i < most)})
 
 
-def _times(
-    varied: str, rivals: list[Trainer], images: int, threads: int, arguments: argparse.Namespace, say: network.Say
-) -> list[dict[str, Any]]:
-    """Time both tasks of all rivals at one batch size and number of threads."""
-    rows = []
-    batch = random_batch(images, arguments.classes)
-    for rival in rivals:
-        rival.use_threads(threads)
-        rival.take(*batch)
-    for task, name in TASKS.items():
-        say(f"{name}, batch of {images}, {threads} threads")
-        contest = {rival.name: turns.timed(getattr(rival, task)) for rival in rivals}
-        seconds = turns.take_turns(contest, arguments.rounds, arguments.warmup, arguments.pause, say)
-        for rival in rivals:
-            row = {"varied": varied, "task": task, "batch": images, "rival": rival.name, "threads": rival.threads}
-            spread = turns.spread(seconds[rival.name])
-            per_image = spread["median"] / images
-            rows.append({**row, "seconds": seconds[rival.name], **spread, "seconds_per_image": per_image})
-    ours = {row["task"]: row["median"] for row in rows if row["rival"] == network.OURS}
-    return [{**row, "time_over_npalexnet": row["median"] / ours[row["task"]]} for row in rows]
-
-
-def _memory(arguments: argparse.Namespace, say: network.Say) -> list[dict[str, Any]]:
+def _memory(arguments: argparse.Namespace, say: Say) -> list[dict[str, Any]]:
     """Peak memory of each rival at each batch size, of one process each: it hardly differs from one to the next."""
     rows = []
     for images in arguments.batch_sizes:
@@ -89,7 +74,6 @@ def _memory(arguments: argparse.Namespace, say: network.Say) -> list[dict[str, A
 
 
 def show(result: dict[str, Any]) -> str:
-    """Return a table of the times and one of the memory."""
     times = [
         (
             *(row["rival"], TASKS[row["task"]], str(row["batch"]), str(row["threads"])),
@@ -106,7 +90,6 @@ def show(result: dict[str, Any]) -> str:
     ]
     return "\n".join(
         [
-            network.preamble("AlexNet, by batch size and threads", result),
             *network.agreement_lines(result["first"]),
             *("", table(header, times, left=2)),
             *("", table(("rival", "batch", "peak MiB", "MiB/image"), peaks)),
@@ -114,9 +97,9 @@ def show(result: dict[str, Any]) -> str:
     )
 
 
-def chart(result: dict[str, Any]) -> Figure:
+def chart(result: dict[str, Any]) -> charts.Figure:
     """Draw small multiples: the tasks by batch size and by threads, the memory by batch size."""
-    figure, panels = charts.sheet("AlexNet, by batch size and threads", result, 2, 3, height=3.2, width=12)
+    figure, panels = charts.sheet(TITLE, result, 2, 3, height=3.2, width=12)
     for row, varied in zip(panels, ("batch", "threads"), strict=True):
         for axes, (task, name) in zip(row, TASKS.items(), strict=False):
             found = [t for t in result["times"] if (t["varied"], t["task"]) == (varied, task)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import onnx
@@ -10,6 +10,7 @@ import onnxruntime
 from onnx import helper, numpy_helper
 
 import npalexnet as na
+from benchmarks.clocks import HostClock
 from benchmarks.workload import IMAGE_SIZE
 from npalexnet.layers.sequential import Sequential
 
@@ -17,7 +18,7 @@ OPSET, IR_VERSION = 17, 8  # from 2022: every ONNX Runtime that is asked for in 
 
 
 class OnnxRival:
-    """ONNX Runtime's CPU kernels, with all of its graph optimisations, see `Rival`.
+    """ONNX Runtime's CPU kernels, with all of its graph optimisations.
 
     Parameters
     ----------
@@ -28,6 +29,8 @@ class OnnxRival:
     """
 
     name = "ONNX Runtime"
+    clock = HostClock()
+    tasks = ("forward",)
 
     def __init__(self, threads: int, model: na.AlexNet) -> None:
         options = onnxruntime.SessionOptions()
@@ -40,17 +43,15 @@ class OnnxRival:
         self.threads = self.session.get_session_options().intra_op_num_threads
 
     def take(self, images: np.ndarray, labels: np.ndarray) -> None:
-        """Work on this batch from now on."""
         self.images = images
 
-    def forward(self) -> np.ndarray:
-        """Compute the logits."""
-        (logits,) = self.session.run(None, {"images": self.images})
-        return logits
+    def runner(self, task: str) -> Callable[[], np.ndarray]:
+        """Return the forward pass: there is no other task."""
+        return self.logits
 
     def logits(self) -> np.ndarray:
-        """Return what `forward` computes."""
-        return self.forward()
+        (logits,) = self.session.run(None, {"images": self.images})
+        return logits
 
 
 def onnx_alexnet(model: na.AlexNet) -> onnx.ModelProto:

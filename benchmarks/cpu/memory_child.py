@@ -1,6 +1,6 @@
 """One rival trains for a few steps in a process of its own, which then tells how much memory it took.
 
-`python -m benchmarks.memory_child '{"rival": "torch", ...}'` prints a line of JSON. It imports that rival's
+`python -m benchmarks.cpu.memory_child '{"rival": "torch", ...}'` prints a line of JSON. It imports that rival's
 library, and none of the others.
 """
 
@@ -13,36 +13,30 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from benchmarks.workload import Trainer, random_batch
+from benchmarks.workload import random_batch
 
 LIBRARIES = ("npalexnet", "torch", "onnxruntime", "matplotlib")
 
 
 def measure(rival: str, threads: int, classes: int, dropout: float, images: int, steps: int) -> dict[str, Any]:
-    """Train, and return how many bytes were in memory at which stage.
-
-    Returns
-    -------
-    dict
-        ``imports`` and ``model``: with the libraries, and with the network. ``peak``: the most there ever was.
-        ``threads``: of the rival; ``libraries``: those that were imported.
-    """
-    imported = importlib.import_module(f"benchmarks.{rival.partition(',')[0]}_rival")
+    """Train, and return the bytes of memory with the imports, with the model, and at the peak."""
+    imported = importlib.import_module(f"benchmarks.rivals.{rival.partition(',')[0]}_rival")
     imports = resident()
     if rival == "npalexnet":
-        trainer: Trainer = imported.NpalexnetRival(threads, classes, dropout)
+        trainer: Any = imported.NpalexnetRival(threads, classes, dropout)
     else:
         trainer = imported.TorchRival(threads, classes, dropout, channels_last="channels_last" in rival)
     model = resident()
     trainer.take(*random_batch(images, classes))
+    step = trainer.runner("step")
     for _ in range(steps):
-        trainer.step()
+        step()
     libraries = [name for name in LIBRARIES if name in sys.modules]
     return {"imports": imports, "model": model, "peak": peak(), "threads": trainer.threads, "libraries": libraries}
 
 
 def peak() -> int:
-    """Bytes of the most memory that this process has had.
+    """Return the most bytes of memory that this process has had.
 
     On Linux this is not getrusage's `ru_maxrss`, which a process inherits from the one that started it.
     """
@@ -50,7 +44,7 @@ def peak() -> int:
 
 
 def resident() -> int:
-    """Bytes of memory that this process has now; where only the most is known, that."""
+    """Return the bytes of memory that this process has now, or the most where nothing else is known."""
     return _kernel_says("VmRSS") or peak()
 
 

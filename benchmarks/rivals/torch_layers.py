@@ -7,44 +7,42 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from benchmarks.layer_sides import Side, Update
-from benchmarks.torch_rival import TorchRival, sgd
+from benchmarks.layer_cases import LayerAdapter, update
+from benchmarks.rivals.torch_rival import TorchRival, sgd
 
 
 class TorchLayers:
-    """Those of a rival, on its device, in its layout and precision, see `Library`."""
+    """The layers of a rival, on its device, in its layout and precision."""
 
     def __init__(self, rival: TorchRival) -> None:
-        self.name, self.threads, self.model = rival.name, rival.threads, rival.model.train()
-        self.rival = rival
+        self.name, self.rival, self.model = rival.name, rival, rival.model.train()
 
-    def layer(self, number: int, x: np.ndarray, grad_y: np.ndarray, input_gradient: bool) -> Side:
-        """Return a layer."""
+    def layer(self, number: int, x: np.ndarray, grad_y: np.ndarray, input_gradient: bool) -> LayerAdapter:
         layer = [*self.model.layers, *self.model.classifier][number]
         parameters = list(layer.parameters())
-        return _TorchLayer(self.rival, layer, parameters, self._tensor(x), self._tensor(grad_y), input_gradient)
+        return _Adapter(
+            self.rival,
+            layer,
+            parameters,
+            self.rival.array(np.array(x)),
+            self.rival.array(np.array(grad_y)),
+            input_gradient,
+        )
 
-    def loss(self, logits: np.ndarray, labels: np.ndarray) -> Side:
-        """Return the loss."""
+    def loss(self, logits: np.ndarray, labels: np.ndarray) -> LayerAdapter:
         criterion, targets = torch.nn.CrossEntropyLoss(), torch.from_numpy(labels).to(self.rival.device)
         one = torch.ones((), device=self.rival.device)  # the loss is float32 in any precision
-        return _TorchLayer(self.rival, lambda x: criterion(x, targets), [], self._tensor(logits), one, True)
+        return _Adapter(self.rival, lambda x: criterion(x, targets), [], self.rival.array(np.array(logits)), one, True)
 
-    def update(self, gradients: list[np.ndarray]) -> Side:
-        """Return a step of SGD over copies of the parameters."""
+    def update(self, gradients: list[np.ndarray]) -> LayerAdapter:
         parameters = [parameter.detach().clone() for parameter in self.model.parameters()]
         for parameter, gradient in zip(parameters, gradients, strict=True):
             parameter.grad = torch.empty_like(parameter).copy_(torch.from_numpy(gradient))
-        return Update(sgd(parameters), lambda: [parameter.cpu().numpy() for parameter in parameters])
-
-    def _tensor(self, array: np.ndarray) -> torch.Tensor:
-        """Return a copy of a float32 array on the device, in the rival's dtype and layout."""
-        there = torch.from_numpy(np.array(array, order="C")).to(self.rival.device).to(self.rival.dtype)
-        return there.contiguous(memory_format=self.rival.layout) if there.ndim == 4 else there
+        return update(sgd(parameters).step, lambda: [self.rival.numbers(parameter) for parameter in parameters])
 
 
-class _TorchLayer:
-    """A layer with its input and its output's gradient, see `Side`."""
+class _Adapter:
+    """A layer with its input and its output's gradient."""
 
     def __init__(
         self,
@@ -73,4 +71,4 @@ class _TorchLayer:
         self.y, self.gradients = None, ()
 
     def found(self) -> list[np.ndarray]:
-        return [tensor.detach().float().cpu().numpy() for tensor in (self.y, *self.gradients) if tensor is not None]
+        return [self.rival.numbers(tensor) for tensor in (self.y, *self.gradients) if tensor is not None]

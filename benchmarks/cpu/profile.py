@@ -14,20 +14,20 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from statistics import median
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from unittest.mock import patch
 
 import npalexnet as na
-from benchmarks import charts, floor, machine, network
-from benchmarks.npalexnet_rival import NpalexnetRival
-from benchmarks.workload import random_batch, settings
+from benchmarks import charts
+from benchmarks.rivals import gemm_lower_bound
+from benchmarks.rivals.npalexnet_rival import NpalexnetRival
+from benchmarks.rivals.rival import OURS
+from benchmarks.rounds import Say
+from benchmarks.workload import random_batch
 from npalexnet.backend.cpu import CpuDevice
 from npalexnet.layers import conv, im2col, sharding
 from npalexnet.layers import im2col_gemm as convolution
 from npalexnet.terminal import table
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 BATCH_SIZES, ROUNDS = [32, 128], 5
 TITLE = "npalexnet, where the time of a training step goes"
@@ -35,6 +35,7 @@ PASSES = ("compute", "gradients", "parameter_gradients")
 PRODUCTS, LINEAR, SGD = "products of the convolutions", "products of the linear layers", "SGD"
 LOSS, JOINING = "loss", "putting shards side by side"
 ALONE = (LINEAR, SGD, LOSS, JOINING)  # the calling thread's: it waits there for the others, or works alone
+LOWER_BOUND, WHOLE = gemm_lower_bound.NAME, "whole step"
 REST = "adding up shards, waiting, Python"
 WATCHED: list[tuple[str, Any, tuple[str, ...]]] = [  # name, where the functions are, their names
     ("im2col", convolution, ("im2col",)),
@@ -99,29 +100,28 @@ class Stopwatches:
             yield
 
 
-def run(arguments: argparse.Namespace, say: network.Say) -> dict[str, Any]:
-    """Answer the question."""
-    found = machine.environment()
+def run(arguments: argparse.Namespace, say: Say) -> dict[str, Any]:
     rival = NpalexnetRival(arguments.threads, arguments.classes, arguments.dropout)
-    lowest = floor.Floor(arguments.threads, floor.products(rival.model))
+    lowest = gemm_lower_bound.GemmLowerBound(arguments.threads, gemm_lower_bound.products(rival.model))
     rows: list[dict[str, Any]] = []
     for images in arguments.batch_sizes:
         say(f"profile, batch of {images}")
         rival.take(*random_batch(images, arguments.classes))
+        step = rival.runner("step")
         for _ in range(arguments.warmup):
-            rival.step()
+            step()
         rounds = []
         for _ in range(arguments.rounds):
-            parts = one_step(rival)
-            parts["floor"] = floor.step_flops(rival.model, images) / lowest.rate()
+            parts = one_step(step, rival.threads)
+            parts[LOWER_BOUND] = gemm_lower_bound.step_flops(rival.model, images) / lowest.rate()
             rounds.append(parts)
         for part in dict.fromkeys(name for parts in rounds for name in parts):
             seconds = [parts.get(part, 0.0) for parts in rounds]
             rows.append({"batch": images, "part": part, "seconds": seconds, "median": median(seconds)})
-    return {"question": "profile", **found, "settings": settings(arguments), "results": rows}
+    return {"results": rows}
 
 
-def one_step(rival: NpalexnetRival) -> dict[str, float]:
+def one_step(step: Callable[[], object], threads: int) -> dict[str, float]:
     """Return the seconds of a step, by part: they add up to the whole step.
 
     What the worker threads do at the same time counts by its share of the threads, what is in `ALONE` in full. (A lone
@@ -130,17 +130,16 @@ def one_step(rival: NpalexnetRival) -> dict[str, float]:
     watches = Stopwatches()
     start = perf_counter()
     with watches.everywhere():
-        rival.step()
+        step()
     whole = perf_counter() - start
-    parts = {name: s if name in ALONE else s / rival.threads for name, s in watches.seconds.items()}
+    parts = {name: s if name in ALONE else s / threads for name, s in watches.seconds.items()}
     parts = dict(sorted(parts.items(), key=lambda item: -item[1]))
-    return {**parts, REST: whole - sum(parts.values()), "whole step": whole}
+    return {**parts, REST: whole - sum(parts.values()), WHOLE: whole}
 
 
 def show(result: dict[str, Any]) -> str:
-    """Return the table."""
     rows = result["results"]
-    whole = {row["batch"]: row["median"] for row in rows if row["part"] == "whole step"}
+    whole = {row["batch"]: row["median"] for row in rows if row["part"] == WHOLE}
     cells = [
         (
             *(str(row["batch"]), row["part"], f"{1e3 * row['median']:.1f}"),
@@ -150,22 +149,18 @@ def show(result: dict[str, Any]) -> str:
         for row in rows
     ]
     header = ("batch", "part", "median ms", "of the step", "min..max")
-    return "\n".join([network.preamble(TITLE, result), "", table(header, cells)])
+    return "\n" + table(header, cells)
 
 
-def chart(result: dict[str, Any]) -> Figure:
-    """Draw a panel of bars for each batch size."""
-    by_batch = charts.by_batch(result["results"])
-    figure, panels = charts.sheet(TITLE, result, rows=len(by_batch), columns=1, height=3.4)
-    for axes, (images, rows) in zip(panels[:, 0], by_batch.items(), strict=True):
-        whole = next(row["median"] for row in rows if row["part"] == "whole step")
-        widths = [1e3 * row["median"] for row in rows]
-        colours = [charts.COLOURS["floor" if row["part"] in ("floor", "whole step") else "npalexnet"] for row in rows]
-        axes.barh(range(len(rows)), widths, color=colours, height=0.7)
-        texts = [
-            f"{charts.short(width)} ms  ({row['median'] / whole:.1%})" for width, row in zip(widths, rows, strict=True)
-        ]
-        charts.label_bars(axes, [row["part"] for row in rows], widths, texts)
-        axes.set_title(f"batch of {images}", loc="left", size=10)
-    panels[-1, 0].set_xlabel("milliseconds of a step; floor: its products at the best sgemm rate")
+def chart(result: dict[str, Any]) -> charts.Figure:
+    below = f"milliseconds of a step; {LOWER_BOUND}: its products at the best sgemm rate"
+    figure, panels = charts.panel_each(TITLE, result, 3.4, below)
+    for axes, rows in panels:
+        whole = next(row["median"] for row in rows if row["part"] == WHOLE)
+        charts.bars(axes, {row["part"]: [_bar(row, whole)] for row in rows})
     return figure
+
+
+def _bar(row: dict[str, Any], whole: float) -> charts.Bar:
+    colour = LOWER_BOUND if row["part"] in (LOWER_BOUND, WHOLE) else OURS
+    return charts.bar(row, colour, unit=" ms", more=f"  ({row['median'] / whole:.1%})")

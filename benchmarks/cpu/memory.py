@@ -14,66 +14,63 @@ from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from benchmarks import charts, machine, network, turns
+from benchmarks import charts, rounds
+from benchmarks.rivals.rival import OURS
+from benchmarks.rounds import Say
 from benchmarks.workload import settings
 from npalexnet.terminal import table
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
 BATCH_SIZES, ROUNDS = [128], 3
 STEPS = 3
+TITLE = f"AlexNet, memory of a process that trains for {STEPS} steps"
 RIVALS = ("npalexnet", "torch", "torch, channels_last")
 STAGES = {"imports": "libraries", "model": "the network's parameters", "peak": "training"}  # what each stage adds
 MIB = 2**20
 
 
-def run(arguments: argparse.Namespace, say: network.Say) -> dict[str, Any]:
-    """Answer the question."""
-    found = machine.environment()
+def run(arguments: argparse.Namespace, say: Say) -> dict[str, Any]:
     rivals = installed(say)
     rows: list[dict[str, Any]] = []
     for images in arguments.batch_sizes:
         say(f"memory, batch of {images}")
         processes = {rival: child(rival, images, STEPS, arguments) for rival in rivals}
-        reports = turns.take_turns(processes, arguments.rounds, 0, 0.0, say, lambda r: f"{r['peak'] / MIB:.0f} MiB")
+        fresh = rounds.replaced(arguments, warmup=0, pause=0.0)  # each measurement is a new process
+        reports = rounds.interleaved(processes, fresh, say, lambda report: f"{report['peak'] / MIB:.0f} MiB")
         for rival, each in reports.items():
             stages = {stage: [report[stage] for report in each] for stage in STAGES}
             row = {"batch": images, "rival": rival, "threads": each[0]["threads"], "bytes": stages}
-            rows.append({**row, "stages": {s: median(b) for s, b in stages.items()}, **turns.spread(stages["peak"])})
+            rows.append({**row, "stages": {s: median(b) for s, b in stages.items()}, **rounds.spread(stages["peak"])})
     return {
-        "question": "memory",
-        **found,
         "settings": {**settings(arguments), "warmup": 0, "steps": STEPS},
         "results": with_ratios(rows),
     }
 
 
-def installed(say: network.Say) -> list[str]:
+def installed(say: Say) -> list[str]:
     """Return the rivals whose library is there; it is not imported for that."""
     if find_spec("torch") is None:
         say("torch is not installed: npalexnet runs without it (pip install 'npalexnet[bench]')")
-        return [network.OURS]
+        return [OURS]
     return list(RIVALS)
 
 
 def child(rival: str, images: int, steps: int, arguments: argparse.Namespace) -> Callable[[], dict[str, Any]]:
-    """Return a turn: a process that trains, and what it reports, see `memory_child.measure`."""
+    """Return a measurement: a process that trains, and what it reports, see `memory_child.measure`."""
     names = ("threads", "classes", "dropout")
     given = {"rival": rival, "images": images, "steps": steps} | {name: getattr(arguments, name) for name in names}
 
-    def turn() -> dict[str, Any]:
-        command = [sys.executable, "-m", "benchmarks.memory_child", json.dumps(given)]
-        root = Path(__file__).parent.parent  # the child, too, is to find the benchmarks and this npalexnet
+    def measure() -> dict[str, Any]:
+        command = [sys.executable, "-m", "benchmarks.cpu.memory_child", json.dumps(given)]
+        root = Path(__file__).parents[2]  # the child, too, is to find the benchmarks and this npalexnet
         done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
         if done.returncode:
             reason = done.stderr.strip().splitlines()[-1:] or [f"exit status {done.returncode}"]
             raise RuntimeError(f"{rival}, batch of {images}, did not get through its {steps} steps: {reason[0]}")
         return json.loads(done.stdout)
 
-    return turn
+    return measure
 
 
 def with_ratios(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -83,7 +80,6 @@ def with_ratios(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def show(result: dict[str, Any]) -> str:
-    """Return the table."""
     header = ("rival", "batch", "threads", "imported MiB", "with model", "peak", "min..max", "peak / torch's")
     rows = [
         (
@@ -94,26 +90,19 @@ def show(result: dict[str, Any]) -> str:
         )
         for row in result["results"]
     ]
-    return "\n".join([network.preamble(_what(result), result), "", table(header, rows)])
+    return "\n" + table(header, rows)
 
 
-def chart(result: dict[str, Any]) -> Figure:
-    """Draw stacked bars, a panel for each batch size."""
-    by_batch = charts.by_batch(result["results"])
-    figure, panels = charts.sheet(_what(result), result, rows=len(by_batch), columns=1, height=2.4)
-    for axes, (images, rows) in zip(panels[:, 0], by_batch.items(), strict=True):
+def chart(result: dict[str, Any]) -> charts.Figure:
+    below = "MiB in memory at the peak, and what it was taken for (less is better)"
+    figure, panels = charts.panel_each(TITLE, result, 2.4, below)
+    for axes, rows in panels:
         charts.stacked_bars(
             axes,
             [row["rival"] for row in rows],
             {added: [row["stages"][stage] / MIB for row in rows] for stage, added in STAGES.items()},
             [f"{row['median'] / MIB:,.0f} MiB" for row in rows],
         )
-        axes.set_title(f"batch of {images}", loc="left", size=10)
-    strengths = charts.shades(len(STAGES))
-    charts.legend_below(figure, {part: ("black", s) for part, s in zip(STAGES.values(), strengths, strict=True)})
-    panels[-1, 0].set_xlabel("MiB in memory at the peak, and what it was taken for (less is better)")
+    shades = zip(STAGES.values(), charts.shades(len(STAGES)), strict=True)
+    charts.legend_below(figure, {part: {"color": ("black", shade)} for part, shade in shades})
     return figure
-
-
-def _what(result: dict[str, Any]) -> str:
-    return f"AlexNet, memory of a process that trains for {result['settings']['steps']} steps"

@@ -1,4 +1,4 @@
-"""The floor: how long the network's matrix products would take at this machine's best sgemm rate, and nothing else.
+"""The GEMM lower bound: how long the network's matrix products would take at this machine's best sgemm rate.
 
 Every convolution and linear layer is matrix products, here as in most libraries. A multiply-add counts as two
 operations. The best rate is that of the fastest of AlexNet's own products, when each of the threads computes one of
@@ -14,49 +14,41 @@ from dataclasses import dataclass
 from math import ceil
 from threading import Barrier
 from time import perf_counter
+from typing import Any
 
 import numpy as np
 
 import npalexnet as na
-from benchmarks import turns
+from benchmarks import rounds
 from benchmarks.workload import IMAGE_SIZE
 from npalexnet.backend.threads import single_threaded_blas
 
-NAME = "floor"
+NAME = "GEMM lower bound"
 IMAGES = (1, 4)  # that a product is made of: what im2col makes of one image, and of a few
-CONTENDERS = 3  # products that are measured in each round: the fastest of all at the beginning
+KEPT = 3  # products that are measured in each round: the fastest of all at the beginning
 
 Shape = tuple[int, ...]
 
 
 @dataclass(frozen=True)
 class Product:
-    """A matrix product of a convolution.
+    """A matrix product of a convolution."""
 
-    Attributes
-    ----------
-    name : str
-        ``"conv2 forward, 4 images"``.
-    left, right : tuple of int
-        Shapes of the factors in memory.
-    transposed : {"", "left", "right"}
-        Which factor is multiplied as its transpose.
-    flops : int
-        Operations: two for each multiply-add.
-    """
-
-    name: str
-    left: Shape
+    name: str  # "conv2 forward, 4 images"
+    left: Shape  # of the factors in memory
     right: Shape
-    transposed: str
-    flops: int
+    transposed: str  # "left" or "right": which factor is multiplied as its transpose, or ""
+    flops: int  # operations: two for each multiply-add
 
     def operands(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return the two factors, and an array for the result."""
         rng = np.random.default_rng(0)
-        a, b = rng.random(self.left, dtype="float32"), rng.random(self.right, dtype="float32")
-        a, b = (a.T if self.transposed == "left" else a), (b.T if self.transposed == "right" else b)
+        a, b = self.transpose(rng.random(self.left, dtype="float32"), rng.random(self.right, dtype="float32"))
         return a, b, np.zeros((a.shape[0], b.shape[1]), "float32")
+
+    def transpose(self, left: Any, right: Any) -> tuple[Any, Any]:
+        """Return the factors as they are multiplied."""
+        return (left.T if self.transposed == "left" else left), (right.T if self.transposed == "right" else right)
 
 
 def forward_flops(model: na.AlexNet, images: int) -> int:
@@ -65,7 +57,7 @@ def forward_flops(model: na.AlexNet, images: int) -> int:
 
 
 def step_flops(model: na.AlexNet, images: int) -> int:
-    """Those of a training step: forward, weights' and inputs' gradients, without that of the images."""
+    """Operations of a training step: forward, weights' and inputs' gradients, but no gradient of the images."""
     return 3 * forward_flops(model, images) - 2 * model.layers[0].multiply_adds(_batch(images))
 
 
@@ -77,11 +69,8 @@ def products(model: na.AlexNet, images: Sequence[int] = ()) -> Iterator[Product]
             if isinstance(layer, na.Conv2d):
                 number += 1
                 N, O, oH, oW = layer.output_shape(shape)
-                columns, weight, output = (
-                    (N * oH * oW, layer.weight.size // O),
-                    (O, layer.weight.size // O),
-                    (N * oH * oW, O),
-                )
+                length = layer.weight.size // O  # kH*kW*C
+                columns, weight, output = (N * oH * oW, length), (O, length), (N * oH * oW, O)
                 what = f"{count} image{'s' * (count > 1)}"
                 flops = 2 * layer.multiply_adds(shape)
                 yield Product(f"conv{number} forward, {what}", columns, weight, "right", flops)
@@ -90,55 +79,45 @@ def products(model: na.AlexNet, images: Sequence[int] = ()) -> Iterator[Product]
             shape = layer.output_shape(shape)
 
 
-class Floor:
-    """The best sgemm rate, measured again in every round.
+class GemmLowerBound:
+    """The best sgemm rate of so many threads at once, measured again in every round.
 
-    Parameters
-    ----------
-    threads : int
-        That multiply at the same time.
-    candidates : iterable of Product
-        Each is tried once; the fastest `CONTENDERS` are kept.
-
-    Attributes
-    ----------
-    winners : Counter
-        How often each product was the fastest of a round.
+    Each candidate is tried once, and the `KEPT` fastest are kept; `fastest` counts who was the fastest of a round.
     """
 
     def __init__(self, threads: int, candidates: Iterable[Product]) -> None:
         self.threads = threads
-        self.winners: Counter[str] = Counter()
-        self._contenders: list[_Contender] = []
+        self.fastest: Counter[str] = Counter()
+        self._candidates: list[_Candidate] = []
         for product in candidates:
-            self._contenders.append(_Contender(product, threads))
-            self._contenders.sort(key=lambda contender: contender.rate, reverse=True)
-            del self._contenders[CONTENDERS:]  # and with it its operands
+            self._candidates.append(_Candidate(product, threads))
+            self._candidates.sort(key=lambda candidate: candidate.rate, reverse=True)
+            del self._candidates[KEPT:]  # and with it its operands
 
     def rate(self) -> float:
-        """Measure the contenders, and return the highest rate, in operations a second."""
-        best = max(self._contenders, key=_Contender.measure)
-        self.winners[best.product.name] += 1
+        """Measure the candidates, and return the highest rate, in operations a second."""
+        best = max(self._candidates, key=_Candidate.measure)
+        self.fastest[best.product.name] += 1
         return best.rate
 
-    def turn(self, flops: int) -> Callable[[], float]:
-        """Return a turn: the seconds that so many operations take at the best rate of that moment."""
+    def measurement(self, flops: int) -> Callable[[], float]:
+        """Return a measurement: the seconds that so many operations take at the best rate of that moment."""
         return lambda: flops / self.rate()
 
     @property
     def label(self) -> str:
         """Name in the tables, with the product that was fastest most often."""
-        return f"{NAME}: sgemm alone ({self.winners.most_common(1)[0][0]})"
+        return f"{NAME}: sgemm alone ({self.fastest.most_common(1)[0][0]})"
 
 
-class _Contender:
+class _Candidate:
     """A product, its operands for each thread, and the last rate that was measured."""
 
     def __init__(self, product: Product, threads: int) -> None:
         self.product, self.repeats = product, 1
         self.operands = [product.operands() for _ in range(threads)]
         self.measure()  # the first time, memory is slow
-        self.repeats = max(1, ceil(turns.AT_LEAST * self.measure() / (product.flops * threads)))
+        self.repeats = max(1, ceil(rounds.AT_LEAST * self.measure() / (product.flops * threads)))
         self.measure()
 
     def measure(self) -> float:
