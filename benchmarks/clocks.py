@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import cache
 from math import ceil
 from statistics import mean
 from typing import Any, NamedTuple
@@ -121,11 +122,5 @@ def torch_clock(torch: Any, device: Any) -> EventClock:
 
 def _filler(make: Callable[[], Any]) -> Run:
     """Return what writes to memory that is made at the first call."""
-    memory: list[Any] = []
-
-    def fill() -> None:
-        if not memory:
-            memory.append(make())
-        memory[0][...] = 0
-
-    return fill
+    memory = cache(make)
+    return lambda: memory().__setitem__(..., 0)

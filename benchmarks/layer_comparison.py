@@ -9,11 +9,10 @@ from typing import Any
 
 from benchmarks import charts, rounds
 from benchmarks.attempts import Attempts
-from benchmarks.layer_cases import PASSES, Case, LayerAdapter, layer_cases
+from benchmarks.layer_cases import PASSES, Case, layer_cases
 from benchmarks.precisions import Precision
 from benchmarks.rivals import gemm_lower_bound
-from benchmarks.rivals.lineup import layers_of
-from benchmarks.rivals.rival import is_ours
+from benchmarks.rivals.rival import LayerAdapter, is_ours
 
 Pairs = dict[tuple[str, int, str, str], dict[str, Any]]
 
@@ -32,7 +31,7 @@ def layer_times(
     without `lowest`. What fails or disagrees is left out.
     """
     clocks = {rival.name: rival.clock for rival in rivals}
-    for case in layer_cases(rivals[0].model, layers_of(rivals), images, arguments.classes):
+    for case in layer_cases(rivals[0].model, rivals, images, arguments.classes):
         attempts.say(f"{precision.name}, {case.name}, batch of {images}")
         measurements = {
             (name, which): clocks[name].cold(*_run_and_prepare(adapter, which))

@@ -50,18 +50,11 @@ def interleaved(
     Parameters
     ----------
     measurements : mapping of name to callable
-        One for each rival.
+        One for each rival; the results are returned by name, in the order of the rounds.
     arguments : argparse.Namespace
         ``rounds`` that count, after ``warmup`` rounds; ``pause``: seconds of rest before each measurement.
-    say : callable
-        Receives a line on each round.
-    show : callable
-        Formats a result for that line.
-
-    Returns
-    -------
-    dict of name to list
-        In the order of the rounds.
+    say, show : callable
+        Receives a line on each round; formats a result for it.
     """
     found: dict[Name, list[Found]] = {name: [] for name in measurements}
     order = list(measurements)
@@ -99,13 +92,7 @@ def difference(ours: Any, theirs: Any) -> float:
 
 
 def check_agreement(who: str, what: str, ours: Any, theirs: Any, tolerance: float = AGREEMENT) -> float:
-    """Return the relative difference between npalexnet's result and another one.
-
-    Raises
-    ------
-    RuntimeError
-        If it is above `tolerance`: then there is nothing to compare.
-    """
+    """Return the relative difference between npalexnet's result and another; too large, it is a RuntimeError."""
     found = difference(ours, theirs)
     if not found <= tolerance:
         raise RuntimeError(

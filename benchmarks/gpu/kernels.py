@@ -6,6 +6,7 @@ least is what it must read, once, and what it must write, once.
 
 from __future__ import annotations
 
+import argparse
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -16,9 +17,14 @@ from typing import Any
 import numpy as np
 
 import npalexnet as na
+from benchmarks import rounds
+from benchmarks.attempts import Attempts
+from benchmarks.precisions import Precision
+from benchmarks.rivals.npalexnet_rival import NpalexnetRival
 from benchmarks.workload import IMAGE_SIZE, SGD
 from npalexnet.backend import Device
 from npalexnet.backend.cuda.layouts import Windows
+from npalexnet.backend.device import NoKernels
 
 Shape = tuple[int, ...]
 Arguments = tuple[Any, ...]
@@ -147,3 +153,33 @@ class _Cases:
             return ([tuple(self.array(*shape, dtype="float32") for _ in range(3)) for shape in shapes],)
 
         return self.case("sgd", "all parameters", (total,), 5 * 4 * total, given, **SGD)
+
+
+def kernel_times(
+    ours: NpalexnetRival, precision: Precision, images: int, arguments: argparse.Namespace, attempts: Attempts
+) -> list[dict[str, Any]]:
+    """Return the times of npalexnet's kernels, where the device has some."""
+    if isinstance(ours.device.kernels, NoKernels):
+        attempts.say(f"{ours.name} computes without kernels of its own")
+        return []
+    rows: list[dict[str, Any]] = []
+    for case in kernel_cases(ours.model, ours.device, precision.dtype, images, arguments.classes):
+        who = f"{case.kernel}, {case.what}"
+        attempts.say(f"{precision.name}, {who}, batch of {images}")
+        run = attempts.attempt(who, precision.name, images, partial(_make, case))
+        if run is None:
+            continue
+        seconds = rounds.interleaved({who: ours.clock.cold(run, lambda: None)}, arguments)[who]
+        found = rounds.summary(seconds)
+        about = {"precision": precision.name, "batch": images, "kernel": case.kernel, "what": case.what}
+        rate = {"bytes": case.nbytes, "bytes_per_second": case.nbytes / found["median"]}
+        rows.append({**about, "shape": case.shape, **found, **rate})
+    return rows
+
+
+def _make(case: KernelCase) -> Any:
+    """Return what is timed; refuse a kernel that does not do it."""
+    run = case.make()
+    if run() is None:
+        raise NotImplementedError("there is no kernel for such arrays")
+    return run

@@ -15,7 +15,7 @@ import npalexnet as na
 from benchmarks import charts, rounds
 from benchmarks.attempts import Attempts, left_out_lines
 from benchmarks.gpu import ceilings, targets
-from benchmarks.gpu.kernel_times import kernel_times, least_bytes
+from benchmarks.gpu.kernels import kernel_times
 from benchmarks.layer_comparison import draw, layer_times, pairs_of
 from benchmarks.precisions import PRECISIONS
 from benchmarks.rivals import lineup
@@ -55,7 +55,7 @@ def run(arguments: argparse.Namespace, say: Say) -> dict[str, Any]:
         for images in arguments.batch_sizes:
             products += ceilings.product_rates(able[:2], precision, images, arguments, attempts)
             for case, measured, _ in layer_times(able, precision, images, arguments, attempts):
-                rows += [{**row, "bytes": least_bytes(case, row["pass"], precision.itemsize)} for row in measured]
+                rows += [{**row, "bytes": case.least_bytes(row["pass"], precision.itemsize)} for row in measured]
             if name in timed:
                 kernels += kernel_times(rivals[0], precision, images, arguments, attempts)
     na.set_float32_matmul_precision("highest")

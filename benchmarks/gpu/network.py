@@ -9,15 +9,17 @@ why, and measures the CPU alone.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+import gc
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import npalexnet as na
-from benchmarks import charts
+from benchmarks import charts, rounds
 from benchmarks.attempts import Attempts, left_out_lines
-from benchmarks.comparison import Comparison
-from benchmarks.gpu import device_memory, targets
-from benchmarks.precisions import PRECISIONS
+from benchmarks.comparison import Batches, Comparison, Rows
+from benchmarks.gpu import targets
+from benchmarks.precisions import PRECISIONS, Precision
 from benchmarks.rivals import lineup
 from benchmarks.rivals.rival import GRAPH, OURS, TASKS, Graphed
 from benchmarks.rivals.torch_network import torch_flags
@@ -30,7 +32,6 @@ BATCH_SIZES, ROUNDS = [1, 8, 32, 128, 512], 5
 LARGEST_ON_CPU = 128
 TITLE = "AlexNet on CPU and GPU"
 MIB = 2**20
-NAMES = {"fp32": "float32", "tf32": "TF32", "bf16": "bfloat16"}
 
 
 def run(arguments: argparse.Namespace, say: Say) -> dict[str, Any]:
@@ -42,9 +43,9 @@ def run(arguments: argparse.Namespace, say: Say) -> dict[str, Any]:
     compared.measure([ours, *others], {images: batches[images] for images in for_the_cpu(list(batches))})
     makers = lineup.makers(arguments, state, say, lineup.ON_GPU)
     precisions = [PRECISIONS[name] for name in arguments.precisions]
-    held = device_memory.memory(makers, precisions, batches, attempts)
+    held = peak_memory(makers, precisions, batches, attempts)
     rivals = [make() for make in makers]
-    copies = device_memory.copies(rivals, batches, arguments, say) if rivals else []
+    copies = copy_times(rivals, batches, arguments, say) if rivals else []
     both = [each for rival in rivals for each in (rival, Graphed(rival))]
     flags = {p.name: compared.measure(both, batches, precision=p, on_gpu=attempts) for p in precisions if both}
     na.set_float32_matmul_precision("highest")
@@ -66,6 +67,53 @@ def run(arguments: argparse.Namespace, say: Say) -> dict[str, Any]:
 def for_the_cpu(batch_sizes: list[int]) -> list[int]:
     """Return the batch sizes for the CPU: those up to `LARGEST_ON_CPU`, or the smallest."""
     return [images for images in batch_sizes if images <= LARGEST_ON_CPU] or [min(batch_sizes)]
+
+
+def copy_times(rivals: Sequence[Any], batches: Batches, arguments: argparse.Namespace, say: Say) -> Rows:
+    """Time the copy of each batch to the GPU, by the host's clock until it is there."""
+    rows: Rows = []
+    for images, batch in batches.items():
+        say(f"copies to the GPU, batch of {images}")
+        measurements = {rival.name: rounds.timed(partial(_copy, rival, batch)) for rival in rivals}
+        times = rounds.interleaved(measurements, rounds.replaced(arguments, pause=0.0), say)
+        size = sum(array.nbytes for array in batch)
+        for name, seconds in times.items():
+            found = rounds.summary(seconds)
+            about = {"batch": images, "rival": name, "bytes": size, "bytes_per_second": size / found["median"]}
+            rows.append({**about, **found})
+    return rows
+
+
+def peak_memory(
+    makers: Sequence[Callable[[], Any]], precisions: Sequence[Precision], batches: Batches, attempts: Attempts
+) -> Rows:
+    """Return the peak device memory of a step, each rival alone."""
+    rows: Rows = []
+    for make in makers:
+        rival = make()
+        for precision in precisions:
+            for images, batch in batches.items():
+                attempts.say(f"memory of a step, {rival.name}, {precision.name}, batch of {images}")
+                held = attempts.attempt(rival.name, precision.name, images, partial(_held, rival, precision, batch))
+                if held:
+                    rows.append({"rival": rival.name, "precision": precision.name, "batch": images, **held})
+                rival.free()
+        free = rival.free
+        del rival
+        gc.collect()
+        free()
+    return rows
+
+
+def _copy(rival: Any, batch: Any) -> None:
+    rival.upload(*batch)
+    rival.synchronize()
+
+
+def _held(rival: Any, precision: Precision, batch: Any) -> dict[str, int]:
+    rival.use(precision)
+    rival.take(*batch)
+    return rival.peak_memory()
 
 
 def show(result: dict[str, Any]) -> str:
@@ -144,27 +192,34 @@ def chart(result: dict[str, Any]) -> charts.Figure:
     """Draw a row of panels for each batch size on the GPU, then the CPU's times per image, and the memory."""
     memory = [{**row, "median": row["reserved"]} for row in result["memory"]]
     gpu, cpu = ([row for row in result["results"] if row["place"] == place] for place in ("GPU", "CPU"))
-    batches = list(dict.fromkeys(row["batch"] for row in gpu))
-    count = len(batches) + bool(cpu) + bool(memory)
-    figure, panels = charts.sheet(targets.headline(TITLE, result), result, count, 2, height=3.6, width=13)
-    for line, batch in zip(panels, batches, strict=False):
-        for axes, task in zip(line, TASKS, strict=True):
+    panels: list[tuple[str, dict[str, list[charts.Bar]]]] = []
+    for batch in dict.fromkeys(row["batch"] for row in gpu):
+        for task in TASKS:
             here = [row for row in gpu if (row["batch"], row["task"]) == (batch, task)]
-            charts.bars(axes, _bars(here, lambda row: NAMES[row["precision"]]))
-            charts.title(axes, f"{task} on the GPU, batch of {batch}: ms")
-    for axes, task in zip(panels[len(batches)] if cpu else (), TASKS, strict=False):
-        here = [row for row in cpu if row["task"] == task]
-        charts.bars(axes, _bars(here, lambda row: f"batch of {row['batch']}", lambda row: 1e3 / row["batch"]))
-        charts.title(axes, f"{task} on the CPU, float32: ms an image")
+            panels.append((f"{task} on the GPU, batch of {batch}: ms", _bars(here, _precision)))
+    for task in TASKS if cpu else ():
+        bars = _bars([row for row in cpu if row["task"] == task], _batch, lambda row: 1e3 / row["batch"])
+        panels.append((f"{task} on the CPU, float32: ms an image", bars))
     sizes = sorted({row["batch"] for row in memory})
-    for axes, batch in zip(panels[-1] if memory else (), (sizes[:1] + sizes[-1:]), strict=False):
-        here = [row for row in memory if row["batch"] == batch]
-        charts.bars(axes, _bars(here, lambda row: NAMES[row["precision"]], lambda row: 1 / MIB))
-        charts.title(axes, f"device memory reserved for steps, batch of {batch}: MiB")
+    for batch in sizes[:1] + sizes[-1:]:
+        bars = _bars([row for row in memory if row["batch"] == batch], _precision, lambda row: 1 / MIB)
+        panels.append((f"device memory reserved for steps, batch of {batch}: MiB", bars))
+    figure, axes = charts.sheet(targets.headline(TITLE, result), result, len(panels) // 2, 2, height=3.6, width=13)
+    for each, (title, bars) in zip(axes.flat, panels, strict=True):
+        charts.bars(each, bars)
+        charts.title(each, title)
     looks = {row["rival"]: charts.look(row["rival"]) for row in (*gpu, *cpu)}
     looks["median and min..max, less is better"] = {"color": "none"}
     charts.legend_below(figure, looks, ncols=5, fontsize=9)
     return figure
+
+
+def _precision(row: dict[str, Any]) -> str:
+    return {"fp32": "float32", "tf32": "TF32", "bf16": "bfloat16"}[row["precision"]]
+
+
+def _batch(row: dict[str, Any]) -> str:
+    return f"batch of {row['batch']}"
 
 
 def _bars(

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
 import numpy as np
 
-from benchmarks.rivals.npalexnet_layers import NpalexnetLayers
 from benchmarks.rivals.npalexnet_rival import NpalexnetRival
 from benchmarks.rounds import Say
 from npalexnet.backend.cuda.device import probe
@@ -35,16 +34,6 @@ def onnx_runtime(ours: NpalexnetRival, say: Say) -> list[Any]:
         say("onnx or onnxruntime is not installed: ONNX Runtime is left out (pip install 'npalexnet[bench]')")
         return []
     return [OnnxRival(ours.threads, ours.model)]
-
-
-def layers_of(rivals: Sequence[Any]) -> list[Any]:
-    """Return the layers of each rival: npalexnet, the first, and torch."""
-    libraries: list[Any] = [NpalexnetLayers(rivals[0])]
-    if len(rivals) > 1:
-        from benchmarks.rivals.torch_layers import TorchLayers
-
-        libraries += [TorchLayers(rival) for rival in rivals[1:]]
-    return libraries
 
 
 def makers(

@@ -5,7 +5,8 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from math import sqrt
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -17,6 +18,31 @@ TASKS = ("forward", "step")
 GRAPH = "graph"
 
 
+class LayerAdapter(Protocol):
+    """One rival's layer with its input and its output's gradient, ready to be timed."""
+
+    def forward(self) -> object:
+        """Compute the output and keep what backward needs."""
+
+    def backward(self) -> object:
+        """Compute the gradients of the last forward."""
+
+    def forget(self) -> None:
+        """Free what the last forward and backward left."""
+
+    def found(self) -> list[np.ndarray]:
+        """Return the output and all gradients, after a forward and a backward."""
+
+
+def sgd_adapter(step: Callable[[], object], values: Callable[[], list[np.ndarray]]) -> LayerAdapter:
+    """Return the adapter of a step of SGD, a forward with no backward; `values` returns what it changes."""
+    return SimpleNamespace(forward=step, backward=_nothing, forget=_nothing, found=values)
+
+
+def _nothing() -> None:
+    pass
+
+
 class Rival(ABC):
     """AlexNet in one library, on one device: what all libraries have in common.
 
@@ -25,7 +51,15 @@ class Rival(ABC):
 
     Every rival has `name` (as in the tables), `threads` (how many it uses, as it says itself), `clock` (its device's),
     `tasks`, and the methods ``take(images, labels)``, to work on a batch from now on, `runner` and `logits`. One that
-    trains has ``use_threads(threads)``, too. On a GPU, besides:
+    trains has ``use_threads(threads)``, too.
+
+    For layers alone:
+
+    - ``layer(number, x, grad_y, input_gradient)``: the `LayerAdapter` of one, in training mode; `number` counts through
+      both parts of the network. ``loss(logits, labels)``: that of the loss.
+    - ``update(gradients)``: that of a step of SGD over copies of all parameters.
+
+    On a GPU, besides:
 
     - ``use(precision)``: compute in it from now on, from the initial parameters where some were given.
     - ``array(host)``: copy an array to the device, in that precision's dtype and the library's layout.
@@ -89,10 +123,7 @@ class Rival(ABC):
 class Graphed:
     """The forward pass of a rival as a CUDA graph: launched as a whole, without Python between its kernels.
 
-    Parameters
-    ----------
-    rival : Rival
-        Whose model and batch it uses: `take` comes after the rival's own.
+    It uses the model and the batch of that rival: its `take` comes after the rival's own.
     """
 
     tasks = TASKS[:1]

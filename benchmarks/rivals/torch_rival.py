@@ -11,7 +11,7 @@ import torch
 
 from benchmarks.clocks import torch_clock
 from benchmarks.precisions import FP32, Precision
-from benchmarks.rivals.rival import Rival
+from benchmarks.rivals.rival import LayerAdapter, Rival, sgd_adapter
 from benchmarks.rivals.torch_network import torch_alexnet
 from benchmarks.workload import SGD
 
@@ -154,3 +154,52 @@ class TorchRival(Rival):
             return logits
 
         return replay
+
+    def layer(self, number: int, x: np.ndarray, grad_y: np.ndarray, input_gradient: bool) -> LayerAdapter:
+        layer = [*self.model.train().layers, *self.model.classifier][number]
+        parameters = list(layer.parameters())
+        return _Adapter(self, layer, parameters, self.array(x.copy()), self.array(grad_y.copy()), input_gradient)
+
+    def loss(self, logits: np.ndarray, labels: np.ndarray) -> LayerAdapter:
+        criterion, targets = torch.nn.CrossEntropyLoss(), torch.from_numpy(labels).to(self.device)
+        one = torch.ones((), device=self.device)  # the loss is float32 in any precision
+        return _Adapter(self, lambda x: criterion(x, targets), [], self.array(logits.copy()), one, True)
+
+    def update(self, gradients: list[np.ndarray]) -> LayerAdapter:
+        parameters = [parameter.detach().clone() for parameter in self.model.parameters()]
+        for parameter, gradient in zip(parameters, gradients, strict=True):
+            parameter.grad = torch.empty_like(parameter).copy_(torch.from_numpy(gradient))
+        return sgd_adapter(sgd(parameters).step, lambda: [self.numbers(parameter) for parameter in parameters])
+
+
+class _Adapter:
+    """A layer with its input and its output's gradient."""
+
+    def __init__(
+        self,
+        rival: TorchRival,
+        layer: Callable[[torch.Tensor], torch.Tensor],
+        parameters: list[torch.Tensor],
+        x: torch.Tensor,
+        grad_y: torch.Tensor,
+        input_gradient: bool,
+    ) -> None:
+        self.rival, self.layer = rival, layer
+        self.x, self.grad_y = x, grad_y
+        self.x.requires_grad_(input_gradient)
+        self.inputs = [self.x, *parameters] if input_gradient else parameters
+        self.y: torch.Tensor | None = None
+        self.gradients: tuple[torch.Tensor, ...] = ()
+
+    def forward(self) -> None:
+        with self.rival.computing:
+            self.y = self.layer(self.x)
+
+    def backward(self) -> None:
+        self.gradients = torch.autograd.grad(self.y, self.inputs, self.grad_y)
+
+    def forget(self) -> None:
+        self.y, self.gradients = None, ()
+
+    def found(self) -> list[np.ndarray]:
+        return [self.rival.numbers(tensor) for tensor in (self.y, *self.gradients) if tensor is not None]
