@@ -1,19 +1,23 @@
 """The question `gpu`, with a fake device in the GPU's place."""
 
+import gc
 import json
+import weakref
 
 import numpy as np
 import pytest
 import torch
 
 import npalexnet as na
-from benchmarks import gpu_rivals
 from benchmarks.__main__ import main
-from benchmarks.gpu_npalexnet import PreciseNpalexnet
-from benchmarks.gpu_torch import PreciseTorch
+from benchmarks.attempts import Attempts
+from benchmarks.gpu import network
 from benchmarks.precisions import PRECISIONS
-from benchmarks.torch_rival import TorchRival
-from benchmarks.turns import difference
+from benchmarks.rivals import lineup
+from benchmarks.rivals.npalexnet_rival import NpalexnetRival
+from benchmarks.rivals.rival import Graphed
+from benchmarks.rivals.torch_rival import TorchRival
+from benchmarks.rounds import difference
 from benchmarks.workload import random_batch
 from npalexnet.backend.cuda.device import probe
 from tests.conftest import FAKE
@@ -75,7 +79,7 @@ def test_on_a_gpu_every_rival_is_measured_beside_the_cpu(narrow_rivals, monkeypa
 def test_in_bfloat16_both_get_such_images_and_keep_float32_parameters(monkeypatch, state):
     pretend(monkeypatch, FAKE)
     images, labels = random_batch(1, 3)
-    rivals = [PreciseNpalexnet(1, 3, 0.5, state, "fake"), PreciseTorch(1, 3, 0.5, True, state, "cpu:0")]
+    rivals = [NpalexnetRival(1, 3, 0.5, "fake", state), TorchRival(1, 3, 0.5, True, "cpu:0", state)]
     for rival in rivals:
         rival.use(PRECISIONS["bf16"])
         rival.take(images, labels)
@@ -90,7 +94,7 @@ def test_in_bfloat16_both_get_such_images_and_keep_float32_parameters(monkeypatc
 
 def test_torch_in_bfloat16_is_within_its_tolerance_and_outside_that_of_float32(monkeypatch, state):
     pretend(monkeypatch, FAKE)
-    rival = PreciseTorch(1, 3, 0.5, False, state, "cpu:0")
+    rival = TorchRival(1, 3, 0.5, False, "cpu:0", state)
     found = {}
     for name in ("fp32", "bf16"):
         rival.use(PRECISIONS[name])
@@ -106,7 +110,7 @@ def test_torch_in_bfloat16_is_within_its_tolerance_and_outside_that_of_float32(m
 def test_a_precision_begins_with_the_initial_parameters(narrow_rivals, monkeypatch):
     pretend(monkeypatch, FAKE)
     state = na.AlexNet(num_classes=3, seed=0).state_dict()
-    for rival in (PreciseNpalexnet(1, 3, 0.5, state, "fake"), PreciseTorch(1, 3, 0.5, False, state, "cpu:0")):
+    for rival in (NpalexnetRival(1, 3, 0.5, "fake", state), TorchRival(1, 3, 0.5, False, "cpu:0", state)):
         rival.take(*random_batch(1, 3))
         rival.runner("step")()
         key = "classifier.6.bias"
@@ -117,14 +121,15 @@ def test_a_precision_begins_with_the_initial_parameters(narrow_rivals, monkeypat
 
 def test_a_graph_reads_the_batch_that_its_rival_has(monkeypatch, state):
     pretend(monkeypatch, FAKE)
-    eager = PreciseTorch(1, 3, 0.5, False, state, "cpu:0")
+    eager = TorchRival(1, 3, 0.5, False, "cpu:0", state)
     captured = []
 
-    def capture(rival):
-        captured.append(rival.images)
+    def capture():
+        captured.append(eager.images)
         return lambda: torch.full((1, 3), float(len(captured)), dtype=torch.bfloat16)
 
-    graph = gpu_rivals.Graphed(eager, capture)
+    monkeypatch.setattr(eager, "capture", capture)
+    graph = Graphed(eager)
     for count in (1, 2):
         for rival in (eager, graph):
             rival.take(*random_batch(1, 3))
@@ -138,10 +143,10 @@ def test_a_graph_reads_the_batch_that_its_rival_has(monkeypatch, state):
 def test_a_library_without_a_gpu_is_named_and_left_out(monkeypatch):
     said = []
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert gpu_rivals.DEVICES == {"npalexnet": "cuda", "torch": "cuda"}
-    monkeypatch.setattr(gpu_rivals, "probe", lambda: type(probe())(False, "driver", "no driver"))
+    assert lineup.ON_GPU == {"npalexnet": "cuda", "torch": "cuda"}
+    monkeypatch.setattr(lineup, "probe", lambda: type(probe())(False, "driver", "no driver"))
     arguments = type("Arguments", (), {"threads": 1, "classes": 3, "dropout": 0.5})
-    assert gpu_rivals.makers(arguments, {}, said.append) == []
+    assert lineup.makers(arguments, {}, said.append, lineup.ON_GPU) == []
     assert said == [
         "no GPU for npalexnet: no driver (stage: driver)",
         f"no GPU for torch {torch.__version__}: it finds none that it can use",
@@ -159,3 +164,56 @@ def test_on_a_gpu_torch_computes_in_strict_float32(monkeypatch):
     for rival in (cpu, elsewhere):
         rival.take(x, np.array([1]))
     assert_close(elsewhere.logits(), cpu.logits())
+
+
+class Held:
+    """A rival that takes memory, and fails where it is told to."""
+
+    def __init__(self, name, fails):
+        self.name, self.fails = name, fails
+        self.free = lambda: None
+
+    def use(self, precision):
+        pass
+
+    def take(self, images, labels):
+        if images == self.fails:
+            raise MemoryError("no")
+
+    def peak_memory(self):
+        return {"reserved": 3, "allocated": 2}
+
+
+def test_memory_is_measured_of_one_rival_alone_after_the_other_and_failures_are_kept():
+    alive = weakref.WeakSet()
+
+    def make(name, fails):
+        assert not alive  # what it holds would count
+        alive.add(rival := Held(name, fails))
+        return rival
+
+    attempts = Attempts(lambda line: None)
+    makers = [lambda: make("a", None), lambda: make("b", "nine")]
+    batches = {2: ("two", "labels"), 9: ("nine", "labels")}
+    rows = network.peak_memory(makers, [PRECISIONS["fp32"]], batches, attempts)
+    assert [(row["rival"], row["batch"], row["reserved"]) for row in rows] == [("a", 2, 3), ("a", 9, 3), ("b", 2, 3)]
+    assert [(row["rival"], row["batch"]) for row in attempts.left_out] == [("b", 9)]
+
+
+def test_what_gives_memory_back_does_not_keep_the_rival(monkeypatch, state):
+    pretend(monkeypatch, FAKE)
+    for make in (
+        lambda: NpalexnetRival(1, 3, 0.5, "fake", state),
+        lambda: TorchRival(1, 3, 0.5, False, "cpu:0", state),
+    ):
+        rival = make()
+        there, free = weakref.ref(rival), rival.free
+        del rival
+        gc.collect()
+        free()
+        assert there() is None
+
+
+def test_the_cpu_takes_the_batch_sizes_that_it_can():
+    assert network.for_the_cpu([1, 128, 512]) == [1, 128]
+    assert network.for_the_cpu([512, 256]) == [256]

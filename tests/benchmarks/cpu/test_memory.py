@@ -9,9 +9,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from benchmarks import memory
+from benchmarks.cpu import memory
 
-ROOT = Path(memory.__file__).parent.parent
+ROOT = Path(memory.__file__).parents[2]
 ARGUMENTS = SimpleNamespace(threads=1, classes=3, dropout=0.5)
 
 
@@ -32,13 +32,13 @@ def test_a_child_imports_its_own_library_and_tells_what_each_stage_takes(rival):
 
 def test_the_peak_is_the_childs_own_and_not_inherited_from_a_large_parent():
     large = np.ones(2**26)  # 512 MiB
-    found = json.loads(python("from benchmarks import memory_child as c; print(c.peak())"))
+    found = json.loads(python("from benchmarks.cpu import memory_child as c; print(c.peak())"))
     assert 2**20 < found < large.nbytes / 2
 
 
 def test_the_peak_stays_when_the_memory_is_given_back():
     code = (
-        "import numpy as np; from benchmarks.memory_child import peak, resident;"
+        "import numpy as np; from benchmarks.cpu.memory_child import peak, resident;"
         "a = np.ones(2**25); del a; print([resident(), peak()])"
     )
     now, most = json.loads(python(code))

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 
 import npalexnet as na
-from benchmarks import gpu_layer_times, gpu_layers
 from benchmarks.__main__ import main
 from benchmarks.attempts import Attempts
-from benchmarks.gpu_layer_times import least_bytes
-from benchmarks.gpu_primitives import Primitive, primitives
-from benchmarks.gpu_targets import KERNELS
-from benchmarks.layer_cases import Case, layer_cases
+from benchmarks.gpu import kernels, layers
+from benchmarks.gpu.kernels import KernelCase, kernel_cases
+from benchmarks.gpu.targets import KERNELS
+from benchmarks.layer_cases import layer_cases
+from benchmarks.layer_comparison import pairs_of
 from benchmarks.precisions import PRECISIONS
 from npalexnet.backend import CPU
 from npalexnet.backend.device import NoKernels
@@ -54,14 +54,14 @@ def test_a_pass_moves_at_least_what_it_reads_and_writes(model):
         ("linear3", 4, 4 * (2 * (4096 + 3) + linear3), 4 * (2 * (3 + 2 * 4096) + 2 * linear3)),
         ("loss", 2, 2 * 2 * 3, 2 * 2 * 2 * 3),
     ):
-        assert [least_bytes(cases[name], which, item) for which in ("forward", "backward")] == [forward, backward], name
-    assert least_bytes(cases["SGD step"], "forward", 2) == 20 * sum(p.size for p in model.parameters())
-    to_images = least_bytes(cases["conv1, to the images"], "backward", 4)
+        assert [cases[name].least_bytes(which, item) for which in ("forward", "backward")] == [forward, backward], name
+    assert cases["SGD step"].least_bytes("forward", 2) == 20 * sum(p.size for p in model.parameters())
+    to_images = cases["conv1, to the images"].least_bytes("backward", 4)
     assert to_images == 4 * (2 * (POOL1_IN + 2 * 3 * 227 * 227) + 2 * 34944)
 
 
 def test_a_kernel_moves_at_least_what_it_reads_and_writes(model):
-    found = {(p.kernel, p.what): p.nbytes for p in primitives(model, CPU, np.dtype("float16"), 2, 7)}
+    found = {(p.kernel, p.what): p.nbytes for p in kernel_cases(model, CPU, np.dtype("float16"), 2, 7)}
     columns = 2 * 27 * 27 * 5 * 5 * 96
     for key, nbytes in {
         ("im2col", "conv2"): 2 * (2 * POOL1_OUT + columns),
@@ -82,16 +82,16 @@ def test_a_kernel_moves_at_least_what_it_reads_and_writes(model):
 
 
 def test_every_kernel_does_its_shapes_and_where_there_are_none_it_is_said(few, fake_with_kernels):
-    for primitive in primitives(few, fake_with_kernels, FLOAT32, 1, 3):
-        assert primitive.make()() is not None, primitive
+    for case in kernel_cases(few, fake_with_kernels, FLOAT32, 1, 3):
+        assert case.make()() is not None, case
     assert isinstance(CPU.kernels, NoKernels)
-    for primitive in primitives(few, CPU, FLOAT32, 1, 3):
-        assert primitive.make()() is None, primitive
+    for case in kernel_cases(few, CPU, FLOAT32, 1, 3):
+        assert case.make()() is None, case
 
 
 def test_im2col_and_col2im_are_those_of_the_layer(few, fake_with_kernels):
     """With the padding inside the kernel, they make what the layer makes of padded images."""
-    made = {(p.kernel, p.what): p for p in primitives(few, fake_with_kernels, FLOAT32, 1, 3)}
+    made = {(p.kernel, p.what): p for p in kernel_cases(few, fake_with_kernels, FLOAT32, 1, 3)}
     numbers = np.random.default_rng(0).standard_normal(1 << 20, dtype="float32")
     padded = np.pad(np.resize(numbers, (27, 27, 96)), ((2, 2), (2, 2), (0, 0)))
     columns = fake_with_kernels.to_host(made["im2col", "conv2"].make()())
@@ -108,16 +108,16 @@ def test_im2col_and_col2im_are_those_of_the_layer(few, fake_with_kernels):
 
 def test_kernels_are_timed_and_those_that_refuse_are_left_out(monkeypatch, few, fake_with_kernels):
     def some():
-        yield Primitive("sgd", "here", (3,), 600, lambda: lambda: True)
-        yield Primitive("im2col", "there", (3,), 600, lambda: lambda: None)
-        yield Primitive("col2im", "nowhere", (3,), 600, lambda: lambda: 1 / 0)
+        yield KernelCase("sgd", "here", (3,), 600, lambda: lambda: True)
+        yield KernelCase("im2col", "there", (3,), 600, lambda: lambda: None)
+        yield KernelCase("col2im", "nowhere", (3,), 600, lambda: lambda: 1 / 0)
 
-    monkeypatch.setattr(gpu_layer_times, "primitives", lambda *given: some())
-    clock = SimpleNamespace(cold_turn=lambda run, prepare: lambda: 2.0)
+    monkeypatch.setattr(kernels, "kernel_cases", lambda *given: some())
+    clock = SimpleNamespace(cold=lambda run, prepare: lambda: 2.0)
     ours = SimpleNamespace(name="npalexnet, GPU", device=fake_with_kernels, clock=clock, model=few)
     arguments = SimpleNamespace(rounds=1, warmup=0, pause=0.0, classes=3)
     attempts = Attempts(lambda line: None)
-    (row,) = gpu_layer_times.kernels(ours, PRECISIONS["fp32"], 4, arguments, attempts)
+    (row,) = kernels.kernel_times(ours, PRECISIONS["fp32"], 4, arguments, attempts)
     assert (row["kernel"], row["median"], row["bytes_per_second"]) == ("sgd", 2.0, 300.0)
     assert [row["rival"] for row in attempts.left_out] == ["im2col, there", "col2im, nowhere"]
     assert "there is no kernel for such arrays" in attempts.left_out[0]["reason"]
@@ -131,7 +131,7 @@ def test_shares_are_of_the_copy_and_of_the_fastest_product_of_the_same_precision
         {"precision": p, "bytes": 6.0, "flops": flops, "median": 2.0}
         for p, flops in (("fp32", 20), ("bf16", 20), ("fp32", 0))
     ]
-    found = gpu_layers.with_shares(rows, products, bandwidth=12.0)
+    found = layers.with_shares(rows, products, bandwidth=12.0)
     assert [row["of_copy"] for row in found] == [0.25] * 3
     assert [row["of_products"] for row in found] == [0.25, 0.1, None]
 
@@ -142,7 +142,7 @@ def test_the_faster_layout_of_torch_stands_beside_npalexnet():
         {**about, "rival": rival, "median": median}
         for rival, median in (("npalexnet, GPU", 2.0), ("torch, GPU", 3.0), ("torch, channels_last, GPU", 1.0))
     ]
-    (pair,) = gpu_layers.by_layer({"results": rows}).values()
+    (pair,) = pairs_of(rows).values()
     assert (pair["ours"]["median"], pair["torch"]["median"]) == (2.0, 1.0)
 
 
@@ -150,7 +150,7 @@ def test_on_a_gpu_layers_and_ceilings_are_measured(narrow_rivals, monkeypatch, t
     pretend(monkeypatch, FAKE)
     rate = {"precision": "tf32", "batch": 1, "what": "conv1", "shape": [2], "bytes": 8, "median": 1.0, "seconds": [1.0]}
     row = {"kernel": "im2col", "bytes_per_second": 8.0, **rate}
-    monkeypatch.setattr(gpu_layer_times, "kernels", lambda *given: [row])
+    monkeypatch.setattr(layers, "kernel_times", lambda *given: [row])
     name = tmp_path / "layers"
     line = ["gpu-layers", "--quick", "--classes", "3", "--threads", "1", "--precisions", "tf32"]
     assert main([*line, "--output", str(name)]) == 0
@@ -172,19 +172,3 @@ def test_on_a_gpu_layers_and_ceilings_are_measured(narrow_rivals, monkeypatch, t
     ):
         assert text in printed
     assert (tmp_path / "layers.png").stat().st_size > 10_000
-
-
-def test_a_layer_that_fails_or_disagrees_is_left_out_and_the_others_are_measured():
-    def side(value, fails=False):
-        def forward():
-            if fails:
-                raise TypeError("no bfloat16 here")
-
-        nothing = dict.fromkeys(("backward", "forget"), lambda: None)
-        return SimpleNamespace(forward=forward, found=lambda: [np.array([value])], **nothing)
-
-    sides = {"ours": side(1.0, fails=True), "torch": side(3.0), "other": side(3.02), "far": side(4.0)}
-    attempts = Attempts(lambda line: None)
-    found = gpu_layer_times._agreeing(Case("conv1", (1,), {}, sides), PRECISIONS["bf16"], 8, attempts)
-    assert list(found) == ["torch", "other"]  # 0.02 of 3 is within 2^-7
-    assert [row["rival"] for row in attempts.left_out] == ["ours, conv1", "far, conv1"]

@@ -1,10 +1,11 @@
-"""The floor counts what AlexNet's matrix products take, and divides by the highest rate that was measured."""
+"""The GEMM lower bound counts what AlexNet's matrix products take, and divides by the highest rate that was measured."""
 
 import numpy as np
 import pytest
 
 import npalexnet as na
-from benchmarks import floor, network
+from benchmarks.cpu import network
+from benchmarks.rivals import gemm_lower_bound
 
 # Windows x kernels x numbers of a window, from the paper's figure 2 in one column; then inputs x outputs.
 CONVOLUTIONS = [
@@ -25,15 +26,15 @@ def model():
 def test_operations_of_the_forward_pass_and_of_the_step(model):
     forward = sum(CONVOLUTIONS) + sum(LINEAR)
     assert forward + 4096 * 997 == 1_135_256_096  # with the 1000 classes
-    assert floor.forward_flops(model, 1) == 2 * forward
-    assert floor.forward_flops(model, 5) == 2 * 5 * forward
+    assert gemm_lower_bound.forward_flops(model, 1) == 2 * forward
+    assert gemm_lower_bound.forward_flops(model, 5) == 2 * 5 * forward
     # Weights' and inputs' gradients take as much again each, but nobody asks for the gradient of the images.
-    assert floor.step_flops(model, 5) == 2 * 5 * (3 * forward - CONVOLUTIONS[0])
+    assert gemm_lower_bound.step_flops(model, 5) == 2 * 5 * (3 * forward - CONVOLUTIONS[0])
 
 
 def test_the_products_are_those_of_im2col_forward_and_backward(model, monkeypatch):
-    monkeypatch.setattr(floor, "IMAGES", (1, 4))
-    products = {product.name: product for product in floor.products(model)}
+    monkeypatch.setattr(gemm_lower_bound, "IMAGES", (1, 4))
+    products = {product.name: product for product in gemm_lower_bound.products(model)}
     assert len(products) == 5 * 3 * 2
     for name, shapes, flops in (
         ("conv1 forward, 1 image", [(3025, 363), (363, 96), (3025, 96)], CONVOLUTIONS[0]),
@@ -47,10 +48,10 @@ def test_the_products_are_those_of_im2col_forward_and_backward(model, monkeypatc
         assert product.flops == 2 * flops
 
 
-def test_the_floor_is_the_work_at_the_highest_rate_of_the_round(monkeypatch):
+def test_the_lower_bound_is_the_work_at_the_highest_rate_of_the_round(monkeypatch):
     rates = {"a": [10.0, 1.0], "b": [40.0, 30.0], "c": [30.0, 50.0], "d": [20.0, 20.0]}  # at first, and in the round
 
-    class Contender:
+    class Candidate:
         def __init__(self, product, threads):
             self.product, self.threads, self.rate = product, threads, rates[product.name][0]
 
@@ -58,18 +59,20 @@ def test_the_floor_is_the_work_at_the_highest_rate_of_the_round(monkeypatch):
             self.rate = rates[self.product.name][1]
             return self.rate
 
-    monkeypatch.setattr(floor, "_Contender", Contender)
-    lowest = floor.Floor(2, (floor.Product(name, (1, 1), (1, 1), "", 2) for name in rates))
-    assert [contender.product.name for contender in lowest._contenders] == ["b", "c", "d"]
-    assert lowest.turn(flops=100)() == 100 / 50
-    assert lowest.label == "floor: sgemm alone (c)"
+    monkeypatch.setattr(gemm_lower_bound, "_Candidate", Candidate)
+    lowest = gemm_lower_bound.GemmLowerBound(
+        2, (gemm_lower_bound.Product(name, (1, 1), (1, 1), "", 2) for name in rates)
+    )
+    assert [candidate.product.name for candidate in lowest._candidates] == ["b", "c", "d"]
+    assert lowest.measurement(flops=100)() == 100 / 50
+    assert lowest.label == "GEMM lower bound: sgemm alone (c)"
 
 
 def test_a_rate_counts_the_operations_of_all_threads():
-    product = floor.Product("small", (64, 32), (32, 16), "", 2 * 64 * 32 * 16)
-    lowest = floor.Floor(2, [product])
-    (contender,) = lowest._contenders
-    (a, b, first), (_, _, second) = contender.operands
+    product = gemm_lower_bound.Product("small", (64, 32), (32, 16), "", 2 * 64 * 32 * 16)
+    lowest = gemm_lower_bound.GemmLowerBound(2, [product])
+    (candidate,) = lowest._candidates
+    (a, b, first), (_, _, second) = candidate.operands
     assert lowest.rate() > 1e6
     assert first is not second
     for out in (first, second):
@@ -77,11 +80,16 @@ def test_a_rate_counts_the_operations_of_all_threads():
 
 
 def test_rates_and_ratios_follow_from_the_medians_of_the_same_batch():
-    medians = {(2, "npalexnet"): 4.0, (2, "torch"): 2.0, (2, "floor"): 1.0, (8, "npalexnet"): 8.0, (8, "floor"): 4.0}
+    medians = {
+        (2, "npalexnet"): 4.0,
+        (2, "torch"): 2.0,
+        (2, "GEMM lower bound"): 1.0,
+        (8, "npalexnet"): 8.0,
+        (8, "GEMM lower bound"): 4.0,
+    }
     rows = [{"batch": b, "rival": r, "flops": 6_000_000_000 * b, "median": m} for (b, r), m in medians.items()]
     found = {(row["batch"], row["rival"]): row for row in network.with_ratios(rows)}
     assert found[2, "torch"]["images_per_second"] == 1.0
-    assert found[2, "torch"]["gflops_per_second"] == 6.0
-    assert found[2, "torch"]["time_over_floor"] == 2.0
+    assert found[2, "torch"]["time_over_lower_bound"] == 2.0
     assert found[2, "torch"]["time_over_npalexnet"] == 0.5
-    assert found[8, "npalexnet"]["time_over_floor"] == 2.0
+    assert found[8, "npalexnet"]["time_over_lower_bound"] == 2.0
