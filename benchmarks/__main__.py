@@ -106,16 +106,22 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add, count = parser.add_argument, number(int, 1)
-    add("question", nargs="?", choices=QUESTIONS, help=f"see below (default: {' and '.join(DEFAULT)})")
+    add("question", nargs="?", choices=QUESTIONS, help=f"one of those below (default: {' and '.join(DEFAULT)})")
     add("--batch-sizes", type=count, nargs="+", metavar="N", help="images in a batch (default: the question's own)")
     add("--rounds", type=count, metavar="N", help="measurements of each rival (default: the question's own)")
-    add("--warmup", type=number(int, 0), default=2, metavar="N", help="rounds before these that don't count (2)")
-    add("--precisions", nargs="+", choices=PRECISIONS, help="precisions to measure on a GPU (all)")
-    add("--threads", type=count, metavar="N", help="threads of every rival (one for each core)")
-    add("--classes", type=count, default=1000, metavar="N", help="width of the last layer (1000)")
-    add("--dropout", type=number(float, 0, maximum=1), default=0.5, metavar="P", help="rate while training (0.5)")
+    add("--warmup", type=number(int, 0), default=2, metavar="N", help="warm-up rounds, which don't count (default: 2)")
+    add("--precisions", nargs="+", choices=PRECISIONS, help="precisions to measure on a GPU (default: all)")
+    add("--threads", type=count, metavar="N", help="threads of each rival (default: all cores)")
+    add("--classes", type=count, default=1000, metavar="N", help="classes of the network (default: 1000)")
+    add(
+        "--dropout",
+        type=number(float, 0, maximum=1),
+        default=0.5,
+        metavar="P",
+        help="dropout in the training step (default: 0.5)",
+    )
     add("--output", type=_name, metavar="NAME", help="also write the results to NAME.json and a chart to NAME.png")
-    add("--quick", action="store_true", help="one image, one round, to see whether it works; the times mean nothing")
+    add("--quick", action="store_true", help="one image, one round: checks that it runs; the times mean nothing")
     return parser.parse_args(argv)
 
 

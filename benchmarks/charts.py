@@ -78,7 +78,7 @@ def title(axes: Axes, text: str) -> None:
 
 def bars(axes: Axes, groups: Mapping[str, Sequence[Bar]]) -> None:
     """Draw groups of horizontal bars from top to bottom, and each group's name on its left."""
-    thickness = 0.8 / max(1, *map(len, groups.values()))
+    thickness = 0.8 / max([1, *map(len, groups.values())])
     for place, given in enumerate(groups.values()):
         for number, bar in enumerate(given):
             y = place + (number + 0.5) * thickness - 0.4

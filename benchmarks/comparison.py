@@ -115,7 +115,7 @@ class Comparison:
         threads = {rival.name: rival.threads for rival in rivals}
         if lowest:
             lowest.fastest.clear()
-            measurements[gemm_lower_bound.NAME] = lambda: Timing(flops / lowest.rate())
+            measurements[gemm_lower_bound.NAME] = lambda: Timing(lowest.seconds(flops))
             threads[gemm_lower_bound.NAME] = lowest.threads
         arguments = self.arguments if place == "CPU" else rounds.replaced(self.arguments, pause=0.0)
         show = lambda timing: f"{1e3 * timing.seconds:.3f} ms"  # noqa: E731

@@ -62,9 +62,11 @@ CHECKS = (
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run all checks; returns how many failed."""
-    parser = argparse.ArgumentParser("python -m benchmarks.gpu_checks", description=__doc__.partition("\n\n")[0])
+    parser = argparse.ArgumentParser("python -m benchmarks.gpu_checks", description="Run the checks that need a GPU.")
     folder = Path(__file__).parent / "results"
-    parser.add_argument("--output", type=Path, default=folder, metavar="FOLDER", help="for the files (%(default)s)")
+    parser.add_argument(
+        "--output", type=Path, default=folder, metavar="FOLDER", help="where the files go (default: %(default)s)"
+    )
     output = parser.parse_args(argv).output
     if not output.is_dir():
         parser.error(f"--output must be a folder that exists, got {output}")

@@ -40,7 +40,7 @@ def layer_times(
         }
         most = max(case.flops.values())
         if lowest and most:
-            measurements[gemm_lower_bound.NAME, ""] = lowest.measurement(most)
+            measurements[gemm_lower_bound.NAME, ""] = partial(lowest.seconds, most)
         times = rounds.interleaved(measurements, arguments)
         best = times.pop((gemm_lower_bound.NAME, ""), None)
         about = {"precision": precision.name, "batch": images, "layer": case.name, "input_shape": case.input_shape}

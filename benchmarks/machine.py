@@ -43,30 +43,20 @@ def environment() -> dict[str, Any]:
     }
 
 
-def describe(found: Mapping[str, Any]) -> str:
-    """Return `environment` as lines for people."""
-    machine, versions = found["machine"], found["versions"]
+def preamble(what: str, result: Mapping[str, Any]) -> str:
+    """Return what was measured, with which settings, on which machine and with which versions."""
+    machine, versions, given = result["machine"], result["versions"], result["settings"]
     load = machine["load_average_at_start"]
     return "\n".join(
         [
-            f"{found['date']}, {machine['cpu']}, {machine['cores']} cores, {machine['system']}"
+            f"{what}, {given['dtype']}, {given['classes']} classes, dropout {given['dropout']} in training, "
+            f"{given['rounds']} rounds after {given['warmup']} to warm up",
+            f"{result['date']}, {machine['cpu']}, {machine['cores']} cores, {machine['system']}"
             + (f", load average {load:.1f} at the start" if load is not None else ""),
             f"npalexnet {versions['npalexnet']}, Python {versions['python']}, NumPy {versions['numpy']} with "
             f"{', '.join(versions['numpy_blas'])}, torch {versions['torch'] or 'not installed'}, "
             f"ONNX Runtime {versions['onnxruntime'] or 'not installed'}",
             *(f"environment: {name}={value}" for name, value in machine["variables"].items()),
-        ]
-    )
-
-
-def preamble(what: str, result: Mapping[str, Any]) -> str:
-    """Return what was measured, with which settings, on which machine."""
-    given = result["settings"]
-    return "\n".join(
-        [
-            f"{what}, {given['dtype']}, {given['classes']} classes, dropout {given['dropout']} in training, "
-            f"{given['rounds']} rounds after {given['warmup']} to warm up",
-            describe(result),
             *([f"torch: {result['torch_flags']}"] if result.get("torch_flags") else []),
         ]
     )

@@ -54,7 +54,7 @@ IDEAS = (
     Idea("+ max-pooling before the ReLU in front of it", ((sequential, "_pooled_before_relu", list),)),
     Idea("+ skinny products transposed", ((cpu, "SKINNY", 0),)),
     Idea("+ SGD block by block, on all threads", ((cpu, "BLOCK_ELEMENTS", UNLIMITED),)),
-    Idea("+ large gradients in pooled_buffer memory", ((CpuDevice, "pooled_buffer", Device.pooled_buffer),)),
+    Idea("+ large gradients in pooled buffers", ((CpuDevice, "pooled_buffer", Device.pooled_buffer),)),
 )
 
 

@@ -74,7 +74,7 @@ def agreement_lines(firsts: Mapping[int, Mapping[str, Mapping[str, float]]]) -> 
 
 def chart(what: str, result: dict[str, Any]) -> charts.Figure:
     """Draw a panel of bars for each batch size, with the GEMM lower bound as a line through it."""
-    below = "milliseconds, median and min..max (less is better); GEMM lower bound: the best sgemm rate, nothing else"
+    below = "milliseconds, median and min..max (less is better); lower bound: the best sgemm rate alone"
     figure, panels = charts.panel_each(what, result, 2.2, below)
     for axes, rows in panels:
         factors = {row["rival"]: f"  ({row['time_over_lower_bound']:.2f} x lower bound)" for row in rows}

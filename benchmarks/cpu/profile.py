@@ -113,7 +113,7 @@ def run(arguments: argparse.Namespace, say: Say) -> dict[str, Any]:
         rounds = []
         for _ in range(arguments.rounds):
             parts = one_step(step, rival.threads)
-            parts[LOWER_BOUND] = gemm_lower_bound.step_flops(rival.model, images) / lowest.rate()
+            parts[LOWER_BOUND] = lowest.seconds(gemm_lower_bound.step_flops(rival.model, images))
             rounds.append(parts)
         for part in dict.fromkeys(name for parts in rounds for name in parts):
             seconds = [parts.get(part, 0.0) for parts in rounds]

@@ -160,7 +160,10 @@ def chart(result: dict[str, Any]) -> charts.Figure:
             for row in kernels
             if row["precision"] == first
         }
+        if not shares:
+            axes.set_axis_off()
+            continue
         charts.bars(axes, shares)
         axes.axvline(100 * targets.COPY_SHARE, color="black", linestyle="--", linewidth=1)
-        charts.title(axes, f"{first or names[0]}, kernels: % of a copy's bandwidth; line: target")
+        charts.title(axes, f"{first}, kernels: % of a copy's bandwidth; line: target")
     return figure

@@ -198,7 +198,8 @@ def chart(result: dict[str, Any]) -> charts.Figure:
             here = [row for row in gpu if (row["batch"], row["task"]) == (batch, task)]
             panels.append((f"{task} on the GPU, batch of {batch}: ms", _bars(here, _precision)))
     for task in TASKS if cpu else ():
-        bars = _bars([row for row in cpu if row["task"] == task], _batch, lambda row: 1e3 / row["batch"])
+        here = [row for row in cpu if row["task"] == task]
+        bars = _bars(here, lambda row: f"batch of {row['batch']}", lambda row: 1e3 / row["batch"])
         panels.append((f"{task} on the CPU, float32: ms an image", bars))
     sizes = sorted({row["batch"] for row in memory})
     for batch in sizes[:1] + sizes[-1:]:
@@ -216,10 +217,6 @@ def chart(result: dict[str, Any]) -> charts.Figure:
 
 def _precision(row: dict[str, Any]) -> str:
     return {"fp32": "float32", "tf32": "TF32", "bf16": "bfloat16"}[row["precision"]]
-
-
-def _batch(row: dict[str, Any]) -> str:
-    return f"batch of {row['batch']}"
 
 
 def _bars(

@@ -8,7 +8,7 @@ its own with a single-threaded BLAS, all at the same time, on operands that are 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from math import ceil
@@ -100,9 +100,9 @@ class GemmLowerBound:
         self.fastest[best.product.name] += 1
         return best.rate
 
-    def measurement(self, flops: int) -> Callable[[], float]:
-        """Return a measurement: the seconds that so many operations take at the best rate of that moment."""
-        return lambda: flops / self.rate()
+    def seconds(self, flops: int) -> float:
+        """Return how long so many operations take at the best rate of this moment."""
+        return flops / self.rate()
 
     @property
     def label(self) -> str:

@@ -36,11 +36,7 @@ class LayerAdapter(Protocol):
 
 def sgd_adapter(step: Callable[[], object], values: Callable[[], list[np.ndarray]]) -> LayerAdapter:
     """Return the adapter of a step of SGD, a forward with no backward; `values` returns what it changes."""
-    return SimpleNamespace(forward=step, backward=_nothing, forget=_nothing, found=values)
-
-
-def _nothing() -> None:
-    pass
+    return SimpleNamespace(forward=step, backward=lambda: None, forget=lambda: None, found=values)
 
 
 class Rival(ABC):
@@ -51,9 +47,7 @@ class Rival(ABC):
 
     Every rival has `name` (as in the tables), `threads` (how many it uses, as it says itself), `clock` (its device's),
     `tasks`, and the methods ``take(images, labels)``, to work on a batch from now on, `runner` and `logits`. One that
-    trains has ``use_threads(threads)``, too.
-
-    For layers alone:
+    trains has ``use_threads(threads)``, too. For layers alone:
 
     - ``layer(number, x, grad_y, input_gradient)``: the `LayerAdapter` of one, in training mode; `number` counts through
       both parts of the network. ``loss(logits, labels)``: that of the loss.

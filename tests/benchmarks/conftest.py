@@ -1,4 +1,4 @@
-"""Benchmarks in tests: one run a measurement, few candidates for the lower bound, and the threads as they were afterwards."""
+"""Benchmarks in tests: one run a measurement, few candidates for the lower bound, the threads as they were before."""
 
 from types import SimpleNamespace
 

@@ -28,17 +28,18 @@ def figure(result):
 
 def test_without_a_question_step_and_forward_are_answered_into_files_of_their_own(monkeypatch, tmp_path, capsys):
     for name in ("step", "forward"):
-        question(monkeypatch, name, lambda arguments, say, name=name: {"question": name}, figure)
+        question(monkeypatch, name, lambda arguments, say, name=name: {"numbers": f"of {name}"}, figure)
     assert main(["--output", str(tmp_path / "today")]) == 0
     shown = capsys.readouterr().out
-    assert shown.index("step") < shown.index("forward")
+    assert shown.index("of step") < shown.index("of forward")
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "today-forward.json",
         "today-forward.png",
         "today-step.json",
         "today-step.png",
     ]
-    assert json.loads((tmp_path / "today-step.json").read_text()) == {"question": "step"}
+    written = json.loads((tmp_path / "today-step.json").read_text())
+    assert (written["question"], written["numbers"], written["settings"]["rounds"]) == ("step", "of step", 7)
 
 
 @pytest.mark.parametrize(
@@ -151,7 +152,7 @@ def test_without_matplotlib_table_and_numbers_come_and_it_is_said(monkeypatch, t
     question(monkeypatch, "step", lambda arguments, say: RESULT, figure)
     assert main(["step", "--output", str(tmp_path / "result")]) == 0
     written = capsys.readouterr()
-    assert str(RESULT) in written.out
+    assert str(RESULT).strip("{}") in written.out
     assert "matplotlib is not installed" in written.err
     assert "npalexnet[bench]" in written.err
     assert [path.name for path in tmp_path.iterdir()] == ["result.json"]

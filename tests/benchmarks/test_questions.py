@@ -62,7 +62,7 @@ def answers(tmp_path_factory):
 
 def table_rows(text):
     """The cells of the last table's rows."""
-    header, rule, *rows = text.rstrip().split("\n\n")[-1].splitlines()
+    header, rule, *rows = text.strip().split("\n\n")[-1].splitlines()
     assert set(rule) <= {"-", " "}
     return re.split(r"  +", header), [re.split(r"  +", row) for row in rows]
 

@@ -1,4 +1,4 @@
-"""The GEMM lower bound counts what AlexNet's matrix products take, and divides by the highest rate that was measured."""
+"""The GEMM lower bound: the operations of AlexNet's matrix products at the highest rate that was measured."""
 
 import numpy as np
 import pytest
@@ -6,6 +6,7 @@ import pytest
 import npalexnet as na
 from benchmarks.cpu import network
 from benchmarks.rivals import gemm_lower_bound
+from benchmarks.rivals.gemm_lower_bound import NAME, GemmLowerBound, Product, products
 
 # Windows x kernels x numbers of a window, from the paper's figure 2 in one column; then inputs x outputs.
 CONVOLUTIONS = [
@@ -34,15 +35,15 @@ def test_operations_of_the_forward_pass_and_of_the_step(model):
 
 def test_the_products_are_those_of_im2col_forward_and_backward(model, monkeypatch):
     monkeypatch.setattr(gemm_lower_bound, "IMAGES", (1, 4))
-    products = {product.name: product for product in gemm_lower_bound.products(model)}
-    assert len(products) == 5 * 3 * 2
+    found = {product.name: product for product in products(model)}
+    assert len(found) == 5 * 3 * 2
     for name, shapes, flops in (
         ("conv1 forward, 1 image", [(3025, 363), (363, 96), (3025, 96)], CONVOLUTIONS[0]),
         ("conv2 forward, 4 images", [(2916, 2400), (2400, 256), (2916, 256)], 4 * CONVOLUTIONS[1]),
         ("conv3 weight gradient, 1 image", [(384, 169), (169, 2304), (384, 2304)], CONVOLUTIONS[2]),
         ("conv5 input gradient, 4 images", [(676, 256), (256, 3456), (676, 3456)], 4 * CONVOLUTIONS[4]),
     ):
-        product = products[name]
+        product = found[name]
         assert [array.shape for array in product.operands()] == shapes
         assert all(array.dtype == np.float32 for array in product.operands())
         assert product.flops == 2 * flops
@@ -60,17 +61,15 @@ def test_the_lower_bound_is_the_work_at_the_highest_rate_of_the_round(monkeypatc
             return self.rate
 
     monkeypatch.setattr(gemm_lower_bound, "_Candidate", Candidate)
-    lowest = gemm_lower_bound.GemmLowerBound(
-        2, (gemm_lower_bound.Product(name, (1, 1), (1, 1), "", 2) for name in rates)
-    )
+    lowest = GemmLowerBound(2, (Product(name, (1, 1), (1, 1), "", 2) for name in rates))
     assert [candidate.product.name for candidate in lowest._candidates] == ["b", "c", "d"]
-    assert lowest.measurement(flops=100)() == 100 / 50
+    assert lowest.seconds(flops=100) == 100 / 50
     assert lowest.label == "GEMM lower bound: sgemm alone (c)"
 
 
 def test_a_rate_counts_the_operations_of_all_threads():
-    product = gemm_lower_bound.Product("small", (64, 32), (32, 16), "", 2 * 64 * 32 * 16)
-    lowest = gemm_lower_bound.GemmLowerBound(2, [product])
+    product = Product("small", (64, 32), (32, 16), "", 2 * 64 * 32 * 16)
+    lowest = GemmLowerBound(2, [product])
     (candidate,) = lowest._candidates
     (a, b, first), (_, _, second) = candidate.operands
     assert lowest.rate() > 1e6
@@ -83,9 +82,9 @@ def test_rates_and_ratios_follow_from_the_medians_of_the_same_batch():
     medians = {
         (2, "npalexnet"): 4.0,
         (2, "torch"): 2.0,
-        (2, "GEMM lower bound"): 1.0,
+        (2, NAME): 1.0,
         (8, "npalexnet"): 8.0,
-        (8, "GEMM lower bound"): 4.0,
+        (8, NAME): 4.0,
     }
     rows = [{"batch": b, "rival": r, "flops": 6_000_000_000 * b, "median": m} for (b, r), m in medians.items()]
     found = {(row["batch"], row["rival"]): row for row in network.with_ratios(rows)}
