@@ -23,7 +23,7 @@ FLOPS = {"forward": forward_flops, "step": step_flops}
 
 
 class Comparison:
-    """What all measurements of a run have in common.
+    """Measures rivals at several batch sizes, after a check that their first results agree.
 
     `arguments` have ``rounds``, ``warmup`` and ``pause``; `model` is the one whose operations are counted; `tasks` are
     "forward", "step" or both.

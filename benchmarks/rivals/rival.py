@@ -42,16 +42,16 @@ def sgd_adapter(step: Callable[[], object], values: Callable[[], list[np.ndarray
 class Rival(ABC):
     """AlexNet in one library, on one device: what all libraries have in common.
 
-    It is made of the numbers of `threads` and `classes`, the rate of `dropout` in the training step, the `device`, and
-    `state`, the parameters that each precision begins with; without them, the library draws its own.
+    All take the number of `threads` and `classes`, the `dropout` of the training step, the `device`, and `state`: the
+    parameters that each precision begins with. Without `state` the library draws its own.
 
     Every rival has `name` (as in the tables), `threads` (how many it uses, as it says itself), `clock` (its device's),
     `tasks`, and the methods ``take(images, labels)``, to work on a batch from now on, `runner` and `logits`. One that
     trains has ``use_threads(threads)``, too. For layers alone:
 
-    - ``layer(number, x, grad_y, input_gradient)``: the `LayerAdapter` of one, in training mode; `number` counts through
-      both parts of the network. ``loss(logits, labels)``: that of the loss.
-    - ``update(gradients)``: that of a step of SGD over copies of all parameters.
+    - ``layer(number, x, grad_y, input_gradient)``: the `LayerAdapter` of a layer, in training mode; `number` counts
+      through both parts of the network.
+    - ``loss(logits, labels)`` and ``update(gradients)``: those of the loss, and of SGD over copies of all parameters.
 
     On a GPU, besides:
 

@@ -22,6 +22,7 @@ from benchmarks.workload import random_batch
 from npalexnet.backend.cuda.device import probe
 from tests.conftest import FAKE
 from tests.fakes.fake_benchmark_gpu import pretend
+from tests.fakes.fake_rival import Rival
 from tests.support import assert_close
 
 ON_GPU = ["npalexnet, GPU", "torch, GPU", "torch, channels_last, GPU"]
@@ -166,30 +167,12 @@ def test_on_a_gpu_torch_computes_in_strict_float32(monkeypatch):
     assert_close(elsewhere.logits(), cpu.logits())
 
 
-class Held:
-    """A rival that takes memory, and fails where it is told to."""
-
-    def __init__(self, name, fails):
-        self.name, self.fails = name, fails
-        self.free = lambda: None
-
-    def use(self, precision):
-        pass
-
-    def take(self, images, labels):
-        if images == self.fails:
-            raise MemoryError("no")
-
-    def peak_memory(self):
-        return {"reserved": 3, "allocated": 2}
-
-
 def test_memory_is_measured_of_one_rival_alone_after_the_other_and_failures_are_kept():
     alive = weakref.WeakSet()
 
     def make(name, fails):
         assert not alive  # what it holds would count
-        alive.add(rival := Held(name, fails))
+        alive.add(rival := Rival(name, fails=fails))
         return rival
 
     attempts = Attempts(lambda line: None)
