@@ -8,9 +8,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks import forward, gpu, gpu_layers, ladder, layers, memory, output, profile, scaling, step, turns
+from benchmarks import machine, output, rounds
+from benchmarks.cpu import ablation, forward, layers, memory, profile, scaling, step
+from benchmarks.gpu import layers as gpu_layers
+from benchmarks.gpu import network as gpu_network
 from benchmarks.precisions import PRECISIONS
+from benchmarks.workload import settings
 from npalexnet.backend import get_num_threads
+from npalexnet.cli.options import number
 
 # Each module has run(arguments, say) -> dict, show(dict) -> str, chart(dict) -> Figure, and its default settings.
 QUESTIONS: dict[str, Any] = {
@@ -20,25 +25,17 @@ QUESTIONS: dict[str, Any] = {
     "memory": memory,
     "scaling": scaling,
     "profile": profile,
-    "ladder": ladder,
-    "gpu": gpu,
+    "ablation": ablation,
+    "gpu": gpu_network,
     "gpu-layers": gpu_layers,
 }
 DEFAULT = ("step", "forward")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Answer one question, or the default ones one after the other; returns the exit status.
+    """Answer one question, or the default ones one after the other.
 
-    Parameters
-    ----------
-    argv : sequence of str, optional
-        The command line; by default the process's own.
-
-    Returns
-    -------
-    int
-        0; 1 if something went wrong; 130 after Ctrl-C. (A wrong command line exits with 2.)
+    Returns the exit status: 0; 1 if something went wrong; 130 after Ctrl-C. (A wrong command line exits with 2.)
     """
     arguments = _parse(argv)
     wanted = [arguments.question] if arguments.question else DEFAULT
@@ -61,9 +58,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _answer(question: str, arguments: argparse.Namespace, name: Path | None) -> None:
     """Measure, print the table, write the files."""
-    module = QUESTIONS[question]
-    result = module.run(_with_defaults(arguments, module), say=_say)
-    print(module.show(result), end="\n\n", flush=True)
+    module, found = QUESTIONS[question], machine.environment()
+    arguments = _with_defaults(arguments, module)
+    result = {"question": question, **found, "settings": settings(arguments), **module.run(arguments, say=_say)}
+    print(machine.preamble(module.TITLE, result), module.show(result), sep="\n", end="\n\n", flush=True)
     if name is None:
         return
     numbers, picture = output.files(name)
@@ -84,14 +82,15 @@ def _output_name(arguments: argparse.Namespace, question: str) -> Path | None:
 
 def _with_defaults(arguments: argparse.Namespace, module: Any) -> argparse.Namespace:
     """Return the arguments with the question's own settings where none were given."""
-    settings = dict(vars(arguments))
-    settings["batch_sizes"] = arguments.batch_sizes or module.BATCH_SIZES
-    settings["rounds"] = arguments.rounds or module.ROUNDS
-    settings["precisions"] = list(dict.fromkeys(arguments.precisions or PRECISIONS))
-    settings["pause"] = turns.PAUSE
+    given = {
+        "batch_sizes": arguments.batch_sizes or module.BATCH_SIZES,
+        "rounds": arguments.rounds or module.ROUNDS,
+        "precisions": list(dict.fromkeys(arguments.precisions or PRECISIONS)),
+        "pause": rounds.PAUSE,
+    }
     if arguments.quick:
-        settings |= {"batch_sizes": [1], "rounds": 1, "warmup": 0, "pause": 0.0}
-    return argparse.Namespace(**settings)
+        given |= {"batch_sizes": [1], "rounds": 1, "warmup": 0, "pause": 0.0}
+    return rounds.replaced(arguments, **given)
 
 
 def _say(line: str) -> None:
@@ -102,40 +101,28 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     questions = "\n".join(f"  {name:10} {(module.__doc__ or '').splitlines()[0]}" for name, module in QUESTIONS.items())
     parser = argparse.ArgumentParser(
         "python -m benchmarks",
-        description="Measure npalexnet beside torch on this machine. See benchmarks/README.md for how to read it.",
+        description="Measure npalexnet beside torch on this machine. benchmarks/README.md explains the results.",
         epilog=f"questions:\n{questions}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    add = parser.add_argument
-    add("question", nargs="?", choices=QUESTIONS, help=f"default: {' and '.join(DEFAULT)}, one after the other")
-    add("--batch-sizes", type=_positive, nargs="+", metavar="N", help="images in a batch (default: the question's own)")
-    add("--rounds", type=_positive, metavar="N", help="turns of each rival that count (default: the question's own)")
-    add("--warmup", type=_not_negative, default=2, metavar="N", help="turns before them that don't count (2)")
-    add("--precisions", nargs="+", choices=PRECISIONS, help="in which a GPU computes (all)")
-    add("--threads", type=_positive, metavar="N", help="for every rival (all cores)")
-    add("--classes", type=_positive, default=1000, metavar="N", help="width of the last layer (1000)")
-    add("--dropout", type=_probability, default=0.5, metavar="P", help="in training (0.5)")
-    add("--output", type=_name, metavar="NAME", help="write NAME.json and the chart NAME.png, too")
-    add("--quick", action="store_true", help="one image, one round: does it work? The numbers mean nothing")
+    add, count = parser.add_argument, number(int, 1)
+    add("question", nargs="?", choices=QUESTIONS, help=f"one of those below (default: {' and '.join(DEFAULT)})")
+    add("--batch-sizes", type=count, nargs="+", metavar="N", help="images in a batch (default: the question's own)")
+    add("--rounds", type=count, metavar="N", help="measurements of each rival (default: the question's own)")
+    add("--warmup", type=number(int, 0), default=2, metavar="N", help="warm-up rounds, which don't count (default: 2)")
+    add("--precisions", nargs="+", choices=PRECISIONS, help="precisions to measure on a GPU (default: all)")
+    add("--threads", type=count, metavar="N", help="threads of each rival (default: all cores)")
+    add("--classes", type=count, default=1000, metavar="N", help="classes of the network (default: 1000)")
+    add(
+        "--dropout",
+        type=number(float, 0, maximum=1),
+        default=0.5,
+        metavar="P",
+        help="dropout in the training step (default: 0.5)",
+    )
+    add("--output", type=_name, metavar="NAME", help="also write the results to NAME.json and a chart to NAME.png")
+    add("--quick", action="store_true", help="one image, one round: checks that it runs; the times mean nothing")
     return parser.parse_args(argv)
-
-
-def _positive(text: str) -> int:
-    if int(text) < 1:
-        raise argparse.ArgumentTypeError(f"must be at least 1, got {text}")
-    return int(text)
-
-
-def _not_negative(text: str) -> int:
-    if int(text) < 0:
-        raise argparse.ArgumentTypeError(f"must not be negative, got {text}")
-    return int(text)
-
-
-def _probability(text: str) -> float:
-    if not 0 <= float(text) <= 1:
-        raise argparse.ArgumentTypeError(f"must be from 0 to 1, got {text}")
-    return float(text)
 
 
 def _name(text: str) -> Path:

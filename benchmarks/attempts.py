@@ -6,25 +6,19 @@ import gc
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from benchmarks.rounds import Say
+
 Found = TypeVar("Found")
 
 
 class Attempts:
-    """Tries things.
+    """Tries things; a failure is said and kept, or, if `strict`, an error.
 
-    Parameters
-    ----------
-    say : callable
-        Receives a line on each failure.
-
-    Attributes
-    ----------
-    left_out : list of dict
-        Who failed, in which precision, at which batch size (None: at all of them), and why.
+    `left_out` says who failed, in which precision, at which batch size (None: at all of them), and why.
     """
 
-    def __init__(self, say: Callable[[str], None]) -> None:
-        self.say = say
+    def __init__(self, say: Say, strict: bool = False) -> None:
+        self.say, self.strict = say, strict
         self.left_out: list[dict[str, Any]] = []
 
     def attempt(self, who: str, precision: str, images: int | None, what: Callable[[], Found]) -> Found | None:
@@ -32,7 +26,11 @@ class Attempts:
         try:
             return what()
         except Exception as error:  # whatever a library, its compiler or the driver throws
-            self.leave_out(who, precision, images, f"{type(error).__name__}: {' '.join(str(error).split())[:300]}")
+            if self.strict:
+                raise
+            reason = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+            self.say(f"  {who} is left out: {reason}")
+            self.left_out.append({"rival": who, "precision": precision, "batch": images, "reason": reason})
         gc.collect()  # memory may be what was lacking
         return None
 
@@ -40,16 +38,11 @@ class Attempts:
         """Return whether `what` did not fail."""
         return self.attempt(who, precision, images, lambda: (what(),)) is not None
 
-    def leave_out(self, who: str, precision: str, images: int | None, reason: str) -> None:
-        """Keep that something failed."""
-        self.say(f"  {who} is left out: {reason}")
-        self.left_out.append({"rival": who, "precision": precision, "batch": images, "reason": reason})
-
 
 def left_out_lines(left_out: list[dict[str, Any]]) -> list[str]:
     """Return a line on each failure."""
-    found = []
-    for row in left_out:
-        where = f"batch of {row['batch']}" if row["batch"] else "any batch"
-        found.append(f"LEFT OUT: {row['rival']}, {row['precision']}, {where}: {row['reason']}")
-    return found
+    return [
+        f"LEFT OUT: {row['rival']}, {row['precision']}, "
+        f"{'batch of ' + str(row['batch']) if row['batch'] else 'any batch'}: {row['reason']}"
+        for row in left_out
+    ]

@@ -1,9 +1,11 @@
-"""What all charts have in common: one colour for each rival, the heading, and bars."""
+"""What all charts have in common: one colour for each rival, the heading, bars and lines."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+from benchmarks.rivals.rival import GRAPH, OURS
 
 if TYPE_CHECKING:
     import numpy as np
@@ -18,17 +20,25 @@ COLOURS = {  # Okabe and Ito's, which colour-blind readers can tell apart
     "torch, GPU": "#CC79A7",
     "torch, channels_last, GPU": "#F0E442",
     "ONNX Runtime": "#009E73",
-    "floor": "#999999",
+    "GEMM lower bound": "#999999",
 }
 
 
 class Bar(NamedTuple):
-    """A rival's median, and its whisker."""
+    """A bar with its whisker, in the colour of a rival, and the text beside it."""
 
     rival: str
     median: float
     low: float
     high: float
+    text: str
+
+
+def bar(row: Mapping[str, Any], rival: str, scale: float = 1e3, more: str = "", unit: str = "") -> Bar:
+    """Return the bar of a row's numbers, by default of seconds in milliseconds; `more` follows the number."""
+    median = scale * row["median"]
+    low, high = (scale * row.get(key, row["median"]) for key in ("min", "max"))
+    return Bar(rival, median, low, high, f"{short(median)}{unit}{more}")
 
 
 def sheet(
@@ -36,16 +46,7 @@ def sheet(
 ) -> tuple[Figure, np.ndarray]:
     """Return an empty figure with a heading, and its axes, (rows, columns).
 
-    Parameters
-    ----------
-    what : str
-        What is shown.
-    result : mapping
-        With the machine, the date and the settings.
-    rows, columns : int
-        Number of panels.
-    height, width : float
-        Of a row of panels, and of the whole, in inches.
+    `height` is that of a row of panels, `width` that of the whole, in inches.
     """
     from matplotlib.figure import Figure
 
@@ -56,56 +57,70 @@ def sheet(
     return figure, figure.subplots(rows, columns, squeeze=False)
 
 
-def by_batch(rows: Sequence[dict[str, Any]]) -> dict[int, list[dict[str, Any]]]:
-    """Return the rows of each batch size: those of one panel."""
-    return {batch: [row for row in rows if row["batch"] == batch] for batch in dict.fromkeys(r["batch"] for r in rows)}
+def panel_each(
+    what: str, result: Mapping[str, Any], height: float, below: str
+) -> tuple[Figure, list[tuple[Axes, list[dict[str, Any]]]]]:
+    """Return a figure with a panel for each batch size, or for each batch size and task, and the rows of each panel."""
+    groups: dict[tuple[int, str | None], list[dict[str, Any]]] = {}
+    for row in result["results"]:
+        groups.setdefault((row["batch"], row.get("task")), []).append(row)
+    figure, panels = sheet(what, result, len(groups), 1, height)
+    for axes, (batch, task) in zip(panels[:, 0], groups, strict=True):
+        title(axes, f"{task}, batch of {batch}" if task else f"batch of {batch}")
+    panels[-1, 0].set_xlabel(below)
+    return figure, list(zip(panels[:, 0], groups.values(), strict=True))
 
 
-def bars(axes: Axes, given: Sequence[Bar], texts: Sequence[str]) -> None:
-    """Draw horizontal bars from top to bottom with whiskers, and a text beside each."""
-    medians = [bar.median for bar in given]
-    whiskers = [[bar.median - bar.low for bar in given], [bar.high - bar.median for bar in given]]
-    colours = [COLOURS[bar.rival] for bar in given]
-    axes.barh(range(len(given)), medians, xerr=whiskers, color=colours, capsize=3, height=0.7)
-    label_bars(axes, [bar.rival for bar in given], [bar.high for bar in given], texts)
+def title(axes: Axes, text: str) -> None:
+    """Write a panel's title."""
+    axes.set_title(text, loc="left", size=10)
+
+
+def bars(axes: Axes, groups: Mapping[str, Sequence[Bar]]) -> None:
+    """Draw groups of horizontal bars from top to bottom, and each group's name on its left."""
+    thickness = 0.8 / max([1, *map(len, groups.values())])
+    for place, given in enumerate(groups.values()):
+        for number, bar in enumerate(given):
+            y = place + (number + 0.5) * thickness - 0.4
+            whisker = [[bar.median - bar.low], [bar.high - bar.median]] if bar.high > bar.low else None
+            axes.barh(y, bar.median, 0.95 * thickness, xerr=whisker, capsize=2, **look(bar.rival))
+            axes.annotate(bar.text, (bar.high, y), (6, 0), textcoords="offset points", va="center", size=8)
+    _name(axes, list(groups), max((bar.high for given in groups.values() for bar in given), default=1))
+
+
+def look(rival: str) -> dict[str, Any]:
+    """Return the colour of a rival, and the hatch of a graph."""
+    eager = rival.removesuffix(f", {GRAPH}")
+    return {"facecolor": COLOURS[eager], **({} if eager == rival else {"hatch": "////", "edgecolor": "white"})}
 
 
 def stacked_bars(axes: Axes, names: Sequence[str], parts: Mapping[str, Sequence[float]], texts: Sequence[str]) -> None:
     """Draw horizontal bars of several parts, and a text beside each.
 
-    Parameters
-    ----------
-    axes : Axes
-        Where.
-    names : sequence of str
-        Of the bars: rivals.
-    parts : mapping of str to sequence of float
-        Each part, and where it ends in each bar; from one to the next the colour becomes stronger, see `shades`.
-    texts : sequence of str
-        One a bar.
+    `names` are those of rivals; `parts` says where each part ends in each bar: see `shades` for their colours.
     """
     begin: Sequence[float] = [0.0] * len(names)
     for shade, ends in zip(shades(len(parts)), parts.values(), strict=True):
         widths = [end - start for end, start in zip(ends, begin, strict=True)]
-        axes.barh(names, widths, left=begin, color=[(COLOURS[name], shade) for name in names], height=0.7)
+        axes.barh(range(len(names)), widths, left=begin, color=[(COLOURS[name], shade) for name in names], height=0.7)
         begin = ends
-    label_bars(axes, names, begin, texts)
+    for place, (end, text) in enumerate(zip(begin, texts, strict=True)):
+        axes.annotate(text, (end, place), (6, 0), textcoords="offset points", va="center", size=8)
+    _name(axes, names, max(begin))
 
 
 def shades(count: int) -> list[float]:
-    """Return how strong the colours of so many parts of a bar are."""
+    """Return the opacities of the parts of a bar: from one to the next the colour becomes stronger."""
     return [(number + 1) / count for number in range(count)]
 
 
-def label_bars(axes: Axes, names: Sequence[str], ends: Sequence[float], texts: Sequence[str]) -> None:
-    """Name horizontal bars on their left, npalexnet's in bold, and write a text behind the end of each."""
-    for place, (end, text) in enumerate(zip(ends, texts, strict=True)):
-        axes.annotate(text, (end, place), (6, 0), textcoords="offset points", va="center", size=9)
+def _name(axes: Axes, names: Sequence[str], longest: float) -> None:
+    """Name horizontal bars on their left, npalexnet's in bold, and leave room for the texts behind them."""
     axes.set_yticks(range(len(names)), names)
     for label in axes.get_yticklabels():
-        label.set_fontweight("bold" if label.get_text() == "npalexnet" else "normal")
-    axes.invert_yaxis()
-    axes.set_xlim(0, 1.35 * max(ends))  # room for the texts
+        label.set_fontweight("bold" if label.get_text() == OURS else "normal")
+    axes.set_ylim(len(names) - 0.4, -0.6)
+    axes.set_xlim(0, 1.35 * longest or 1)
     tidy(axes)
 
 
@@ -115,7 +130,7 @@ def lines(axes: Axes, points: Sequence[tuple[str, float, float]], what: str, bel
 
     for rival in dict.fromkeys(name for name, _, _ in points):
         xs, ys = zip(*((x, y) for name, x, y in points if name == rival), strict=True)
-        width, above = (2.5, 3) if rival == "npalexnet" else (1.5, 2)
+        width, above = (2.5, 3) if rival == OURS else (1.5, 2)
         axes.plot(xs, ys, "o-", color=COLOURS[rival], label=rival, linewidth=width, zorder=above)
     axes.set_xscale("log", base=2)
     axes.set_yscale("log")
@@ -124,7 +139,7 @@ def lines(axes: Axes, points: Sequence[tuple[str, float, float]], what: str, bel
     axes.xaxis.set_minor_locator(NullLocator())
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: short(value)))
     axes.yaxis.set_minor_formatter(LogFormatter())  # where the decades alone would be too few
-    axes.set_title(what, loc="left", size=10)
+    title(axes, what)
     axes.set_xlabel(below)
     axes.grid(alpha=0.3)
     tidy(axes)
@@ -136,32 +151,13 @@ def legend(axes: Axes, described: Axes) -> None:
     axes.legend(*described.get_legend_handles_labels(), loc="center", frameon=False, title="less is better")
 
 
-def paired_bars(axes: Axes, pairs: Mapping[str, Mapping[str, float]]) -> None:
-    """Draw a horizontal bar for each name and rival, and the times beside each pair, with their ratio."""
-    rivals = list(dict.fromkeys(rival for values in pairs.values() for rival in values))
-    thickness = 0.8 / len(rivals)
-    for number, rival in enumerate(rivals):
-        places = [place + (number + 0.5) * thickness - 0.4 for place in range(len(pairs))]
-        widths = [values.get(rival, 0.0) for values in pairs.values()]
-        axes.barh(places, widths, thickness, color=COLOURS[rival], label=rival)
-    longest = max(max(values.values(), default=0.0) for values in pairs.values())
-    for place, values in enumerate(pairs.values()):
-        times = " / ".join(short(value) for value in values.values())
-        ratio = f"  ({values['npalexnet'] / values['torch']:.2f} x)" if "torch" in values else ""
-        end = max(values.values(), default=0.0)
-        axes.annotate(times + ratio, (end, place), (6, 0), textcoords="offset points", va="center", size=8)
-    axes.set_yticks(range(len(pairs)), list(pairs))
-    axes.set_ylim(len(pairs) - 0.4, -0.6)
-    axes.set_xlim(0, 1.5 * longest)
-    tidy(axes)
-
-
-def legend_below(figure: Figure, colours: Mapping[str, Any]) -> None:
+def legend_below(figure: Figure, looks: Mapping[str, Mapping[str, Any]], **settings: Any) -> None:
     """Say below all panels what the colours mean."""
     from matplotlib.patches import Patch
 
-    handles = [Patch(color=colour, label=label) for label, colour in colours.items()]
-    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), frameon=False)
+    handles = [Patch(label=label, **given) for label, given in looks.items()]
+    settings = {"ncols": len(handles), **settings}
+    figure.legend(handles=handles, loc="outside lower center", frameon=False, **settings)
 
 
 def tidy(axes: Axes) -> None:

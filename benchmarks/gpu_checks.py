@@ -27,21 +27,11 @@ TRAINING = ("-m", "npalexnet", "train", "--device", "cuda", "--train-images", "4
 
 @dataclass(frozen=True)
 class Check:
-    """A command.
+    """A command of Python. In its arguments, ``{name}`` is where results may be written."""
 
-    Attributes
-    ----------
-    name : str
-        Part of the file's name.
-    arguments : tuple of str
-        Of Python; ``{name}`` is where results may be written.
-    variables : mapping
-        Added to the environment.
-    """
-
-    name: str
+    name: str  # part of the file's name
     arguments: tuple[str, ...]
-    variables: Mapping[str, str] = field(default_factory=dict)
+    variables: Mapping[str, str] = field(default_factory=dict)  # added to the environment
 
     def command(self, name: Path) -> list[str]:
         """Return the arguments with the name of the results in them."""
@@ -72,9 +62,11 @@ CHECKS = (
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run all checks; returns how many failed."""
-    parser = argparse.ArgumentParser("python -m benchmarks.gpu_checks", description=__doc__.partition("\n\n")[0])
+    parser = argparse.ArgumentParser("python -m benchmarks.gpu_checks", description="Run the checks that need a GPU.")
     folder = Path(__file__).parent / "results"
-    parser.add_argument("--output", type=Path, default=folder, metavar="FOLDER", help="for the files (%(default)s)")
+    parser.add_argument(
+        "--output", type=Path, default=folder, metavar="FOLDER", help="where the files go (default: %(default)s)"
+    )
     output = parser.parse_args(argv).output
     if not output.is_dir():
         parser.error(f"--output must be a folder that exists, got {output}")

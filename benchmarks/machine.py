@@ -1,4 +1,4 @@
-"""On which machine, and with which versions."""
+"""The machine, the versions, and what stands above every table."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ VARIABLES = (
 
 
 def environment() -> dict[str, Any]:
-    """Machine and versions; nothing is imported for it."""
+    """Return machine and versions; nothing is imported for it."""
     blas = [library for library in threadpool_info() if library["user_api"] == "blas"]
     return {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -43,24 +43,27 @@ def environment() -> dict[str, Any]:
     }
 
 
-def describe(found: Mapping[str, Any]) -> str:
-    """`environment`, to be read."""
-    machine, versions = found["machine"], found["versions"]
+def preamble(what: str, result: Mapping[str, Any]) -> str:
+    """Return what was measured, with which settings, on which machine and with which versions."""
+    machine, versions, given = result["machine"], result["versions"], result["settings"]
     load = machine["load_average_at_start"]
     return "\n".join(
         [
-            f"{found['date']}, {machine['cpu']}, {machine['cores']} cores, {machine['system']}"
+            f"{what}, {given['dtype']}, {given['classes']} classes, dropout {given['dropout']} in training, "
+            f"{given['rounds']} rounds after {given['warmup']} to warm up",
+            f"{result['date']}, {machine['cpu']}, {machine['cores']} cores, {machine['system']}"
             + (f", load average {load:.1f} at the start" if load is not None else ""),
             f"npalexnet {versions['npalexnet']}, Python {versions['python']}, NumPy {versions['numpy']} with "
             f"{', '.join(versions['numpy_blas'])}, torch {versions['torch'] or 'not installed'}, "
             f"ONNX Runtime {versions['onnxruntime'] or 'not installed'}",
             *(f"environment: {name}={value}" for name, value in machine["variables"].items()),
+            *([f"torch: {result['torch_flags']}"] if result.get("torch_flags") else []),
         ]
     )
 
 
 def cores() -> int:
-    """How many this process may use."""
+    """Return how many cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 

@@ -6,12 +6,9 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from npalexnet.files import atomic_write
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 SUFFIXES = (".json", ".png")
 
@@ -35,7 +32,7 @@ def write_json(path: Path, result: Mapping[str, Any]) -> None:
         temporary.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
 
 
-def write_chart(path: Path, figure: Figure) -> None:
+def write_chart(path: Path, figure: Any) -> None:
     """Write the chart whole or not at all."""
     with atomic_write(path) as temporary:
         figure.savefig(temporary, format="png")

@@ -6,33 +6,24 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from benchmarks.turns import AGREEMENT
+from benchmarks.rounds import AGREEMENT
 
 
 @dataclass(frozen=True)
 class Precision:
-    """A policy for both libraries. Parameters, their gradients and SGD are float32 in all of them.
+    """A policy for both libraries. Parameters, their gradients and SGD are float32 in all of them."""
 
-    Attributes
-    ----------
-    name : str
-        ``"fp32"``.
-    what : str
-        In words.
-    matmul : {"highest", "high"}
-        Of float32 products: "high" is TF32.
-    dtype_name : {"float32", "bfloat16"}
-        Of images and activations.
-    tolerance, layer_tolerance : float
-        How far apart, relative to the norm, what two libraries computed may be: for the network, and for one layer.
-    """
+    name: str  # "fp32"
+    what: str  # in words
+    matmul: str  # of float32 products: "highest", or "high", which is TF32
+    dtype_name: str  # of images and activations
+    tolerance: float  # how far apart, relative to the norm, what two libraries computed may be: for the network,
+    layer_tolerance: float  # and for one layer
 
-    name: str
-    what: str
-    matmul: str
-    dtype_name: str
-    tolerance: float
-    layer_tolerance: float
+    @property
+    def itemsize(self) -> int:
+        """Bytes of a number of an activation."""
+        return 2 if self.dtype_name == "bfloat16" else 4
 
     @property
     def dtype(self) -> np.dtype:

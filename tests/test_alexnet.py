@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.torch_twin import torch_alexnet
+from benchmarks.rivals.torch_network import torch_alexnet
 from npalexnet import SGD, AlexNet, CrossEntropyLoss
 from npalexnet.backend import get_num_threads, set_num_threads
 from tests.support import assert_close, get, normal, put, tensor

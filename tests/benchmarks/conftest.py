@@ -1,4 +1,4 @@
-"""Benchmarks in tests: one run a turn, few candidates for the floor, and the threads as they were afterwards."""
+"""Benchmarks in tests: one run a measurement, few candidates for the lower bound, the threads as they were before."""
 
 from types import SimpleNamespace
 
@@ -6,8 +6,9 @@ import pytest
 import torch
 
 import npalexnet as na
-from benchmarks import floor, torch_rival, turns
-from benchmarks.torch_twin import torch_alexnet
+from benchmarks import rounds
+from benchmarks.rivals import gemm_lower_bound, torch_rival
+from benchmarks.rivals.torch_network import torch_alexnet
 from tests.networks import narrow, narrowed
 
 FLAGS = ((torch.backends.cuda.matmul, "allow_tf32"), (torch.backends.cudnn, "allow_tf32"))
@@ -29,8 +30,8 @@ def _precision():
 def _hurry():
     ours, theirs = na.get_num_threads(), torch.get_num_threads()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(turns, "AT_LEAST", 0.0)
-        patch.setattr(floor, "IMAGES", (1,))
+        patch.setattr(rounds, "AT_LEAST", 0.0)
+        patch.setattr(gemm_lower_bound, "IMAGES", (1,))
         yield
     na.set_num_threads(ours)
     torch.set_num_threads(theirs)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmarks import clocks, turns
+from benchmarks import clocks, rounds
 from benchmarks.clocks import EventClock, HostClock, Timing
 
 
@@ -36,7 +36,7 @@ class Device:
 
 def test_between_two_events_are_runs_alone_and_their_mean_counts():
     device = Device()
-    timing = device.clock().turn(device.work("run", 4.0))()
+    timing = device.clock().warm(device.work("run", 4.0))()
     assert timing.device == pytest.approx(0.004)
     assert timing.seconds == timing.device
     assert 0 < timing.host < 0.1
@@ -44,27 +44,27 @@ def test_between_two_events_are_runs_alone_and_their_mean_counts():
 
 
 def test_enough_runs_follow_each_other_to_fill_the_time(monkeypatch):
-    monkeypatch.setattr(turns, "AT_LEAST", 0.1)
-    monkeypatch.setattr(turns, "MOST", 3)
+    monkeypatch.setattr(rounds, "AT_LEAST", 0.1)
+    monkeypatch.setattr(rounds, "MOST", 3)
     monkeypatch.setattr(clocks, "MOST", 50)
     device = Device()
-    timing = device.clock().turn(device.work("run", 4.0))()
+    timing = device.clock().warm(device.work("run", 4.0))()
     assert device.done == ["wait", *["run", "wait"] * 3, *["run"] * 50, "wait"]
     assert timing.device == pytest.approx(0.004)
 
 
 def test_a_cold_run_does_not_count_what_is_done_before_it(monkeypatch):
-    monkeypatch.setattr(turns, "AT_LEAST", 10.0)
+    monkeypatch.setattr(rounds, "AT_LEAST", 10.0)
     monkeypatch.setattr(clocks, "ONE_BY_ONE", 10.0)
     monkeypatch.setattr(clocks, "MOST_ONE_BY_ONE", 2)
     device = Device()
-    seconds = device.clock().cold_turn(device.work("run", 4.0), device.work("prepare", 100.0))()
+    seconds = device.clock().cold(device.work("run", 4.0), device.work("prepare", 100.0))()
     assert seconds == pytest.approx(0.004)
     assert device.done == ["wait", *["prepare", "fill", "run"] * 2, "wait"]
 
 
 def test_on_the_cpu_the_host_s_clock_is_all_there_is():
-    timing = HostClock().turn(lambda: None)()
+    timing = HostClock().warm(lambda: None)()
     assert timing.device is None
     assert timing.seconds == timing.host
     assert Timing(2.0, 1.0).seconds == 1.0

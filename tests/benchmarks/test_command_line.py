@@ -7,14 +7,16 @@ from types import SimpleNamespace
 import pytest
 
 from benchmarks import __main__ as command
-from benchmarks import memory, network, output
+from benchmarks import output
 from benchmarks.__main__ import main
+from benchmarks.cpu import memory
+from benchmarks.rivals import lineup
 
 RESULT = {"numbers": [1, 2]}
 
 
 def question(monkeypatch, name, run, chart=lambda result: pytest.fail("it drew")):
-    module = SimpleNamespace(run=run, show=str, chart=chart, __doc__="?", BATCH_SIZES=[32], ROUNDS=7)
+    module = SimpleNamespace(run=run, show=str, chart=chart, TITLE="?", __doc__="?", BATCH_SIZES=[32], ROUNDS=7)
     monkeypatch.setitem(command.QUESTIONS, name, module)
 
 
@@ -26,17 +28,18 @@ def figure(result):
 
 def test_without_a_question_step_and_forward_are_answered_into_files_of_their_own(monkeypatch, tmp_path, capsys):
     for name in ("step", "forward"):
-        question(monkeypatch, name, lambda arguments, say, name=name: {"question": name}, figure)
+        question(monkeypatch, name, lambda arguments, say, name=name: {"numbers": f"of {name}"}, figure)
     assert main(["--output", str(tmp_path / "today")]) == 0
     shown = capsys.readouterr().out
-    assert shown.index("step") < shown.index("forward")
+    assert shown.index("of step") < shown.index("of forward")
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "today-forward.json",
         "today-forward.png",
         "today-step.json",
         "today-step.png",
     ]
-    assert json.loads((tmp_path / "today-step.json").read_text()) == {"question": "step"}
+    written = json.loads((tmp_path / "today-step.json").read_text())
+    assert (written["question"], written["numbers"], written["settings"]["rounds"]) == ("step", "of step", 7)
 
 
 @pytest.mark.parametrize(
@@ -127,9 +130,10 @@ def without(monkeypatch, *modules):
 
 def test_without_torch_npalexnet_runs_alone_and_it_is_said(monkeypatch):
     without(monkeypatch, "torch")
-    monkeypatch.setattr(network, "NpalexnetRival", lambda *given: "ours")
+    ours = SimpleNamespace(model=SimpleNamespace(state_dict=dict))
+    monkeypatch.setattr(lineup, "NpalexnetRival", lambda *given: ours)
     said = []
-    assert network.trainers(SimpleNamespace(threads=1, classes=3, dropout=0.5), said.append) == ("ours", [])
+    assert lineup.on_cpu(SimpleNamespace(threads=1, classes=3, dropout=0.5), said.append) == (ours, [])
     assert memory.installed(said.append) == ["npalexnet"]
     assert len(said) == 2
     assert all("torch is not installed" in line for line in said)
@@ -139,7 +143,7 @@ def test_without_torch_npalexnet_runs_alone_and_it_is_said(monkeypatch):
 def test_without_onnx_or_its_runtime_it_is_left_out_and_it_is_said(monkeypatch, missing):
     without(monkeypatch, missing)
     said = []
-    assert network.onnx_runtime(SimpleNamespace(threads=1, model=None), said.append) == []
+    assert lineup.onnx_runtime(SimpleNamespace(threads=1, model=None), said.append) == []
     assert "onnxruntime is not installed" in said[0]
 
 
@@ -148,7 +152,7 @@ def test_without_matplotlib_table_and_numbers_come_and_it_is_said(monkeypatch, t
     question(monkeypatch, "step", lambda arguments, say: RESULT, figure)
     assert main(["step", "--output", str(tmp_path / "result")]) == 0
     written = capsys.readouterr()
-    assert str(RESULT) in written.out
+    assert str(RESULT).strip("{}") in written.out
     assert "matplotlib is not installed" in written.err
     assert "npalexnet[bench]" in written.err
     assert [path.name for path in tmp_path.iterdir()] == ["result.json"]

@@ -47,7 +47,7 @@ def test_every_precision_has_its_layers_checked_and_the_question_takes_the_comma
     class Question:
         """As a module has it."""
 
-        BATCH_SIZES, ROUNDS = [128], 5
+        BATCH_SIZES, ROUNDS, TITLE = [128], 5, "?"
 
         def run(self, arguments, say):
             taken.append(arguments)

@@ -13,8 +13,10 @@ import pytest
 import torch
 
 import npalexnet as na
-from benchmarks import ladder, memory, network, profile
 from benchmarks.__main__ import QUESTIONS, main
+from benchmarks.cpu import ablation, memory, profile, scaling
+from benchmarks.rivals import lineup
+from benchmarks.rivals.gemm_lower_bound import NAME as LOWER_BOUND
 from tests.benchmarks.conftest import RIVALS, narrow_rivals
 from tests.networks import WIDTH
 
@@ -29,7 +31,7 @@ def answers(tmp_path_factory):
     found = {}
     made = {}
 
-    def trainers(arguments, say, real=network.trainers):
+    def trainers(arguments, say, real=lineup.on_cpu):
         if not made:
             made["trainers"] = real(arguments or SimpleNamespace(threads=1, classes=3, dropout=0.5), say)
             made["state"] = made["trainers"][0].model.state_dict()
@@ -50,9 +52,9 @@ def answers(tmp_path_factory):
 
     with pytest.MonkeyPatch.context() as patch:
         narrow_rivals(patch)
-        patch.setattr(network, "trainers", trainers)
-        for module in (ladder, profile):
-            patch.setattr(module, "NpalexnetRival", lambda *given: network.trainers(None, None)[0])
+        patch.setattr(lineup, "on_cpu", trainers)
+        for module in (ablation, profile):
+            patch.setattr(module, "NpalexnetRival", lambda *given: lineup.on_cpu(None, None)[0])
         patch.setattr(memory, "child", lambda *given: lambda: CHILD)  # test_memory.py has real ones
         answer.folder = folder
         yield answer
@@ -60,7 +62,7 @@ def answers(tmp_path_factory):
 
 def table_rows(text):
     """The cells of the last table's rows."""
-    header, rule, *rows = text.rstrip().split("\n\n")[-1].splitlines()
+    header, rule, *rows = text.strip().split("\n\n")[-1].splitlines()
     assert set(rule) <= {"-", " "}
     return re.split(r"  +", header), [re.split(r"  +", row) for row in rows]
 
@@ -98,23 +100,23 @@ def test_a_chart_is_written_beside_the_numbers(answers, question):
 
 
 @pytest.mark.parametrize(("question", "more"), [("step", []), ("forward", ["ONNX Runtime"])])
-def test_step_and_forward_have_every_rival_and_the_floor(answers, question, more):
+def test_step_and_forward_have_every_rival_and_the_lower_bound(answers, question, more):
     table, result = answers(question)
     rows = result["results"]
-    assert [row["rival"] for row in rows] == [*RIVALS, *more, "floor"]
+    assert [row["rival"] for row in rows] == [*RIVALS, *more, LOWER_BOUND]
     for row in rows:
         assert row["threads"] == row["batch"] == len(row["seconds"]) == 1
         assert row["median"] == row["seconds"][0] == row["min"] == row["max"] > 0
         assert row["images_per_second"] == pytest.approx(1 / row["median"])
         assert row["gflops_per_second"] == pytest.approx(row["flops"] / row["median"] / 1e9)
         assert row["time_over_npalexnet"] == pytest.approx(row["median"] / rows[0]["median"])
-        assert row["time_over_floor"] == pytest.approx(row["median"] / rows[-1]["median"])
+        assert row["time_over_lower_bound"] == pytest.approx(row["median"] / rows[-1]["median"])
     header, cells = table_rows(table)
     assert header == [
         *("rival", "batch", "threads", "median ms", "min..max", "images/s", "GFLOP/s"),
-        *("time / floor", "time / npalexnet's"),
+        *("time / lower bound", "time / npalexnet's"),
     ]
-    assert cells[-1][0].startswith("floor: sgemm alone (conv")
+    assert cells[-1][0].startswith("GEMM lower bound: sgemm alone (conv")
 
 
 def test_the_first_passes_are_reported(answers):
@@ -198,7 +200,7 @@ def test_scaling_varies_batch_and_threads_and_measures_memory(answers):
 def test_the_parts_of_a_profile_add_up_to_the_step(answers):
     _, result = answers("profile")
     seconds = {row["part"]: row["median"] for row in result["results"]}
-    whole, lowest = seconds.pop("whole step"), seconds.pop("floor")
+    whole, lowest = seconds.pop("whole step"), seconds.pop(LOWER_BOUND)
     assert sum(seconds.values()) == pytest.approx(whole)
     assert set(seconds) == {name for name, _, _ in profile.WATCHED} | {profile.PRODUCTS, profile.REST}
     assert all(part > 0 for part in seconds.values())  # one thread: nothing counts twice, so there is a rest
@@ -220,23 +222,23 @@ def test_the_time_of_what_is_inside_counts_once_and_products_belong_to_their_lay
     assert sum(watches.seconds.values()) <= elapsed
 
 
-def test_the_ladder_has_a_row_for_each_idea_and_times_relative_to_the_bottom(answers):
-    table, _ = answers("ladder")
+def test_the_ablation_has_a_row_for_each_idea_and_times_relative_to_the_baseline(answers):
+    table, _ = answers("ablation")
     header, cells = table_rows(table)
-    assert header == ["rung", "forward of 1, ms", "times as fast", "step of 1, ms", "times as fast"]
-    assert [row[0] for row in cells] == [ladder.BOTTOM, *(idea.name for idea in ladder.IDEAS)]
+    assert header == ["variant", "forward of 1, ms", "times as fast", "step of 1, ms", "times as fast"]
+    assert [row[0] for row in cells] == [ablation.BASELINE, *(idea.name for idea in ablation.IDEAS)]
     assert cells[0][2] == cells[0][4] == "1.00"
 
 
-def test_each_rung_switches_ideas_off_computes_the_same_and_leaves_all_as_it_was():
+def test_each_variant_switches_ideas_off_computes_the_same_and_leaves_all_as_it_was():
     def everything():
-        return [getattr(module, name) for idea in ladder.IDEAS for module, name, _ in idea.off]
+        return [getattr(module, name) for idea in ablation.IDEAS for module, name, _ in idea.off]
 
     before, x = everything(), np.random.default_rng(0).standard_normal((9, 2, 40, 40))
     outputs = []
-    for number in range(len(ladder.IDEAS) + 1):
-        with ladder.rung(number):
-            off = [value for idea in ladder.IDEAS[number:] for _, _, value in idea.off]
+    for number in range(len(ablation.IDEAS) + 1):
+        with ablation.variant(number):
+            off = [value for idea in ablation.IDEAS[number:] for _, _, value in idea.off]
             assert everything()[len(before) - len(off) :] == off
             layers = na.Conv2d(2, 8, 5, padding=2, dtype="float64", seed=0), na.ReLU(), na.MaxPool2d(3, 2)
             tail = na.Flatten(), na.Linear(8 * 19 * 19, 600, dtype="float64", seed=0)
@@ -248,9 +250,7 @@ def test_each_rung_switches_ideas_off_computes_the_same_and_leaves_all_as_it_was
 
 @pytest.mark.parametrize(("most", "counts"), [(1, [1]), (2, [1, 2]), (6, [1, 2, 4, 6]), (8, [1, 2, 4, 8])])
 def test_threads_double_up_to_the_number_there_is(most, counts):
-    from benchmarks.scaling import thread_counts
-
-    assert thread_counts(most) == counts
+    assert scaling.thread_counts(most) == counts
 
 
 @pytest.mark.parametrize("question", QUESTIONS)
@@ -258,7 +258,7 @@ def test_tables_and_charts_do_without_torch(answers, question):
     _, result = answers(question)
     alone = dict(result, torch_flags=None)
     for part in {"results", "times", "memory"} & set(result):
-        rows = [row for row in result[part] if row.get("rival", "npalexnet") in ("npalexnet", "floor")]
+        rows = [row for row in result[part] if row.get("rival", "npalexnet") in ("npalexnet", LOWER_BOUND)]
         alone[part] = [{**row, "peak_over_torch": None} for row in rows]
     _, rows = table_rows(QUESTIONS[question].show(alone))
     expected = {
@@ -268,7 +268,7 @@ def test_tables_and_charts_do_without_torch(answers, question):
         "memory": 1,
         "scaling": 1,
         "profile": 14,
-        "ladder": 7,
+        "ablation": 7,
         "gpu": 2,
         "gpu-layers": 42,
     }

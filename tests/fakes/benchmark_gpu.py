@@ -7,7 +7,9 @@ from types import SimpleNamespace
 import torch
 
 import npalexnet as na
-from benchmarks import clocks, gpu_ceilings, gpu_rivals
+from benchmarks import clocks
+from benchmarks.gpu import ceilings
+from benchmarks.rivals import lineup
 
 
 class Event:
@@ -77,7 +79,7 @@ def pretend(monkeypatch, device):
     }.items():
         monkeypatch.setattr(torch.cuda, name, value)
     monkeypatch.setattr(na, "make_graphed_callable", lambda model, images: model, raising=False)
-    monkeypatch.setattr(gpu_rivals, "DEVICES", {"npalexnet": device.name, "torch": "cpu:0"})
+    monkeypatch.setattr(lineup, "ON_GPU", {"npalexnet": device.name, "torch": "cpu:0"})
     monkeypatch.setattr(clocks, "COLD", 1 << 10)
-    monkeypatch.setattr(gpu_ceilings, "COPIED_ELSEWHERE", 1 << 10)
-    monkeypatch.setattr(gpu_ceilings, "SQUARE_ELSEWHERE", 16)
+    monkeypatch.setattr(ceilings, "COPIED_ELSEWHERE", 1 << 10)
+    monkeypatch.setattr(ceilings, "SQUARE_ELSEWHERE", 16)

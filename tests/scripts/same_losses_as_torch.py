@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 import npalexnet as na
-from benchmarks.torch_twin import torch_alexnet
+from benchmarks.rivals.torch_network import torch_alexnet
 from npalexnet.data import open_data
 
 LARGEST = {"float32": 1e-2, "float64": 1e-9}

@@ -1,0 +1,1 @@
+"""The questions for the CPU, one a file."""

@@ -1,0 +1,1 @@
+"""The questions for the GPU, and what only they need."""

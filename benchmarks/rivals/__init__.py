@@ -1,0 +1,1 @@
+"""AlexNet in each library, and its matrix products alone."""
