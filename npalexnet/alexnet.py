@@ -1,9 +1,10 @@
-"""AlexNet, as in figure 2 of the paper, on one device.
+"""AlexNet, as in figure 2 of the paper.
 
     A. Krizhevsky, I. Sutskever and G. Hinton, "ImageNet Classification with Deep Convolutional Neural Networks", 2012.
 
-The paper's two columns of kernels, which shared the work between two GPUs, are one here (no grouping), and its local
-response normalisation, which later work found to change little, is left out; `LocalResponseNorm` is there to add it.
+Three things differ. The paper speaks of 224 x 224 pixels; it is 227 that give its figure's 55 x 55. Its two columns,
+which shared the work between two GPUs, are one here (no grouping). Its local response normalisation is left out, for
+its effect is small; `LocalResponseNorm` is there to add it. (And ``init="paper"`` is not the default.)
 """
 
 from __future__ import annotations
@@ -24,8 +25,8 @@ from npalexnet.layers.pooling import MaxPool2d
 from npalexnet.layers.sequential import Sequential
 
 IMAGE_SIZE = 227
-# Section 5 of the paper: these biases start at 1, "by providing the ReLUs with positive inputs".
-ONES = ("layers.3", "layers.8", "layers.10", "classifier.1", "classifier.4")
+# Initialised by the paper (section 5) with 1: the second, fourth and fifth convolutions, the hidden linear layers.
+BIASES_OF_ONE = ("layers.3.bias", "layers.8.bias", "layers.10.bias", "classifier.1.bias", "classifier.4.bias")
 
 
 class AlexNet(Sequential):
@@ -34,23 +35,23 @@ class AlexNet(Sequential):
     Parameters
     ----------
     num_classes : int
-        Width of the last layer.
+        Number of outputs.
     dropout : float
-        Probability that a number in front of the first two linear layers is dropped in training.
+        Probability that an input of the first two linear layers is dropped in training.
     dtype : {"float32", "float64"}
-        Of the parameters, the images and the logits. Float32 parameters take images of float16 and bfloat16, too: see
-        `Conv2d`.
+        Dtype of the parameters, the images and the logits. Float32 parameters also take images of float16 and
+        bfloat16: see `Conv2d`.
     device : str
-        Where the parameters live: "cpu", "cuda", "cuda:1", or "auto" (a GPU where one is usable, else the CPU).
+        Where the parameters are: "cpu", "cuda", "cuda:1", or "auto" (a GPU if one is usable, else the CPU).
     seed : int, numpy.random.Generator or None
-        Where the initial parameters and the dropout masks come from; None: unpredictable.
+        Source of the initial parameters and of the dropout masks; None for a random seed.
     init : {"torch", "paper", "he", "xavier"}
-        How the parameters are drawn, see `npalexnet.layers.init`.
+        How the parameters are initialised, see `npalexnet.layers.init`.
 
     Attributes
     ----------
     layers, classifier : Sequential
-        The convolutional part, (N, 3, 227, 227) -> (N, 256*6*6), and the fully connected part.
+        The convolutional part, (N, 3, 227, 227) -> (N, 9216), and the fully connected part.
     """
 
     layers: Sequential
@@ -96,7 +97,7 @@ class AlexNet(Sequential):
             ),
         )
         if init != "torch":
-            initialize(self, init, rng, ones=[f"{name}.bias" for name in ONES] if init == "paper" else [])
+            initialize(self, init, rng, ones=BIASES_OF_ONE if init == "paper" else ())
 
     def output_shape(self, input_shape: Shape) -> Shape:
         """(N, 3, 227, 227) -> (N, num_classes)."""
@@ -104,6 +105,6 @@ class AlexNet(Sequential):
             with suppress(ValueError):
                 return super().output_shape(input_shape)
         raise ValueError(
-            f"AlexNet expects images of shape (N, 3, {IMAGE_SIZE}, {IMAGE_SIZE}) (from {IMAGE_SIZE} to 258 each way "
-            f"the last pooling gives the 6 x 6 that the classifier needs), got an input of shape {input_shape}"
+            f"AlexNet expects images of shape (N, 3, {IMAGE_SIZE}, {IMAGE_SIZE}) (up to 258 each way will do: the last "
+            f"pooling still gives 6 x 6), got an input of shape {input_shape}"
         )

@@ -1,6 +1,6 @@
-"""Windows over images: where they lie, how many fit, and how far they reach. Convolution and pooling share them.
+"""Windows over images: where they are, how many fit, how far they reach. Convolution and pooling share them.
 
-Symbols: N images, C channels, H x W pixels, windows of kH x kW, oH x oW of them. Sizes follow torch to the letter.
+Symbols: N images, C channels, H x W pixels, windows of kH x kW, oH x oW of them. Sizes are exactly torch's.
 """
 
 from __future__ import annotations
@@ -9,19 +9,19 @@ from dataclasses import dataclass, replace
 
 from npalexnet.checks import Pair
 
-Padding = tuple[Pair, Pair]  # ((top, bottom), (left, right))
+Sides = tuple[Pair, Pair]  # ((top, bottom), (left, right))
 
 
 @dataclass(frozen=True)
 class Windows:
-    """The windows over images of one size: window (p, q) begins at pixel ``(p, q) * stride - padding``.
+    """The windows over images of one size: window (p, q) starts at pixel ``(p, q) * stride - padding``.
 
     Attributes
     ----------
     kernel_size, stride, dilation : pair of int
         (vertical, horizontal).
     padding : pair of int
-        Rows above and columns to the left of the image; below 0, the first window begins inside.
+        Rows above and columns to the left of the image; negative if the first window starts inside it.
     output_size : pair of int
         (oH, oW).
     """
@@ -32,19 +32,27 @@ class Windows:
     padding: Pair
     output_size: Pair
 
-    def rows(self, part: slice) -> Windows:
-        """Return the windows of the rows ``part.start`` to ``part.stop - 1`` alone."""
+    def for_output_rows(self, part: slice) -> Windows:
+        """Return only the windows of output rows ``part.start`` to ``part.stop - 1``, with their origin shifted."""
         top, left = self.padding
         padding = top - part.start * self.stride[0], left
         return replace(self, padding=padding, output_size=(part.stop - part.start, self.output_size[1]))
 
-    def covered(self, H: int, W: int) -> tuple[Padding, tuple[slice, slice, slice]]:
-        """Return by how much the windows hang over images (N, H, W, C), and the index of the pixels inside."""
+    def covered(self, H: int, W: int) -> tuple[Sides, tuple[slice, slice, slice]]:
+        """Return what the windows cover: the width of the border outside the image, and the pixels inside.
+
+        Returns
+        -------
+        border : ((top, bottom), (left, right))
+            All of it, if no window touches the image.
+        inside : tuple of slice
+            Index of (N, H, W, C).
+        """
         borders, inside = [], []
         for size, kernel, stride, dilation, padding, count in zip(
             (H, W), self.kernel_size, self.stride, self.dilation, self.padding, self.output_size, strict=True
         ):
-            length = (count - 1) * stride + dilation * (kernel - 1) + 1  # of all windows together
+            length = (count - 1) * stride + dilation * (kernel - 1) + 1  # from the first window's start, at -padding
             start = min(max(-padding, 0), size)
             stop = max(min(length - padding, size), start)
             before = min(max(start + padding, 0), length)
@@ -53,9 +61,9 @@ class Windows:
         return (borders[0], borders[1]), (slice(None), inside[0], inside[1])
 
     def first_inside(self, H: int, W: int) -> tuple[list[int], list[int]]:
-        """Return the first element inside the image: of the windows of each row, and of each column, of windows.
+        """Return, for each output row, the first kernel row inside the image; and for each output column likewise.
 
-        Element i of window p lies at ``p*stride + i*dilation - padding``. Where none is inside: the kernel's size.
+        If none is inside: the kernel's size. Kernel row i of output row p is at ``p*stride + i*dilation - padding``.
         """
         firsts: list[list[int]] = []
         for size, kernel, stride, dilation, padding, count in zip(
@@ -74,7 +82,7 @@ class Windows:
 
 @dataclass(frozen=True)
 class Geometry:
-    """What the arguments of `Conv2d` and `MaxPool2d` say of their windows, whatever the size of the images.
+    """What `Conv2d` and `MaxPool2d` know of their windows before they know the size of the images.
 
     Attributes
     ----------
@@ -83,13 +91,13 @@ class Geometry:
     padding : pair of pair of int
         ((top, bottom), (left, right)).
     ceil_mode : bool
-        Whether a last window may hang over the end, if it starts inside the image or the padding before it.
+        Whether a last window may extend past the end, if it starts inside the image or the padding before it.
     """
 
     kernel_size: Pair
     stride: Pair
     dilation: Pair
-    padding: Padding
+    padding: Sides
     ceil_mode: bool = False
 
     def windows(self, who: str, input_shape: tuple[int, ...], channels: int | None = None) -> Windows:
@@ -98,7 +106,7 @@ class Geometry:
         Raises
         ------
         ValueError
-            If the shape has not four axes, other than `channels` channels, or no room for a window.
+            If the shape has not four axes, has other than `channels` channels, or is too small for a window.
         """
         if len(input_shape) != 4:
             raise ValueError(f"{who} expects an input of shape (N, C, H, W), got {input_shape}")
@@ -108,7 +116,7 @@ class Geometry:
         for size, kernel, stride, dilation, (before, after) in zip(
             input_shape[2:], self.kernel_size, self.stride, self.dilation, self.padding, strict=True
         ):
-            room = size + before + after - (dilation * (kernel - 1) + 1)  # behind the first window
+            room = size + before + after - (dilation * (kernel - 1) + 1)  # for further windows, after the first
             count = (-(-room // stride) if self.ceil_mode else room // stride) + 1
             if self.ceil_mode and (count - 1) * stride >= size + before:
                 count -= 1
@@ -121,3 +129,24 @@ class Geometry:
             )
         (top, _), (left, _) = self.padding
         return Windows(self.kernel_size, self.stride, self.dilation, (top, left), (oH, oW))
+
+
+def padding_of_sides(padding: Pair | str, kernel_size: Pair, stride: Pair = (1, 1), dilation: Pair = (1, 1)) -> Sides:
+    """Return ((top, bottom), (left, right)) for a pair (vertical, horizontal), "valid" or "same"; see `Conv2d`.
+
+    Raises
+    ------
+    ValueError
+        For "same" with another stride than 1, or another string.
+    """
+    if padding == "same":
+        if stride != (1, 1):
+            raise ValueError(f"padding='same' needs stride 1, got stride {stride}")
+        vertical, horizontal = (d * (k - 1) for d, k in zip(dilation, kernel_size, strict=True))
+        return (vertical // 2, vertical - vertical // 2), (horizontal // 2, horizontal - horizontal // 2)
+    if padding == "valid":
+        return (0, 0), (0, 0)
+    if isinstance(padding, str):
+        raise ValueError(f"padding must be an int, a pair of ints, 'same' or 'valid', got {padding!r}")
+    vertical, horizontal = padding
+    return (vertical, vertical), (horizontal, horizontal)

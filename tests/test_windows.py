@@ -60,8 +60,8 @@ def test_what_windows_cover_is_all_their_pixels_and_a_border_around_them(data):
 
 def test_some_rows_of_windows_begin_where_they_lay_among_all():
     windows = Windows((3, 2), (2, 1), (1, 3), (1, 0), (5, 4))
-    assert windows.rows(slice(2, 4)) == Windows((3, 2), (2, 1), (1, 3), (-3, 0), (2, 4))
-    assert elements(windows.rows(slice(2, 4)), 0) == elements(windows, 0)[2:4]
+    assert windows.for_output_rows(slice(2, 4)) == Windows((3, 2), (2, 1), (1, 3), (-3, 0), (2, 4))
+    assert elements(windows.for_output_rows(slice(2, 4)), 0) == elements(windows, 0)[2:4]
 
 
 @pytest.mark.parametrize(

@@ -51,7 +51,7 @@ IDEAS = (
         ),
     ),
     Idea("+ columns made tile by tile", ((cpu, "TILE_ROWS", UNLIMITED),)),
-    Idea("+ max-pooling before the ReLU in front of it", ((sequential, "_pooled_before_relu", list),)),
+    Idea("+ max-pooling before the ReLU in front of it", ((sequential, "_swap_relu_and_pool", list),)),
     Idea("+ skinny products transposed", ((cpu, "SKINNY", 0),)),
     Idea("+ SGD block by block, on all threads", ((cpu, "BLOCK_ELEMENTS", UNLIMITED),)),
     Idea("+ large gradients in pooled buffers", ((CpuDevice, "pooled_buffer", Device.pooled_buffer),)),

@@ -39,7 +39,7 @@ REST = "adding up shards, waiting, Python"
 WATCHED: list[tuple[str, Any, tuple[str, ...]]] = [  # name, where the functions are, their names
     ("im2col", im2col_gemm, ("im2col",)),
     ("col2im", im2col_gemm, ("col2im",)),
-    ("padding, channels last", im2col, ("pad",)),
+    ("padding, channels last", im2col, ("covered_pixels",)),
     ("padding, channels last", conv, ("channels_last",)),
     ("biases, sums over tiles, new arrays", na.Conv2d, PASSES),
     ("max-pooling", na.MaxPool2d, PASSES[:2]),
@@ -47,7 +47,7 @@ WATCHED: list[tuple[str, Any, tuple[str, ...]]] = [  # name, where the functions
     ("ReLU, dropout", na.Dropout, PASSES[:2]),
     (LOSS, na.CrossEntropyLoss, ("forward", "backward")),
     (LINEAR, na.Linear, PASSES),
-    (JOINING, sharding, ("_side_by_side",)),
+    (JOINING, sharding, ("_concatenate",)),
     (SGD, na.SGD, ("step",)),
 ]
 

@@ -95,7 +95,7 @@ class _Cases:
         """Both move the images once, (N, H, W, C), and the columns once, (N*oH*oW, at least kH*kW*C)."""
         (N, C, H, W), geometry, array = shape, layer.geometry, self.array
         windows = geometry.windows(name, shape)
-        row_length = self.device.tiling(prod(geometry.kernel_size) * C, self.dtype).row_length
+        row_length = self.device.tiling(prod(geometry.kernel_size) * C, self.dtype).aligned_row_length
         image, columns = (N, H, W, C), (N * output[2] * output[3], row_length)
         moved = self.size * (prod(image) + prod(columns))
         yield self.case("im2col", name, image, moved, lambda: (array(*image), windows, array(*columns)))

@@ -1,4 +1,4 @@
-"""What an array is: where it lives, which numbers it may hold, and which of a device's kernels may compute on it."""
+"""The devices of arrays, their dtypes, and primitives: functions that a device's kernel may replace."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from npalexnet.backend.device import Device
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
-# --- dtypes: parameters are float32 or float64; inputs may have half as many bits as float32 --------------------------
+# --- dtypes: parameters are float32 or float64; inputs may be float16 or bfloat16, too ------------------------------
 
 FULL = ("float32", "float64")
 HALF = ("float16", "bfloat16")
 
 
 def accumulation_dtype(dtype: np.dtype) -> np.dtype:
-    """Return the dtype in which numbers of `dtype` are added up: float32 for 16-bit numbers, else `dtype` itself."""
+    """Return the dtype in which sums of `dtype` are accumulated: float32 for 16-bit dtypes, else `dtype` itself."""
     return np.dtype(np.float32) if dtype.name in HALF else dtype
 
 
 def float_dtype(dtype: Any) -> np.dtype:
-    """Return `dtype` as one that parameters may have: float32 or float64."""
+    """Return a parameter's dtype, float32 or float64, or raise a ValueError."""
     try:
         result = None if dtype is None else np.dtype(dtype)  # NumPy takes None for float64
     except TypeError:
@@ -65,7 +65,7 @@ def register_device(device: Device) -> None:
 
 
 def register_finder(finder: Callable[[Any], Device | None]) -> None:
-    """Let `finder` name the device of an array that no registered device owns, or return None."""
+    """Register a function that returns the device of an array that no registered device owns, or None."""
     _finders.append(finder)
 
 
@@ -99,23 +99,23 @@ def array_module(array: object) -> Any:
 
 
 def check_array(array: Any, who: str, *, dtype: np.dtype | None = None, device: Device | None = None) -> None:
-    """Refuse what layers can't compute with.
+    """Raise unless layers can compute on an array.
 
     Parameters
     ----------
     array : array
-        What the user handed over.
+        The user's argument.
     who : str
-        Begins the message: ``"Conv2d's input"``.
+        How the message calls it: ``"Conv2d's input"``.
     dtype, device : optional
-        What the array must be of. Without `dtype`, float32, float64, float16 and bfloat16 will do.
+        What is expected. Without `dtype`: float32, float64, float16 or bfloat16.
 
     Raises
     ------
     TypeError
-        If it is no array, or its dtype is wrong.
+        If it is not an array, or its dtype is wrong.
     ValueError
-        If it lives elsewhere.
+        If it is on another device.
     """
     try:
         home = device_of(array)
@@ -131,22 +131,22 @@ def check_array(array: Any, who: str, *, dtype: np.dtype | None = None, device: 
 
 # --- primitives -------------------------------------------------------------------------------------------------------
 
-PRIMITIVES: dict[str, Callable[..., Any]] = {}  # the plain functions, by name
+PRIMITIVES: dict[str, Callable[..., Any]] = {}  # the undecorated functions, by name
 
 
 def primitive(plain: Function) -> Function:
-    """Decorate a function for which a device may have a kernel: a method of its `kernels` with this name and signature.
+    """Decorate a function that a kernel may replace: a method of `Device.kernels` with its name and signature.
 
-    The first argument is an array, or a list of tuples that begin with one. The kernel of its device is asked first;
-    where it returns None, or the device has no kernels, the function's own lines compute the result.
+    The first argument is an array, or (for SGD) a list of tuples that begin with one. If its device has kernels, that
+    method is called; if it returns None (it does not do these arrays), or there are no kernels, the function is.
     """
     name = plain.__name__
     PRIMITIVES[name] = plain
 
     @wraps(plain)
-    def kernel_or_plain(first: Any, *arguments: Any, **keywords: Any) -> Any:
+    def kernel_or_fallback(first: Any, *arguments: Any, **keywords: Any) -> Any:
         kernels = device_of(first[0][0] if isinstance(first, list) else first).kernels
-        found = None if kernels is None else getattr(kernels, name)(first, *arguments, **keywords)
-        return plain(first, *arguments, **keywords) if found is None else found
+        result = None if kernels is None else getattr(kernels, name)(first, *arguments, **keywords)
+        return plain(first, *arguments, **keywords) if result is None else result
 
-    return kernel_or_plain  # type: ignore[return-value]
+    return kernel_or_fallback  # type: ignore[return-value]

@@ -1,8 +1,9 @@
 """The CPU: NumPy, worker threads with a single-threaded BLAS, and reused scratch memory.
 
-All parallelism is here, on the threads of `threads.py`. Work is cut into pieces whose number, bounds and order depend
-on the shapes alone, each piece is computed by one thread with a single-threaded BLAS, and results are combined in the
-order of the pieces. So one thread or many give the same bits.
+All parallelism is here, on the threads of `threads.py`. Work is divided into items whose number, bounds and order
+depend only on the shapes; each item is computed by one thread with a single-threaded BLAS, and results are combined in
+the order of the items. So one thread or many give the same bits. Parallelism does not nest: inside an item of `map`
+everything is serial. A single item is computed by the calling thread, and what is inside may use all threads.
 """
 
 from __future__ import annotations
@@ -22,16 +23,16 @@ from npalexnet.backend.buffers import BufferPool
 from npalexnet.backend.device import Array, Device, Item, Result, Tiling
 from npalexnet.backend.threads import get_num_threads, single_threaded_blas, workers
 
-SHARD_IMAGES = 4  # at most this many images go through the layers together, so that what they need stays in cache
-MIN_SHARDS = 4  # smaller batches are cut into this many shards (or single images), so that every core gets some
-TILE_ROWS = 768  # at most this many rows are made at a time only to be multiplied: they should stay in cache
-MATMUL_TILE = 512  # at most this many columns or rows of a large product are computed by one thread at a time
-MIN_TILES = 4  # at least this many tiles are made of one image, or one product, that is all there is to do
-SKINNY = 128  # rows: up to here OpenBLAS is faster at the transposed product, if it can read a matrix along its memory
-POOLED_BYTES = 1 << 20  # memory from this size on is pooled; what is smaller, the C library keeps at hand itself
-SHORT = 8  # numbers: runs up to this length are slow to copy one by one
-BLOCK_ELEMENTS = 1 << 16  # elements of an in-place update that are worked on at a time: 256 KiB in float32
-BLOCKS_AT_A_TIME = 32  # that a thread goes through before it takes the next ones
+SHARD_IMAGES = 4  # most images of a shard, so that its arrays stay in cache
+MIN_SHARDS = 4  # fewest shards of a batch (or single images), so that every core gets some
+TILE_ROWS = 768  # most rows of patches in a tile, so that they stay in cache
+MATMUL_TILE = 512  # most columns or rows of a product that a thread computes at a time
+MIN_TILES = 4  # fewest tiles of one image, or of one product, if that is the only work
+SKINNY = 128  # most rows for which OpenBLAS is faster at the transposed product, if b's columns are contiguous
+POOLED_BYTES = 1 << 20  # smallest buffer that is pooled: smaller ones the C library keeps itself
+SHORT = 8  # longest last axis that NumPy is slow to copy
+BLOCK_ELEMENTS = 1 << 16  # elements in a block of an in-place update: 256 KiB in float32
+BLOCKS_AT_A_TIME = 32  # blocks in an item of work
 
 
 class CpuDevice(Device):
@@ -53,7 +54,7 @@ class CpuDevice(Device):
         return array
 
     def shards(self, batch_size: int) -> list[slice]:
-        """Cut a batch into shards of at most `SHARD_IMAGES`; the number of threads has no say in it."""
+        """Split a batch into shards of at most `SHARD_IMAGES`, independent of the number of threads."""
         size = min(SHARD_IMAGES, max(1, batch_size // MIN_SHARDS))
         return [slice(i, min(i + size, batch_size)) for i in range(0, max(batch_size, 1), size)]
 
@@ -61,7 +62,7 @@ class CpuDevice(Device):
         """Compute on the worker threads; results come in the order of `items`, as soon as they are there."""
         work = list(items)
         with single_threaded_blas():
-            if len(work) <= 1:  # what is inside may use all threads
+            if len(work) <= 1:  # the inside may use all threads
                 yield from map(function, work)
                 return
             if get_num_threads() == 1 or _thread.in_item:
@@ -96,7 +97,7 @@ class CpuDevice(Device):
     def contiguous(self, array: np.ndarray) -> np.ndarray:
         """Return `array` or a C-ordered copy; a short last axis, such as the three colours, is copied slice by slice.
 
-        NumPy would copy one run of the last axis after the other.
+        NumPy copies short last axes slowly.
         """
         if array.flags.c_contiguous or not 1 < array.shape[-1] <= SHORT:
             return np.ascontiguousarray(array)
@@ -108,8 +109,8 @@ class CpuDevice(Device):
     def masked(self, array: np.ndarray, mask: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
         """Copy with 0 wherever `mask` is False.
 
-        Its bits are multiplied by 1 or 0 as integers: exact for all numbers, and without a branch for each, which
-        np.where has, several times faster where the mask is irregular.
+        The bits are multiplied by 1 or 0 as integers: exact for all values, and without np.where's branches several
+        times faster for irregular masks.
         """
         integer = np.dtype(f"i{array.itemsize}")
         bits_out = None if out is None else out.view(integer)
@@ -120,10 +121,10 @@ class CpuDevice(Device):
         return bool(mask.any())
 
     def matmul(self, a: Array, b: Array, out: Array | None = None) -> Array:
-        """Compute ``a @ b``; tiles of the result's rows or columns are shared out over the threads.
+        """Compute ``a @ b``; tiles of the result's rows or columns are distributed over the threads.
 
-        Within an item of `map`, when there is other work for the other threads, it is one product. NumPy has no fast
-        product for numbers of 16 bits: they are made float32 first, and the result is rounded once, as on a GPU.
+        Within an item of `map` it is a single product. NumPy has no fast product of 16-bit values: they are cast to
+        float32 first, and the result is rounded once, as on a GPU.
         """
         if a.dtype.name in HALF:
             product = self.matmul(a.astype(np.float32), b.astype(np.float32))
@@ -135,7 +136,7 @@ class CpuDevice(Device):
             return np.matmul(a, b, out=out)
         rows, columns = a.shape[0], b.shape[1]
         result = np.empty((rows, columns), a.dtype) if out is None else out
-        by_rows = rows > columns or rows >= MIN_TILES * MATMUL_TILE  # in memory, a tile of rows is one piece
+        by_rows = rows > columns or rows >= MIN_TILES * MATMUL_TILE  # tiles of rows are contiguous
         length = rows if by_rows else columns
         size = min(MATMUL_TILE, max(1, -(-length // MIN_TILES)))
 
@@ -153,16 +154,13 @@ class CpuDevice(Device):
         return result
 
     def tiling(self, row_length: int, dtype: np.dtype) -> Tiling:
-        """`TILE_ROWS`, however long: fewer would make the matrix product less efficient.
-
-        Within an item of `map`, when there is other work for the other threads, one tile is enough.
-        """
+        """`TILE_ROWS`, of any length: fewer make the product less efficient. In an item of `map` one tile will do."""
         return Tiling(TILE_ROWS, 1 if _thread.in_item else MIN_TILES, row_length)
 
     def for_each_block(self, function: Callable[..., None], *arrays: Array | None) -> None:
-        """Go through the arrays in blocks of whole rows that fit the cache, many at a time shared out over the threads.
+        """Update the arrays in blocks of whole rows that fit the cache, many in an item of work for a thread.
 
-        Arrays without gaps whose axes lie in the same order in memory are gone through as vectors.
+        Arrays with the same gap-free memory layout are flattened first.
         """
         parts = _as_vectors(arrays)
         shape = next(part for part in parts if part is not None).shape
@@ -177,7 +175,7 @@ class CpuDevice(Device):
 
 
 def _as_vectors(arrays: Sequence[np.ndarray | None]) -> Sequence[np.ndarray | None]:
-    """Views of the arrays along their memory, if they all lie in it alike and without gaps; else the arrays."""
+    """Flat views of the arrays, if they have the same gap-free memory layout; else the arrays."""
     first = next(array for array in arrays if array is not None)
     order = sorted(range(first.ndim), key=lambda axis: -first.strides[axis])
     views = [array if array is None else array.transpose(order) for array in arrays]
@@ -187,7 +185,7 @@ def _as_vectors(arrays: Sequence[np.ndarray | None]) -> Sequence[np.ndarray | No
 
 
 class _ThreadState(threading.local):
-    """What each thread has for itself."""
+    """State of a thread."""
 
     def __init__(self) -> None:
         self.in_item = False  # whether the thread is computing one of several items of a `map`

@@ -1,4 +1,4 @@
-"""What a device has to offer to the layers; the defaults suit any device that computes a whole batch at once."""
+"""The interface of a device. The defaults suit one that computes a whole batch at once."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
-COLUMNS_BYTES = 1 << 30  # at the most, for what is made only to be multiplied
+PATCHES_BYTES = 1 << 30  # the patches of a convolution take no more at a time
 
 Array = Any  # numpy.ndarray, cupy.ndarray: whatever the device's array module makes
 Item = TypeVar("Item")
@@ -35,25 +35,25 @@ def check_product(a: Array, b: Array, out: Array | None) -> None:
 
 
 class Tiling(NamedTuple):
-    """How a device wants a large product whose left factor is made only to be multiplied: tile by tile.
+    """How to divide ``patches @ w``, so that the patches, which are made only for that, stay small.
 
     Attributes
     ----------
     tile_rows : int
-        Rows of the left factor that are made at a time, at the most.
+        The most rows of patches in a tile.
     min_tiles : int
-        Tiles that the work should have, at the least, so that all of the device has some.
-    row_length : int
-        Numbers in a row: as many as are needed or, for the sake of alignment, more, with zeros behind.
+        The fewest tiles that keep the whole device busy.
+    aligned_row_length : int
+        Length of a row: as asked for, or rounded up for alignment, to be filled up with zeros.
     """
 
     tile_rows: int
     min_tiles: int
-    row_length: int
+    aligned_row_length: int
 
 
 class Device:
-    """One place where arrays live and are computed on.
+    """A place where arrays are stored and computed on.
 
     Attributes
     ----------
@@ -62,9 +62,9 @@ class Device:
     xp : module
         The array module: NumPy, or one that follows NumPy's names.
     kernels : object or None
-        Has a method for each primitive that the device computes by a kernel of our own; see `primitive`.
+        Has a method for each `primitive` that has a kernel on this device.
     active : callable
-        ``with device.active():`` is a context in which new arrays are made on this device.
+        ``with device.active():`` makes this device the current one, on which new arrays are made.
     """
 
     name: str
@@ -107,7 +107,7 @@ class Device:
         return tuple(map(self.from_host, checked_batch(batch)))
 
     def read(self, *scalars: Array, dtype: Any) -> list[Any]:
-        """Return what some scalars of this device hold, as Python numbers, by way of `dtype`; waits once for all."""
+        """Copy scalars of this device to Python numbers, by way of `dtype`; waits once for all of them."""
         with self.active():
             together = self.xp.empty(len(scalars), np.dtype(dtype))
             for i, scalar in enumerate(scalars):
@@ -115,10 +115,10 @@ class Device:
             return self.to_host(together).tolist()
 
     def synchronize(self) -> None:
-        """Wait until all that this thread asked for is done."""
+        """Wait for pending work of this thread."""
 
     def shards(self, batch_size: int) -> list[slice]:
-        """Slices that cover a batch; each goes through the layers on its own."""
+        """Return slices of a batch; each is computed on its own."""
         return [slice(0, batch_size)]
 
     def map(self, function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
@@ -126,36 +126,36 @@ class Device:
         return map(function, items)
 
     def scratch(self, name: str, shape: tuple[int, ...], dtype: np.dtype) -> Array:
-        """Return an uninitialised array that is the caller's until the same thread asks for the same name again."""
+        """Return an uninitialised array, valid until the same thread asks for the same name again."""
         return self.xp.empty(shape, dtype)
 
     def pooled_buffer(self, shape: tuple[int, ...], dtype: np.dtype) -> Array:
-        """Return an uninitialised array for a large result that is made again and again, such as a gradient."""
+        """Return an uninitialised array for a large result that is needed again and again, such as a gradient."""
         return self.xp.empty(shape, dtype)
 
     def contiguous(self, array: Array) -> Array:
-        """Return `array` itself if its axes lie in memory in their order and without gaps, else such a copy of it."""
+        """Return `array` itself if it is C-contiguous, else such a copy."""
         return self.xp.ascontiguousarray(array)
 
     def masked(self, array: Array, mask: Array, out: Array | None = None) -> Array:
-        """Copy of `array` with 0 wherever `mask`, of the same shape, is False: into `out`, or in its memory order."""
+        """Return a copy of `array`, in its memory layout or in `out`, with 0 wherever `mask` is False."""
         copy = self.xp.empty_like(array) if out is None else out
         copy[...] = self.xp.where(mask, array, 0)  # not a product: 0 times infinity would be NaN
         return copy
 
     def maybe_any(self, mask: Array) -> bool:
-        """Whether a boolean array may have an element that is True: a device that is faster than Python won't look."""
+        """Whether an element may be True: a GPU, which would have to wait for the answer, says yes."""
         return True
 
     def matmul(self, a: Array, b: Array, out: Array | None = None) -> Array:
-        """Product of two large matrices, with all that the device has.
+        """Product of two large matrices, on all threads.
 
         Parameters
         ----------
         a, b : array
             (M, K) and (K, N), of one dtype.
         out : array, optional
-            (M, N): is filled. Where its dtype is not the factors', the product is computed in the wider of the two.
+            (M, N), which is filled. If its dtype is not the factors', the product is computed in the wider of the two.
 
         Returns
         -------
@@ -197,8 +197,8 @@ class Device:
         return False
 
     def tiling(self, row_length: int, dtype: np.dtype) -> Tiling:
-        """Return how to compute a large product whose left factor has rows of so many numbers of `dtype`."""
-        return Tiling(max(1, COLUMNS_BYTES // max(1, row_length * dtype.itemsize)), 1, row_length)
+        """Return how to divide a product of patches with rows of `row_length` values of `dtype`."""
+        return Tiling(max(1, PATCHES_BYTES // max(1, row_length * dtype.itemsize)), 1, row_length)
 
     def for_each_block(self, function: Callable[..., None], *arrays: Array | None) -> None:
         """Call ``function(*blocks)`` on matching blocks of equally shaped arrays, to update them in place.

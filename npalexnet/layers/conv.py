@@ -1,6 +1,9 @@
-"""Two-dimensional convolution.
+"""Two-dimensional convolution: the layer. Its mathematics is in `im2col_gemm.py`.
 
 Symbols: N images, C input channels, H x W pixels, O output channels, windows of kH x kW, oH x oW of them, G groups.
+
+``layer(x)`` calls `compute`, ``layer.backward(grad_y)`` calls `gradients` (see `layer.py`). Arrays are (N, C, H, W) for
+the caller and stored channels last, (N, H, W, C): transposing from one to the other is a view, from layer to layer.
 """
 
 from __future__ import annotations
@@ -16,17 +19,18 @@ from npalexnet.layers.im2col_gemm import ConvolutionAlgorithm, Im2colGemm, sum_r
 from npalexnet.layers.init import Seed, weight_and_bias
 from npalexnet.layers.layer import Layer
 from npalexnet.layers.parameter import Gradients, Shape
-from npalexnet.windows import Geometry, Padding, Windows
+from npalexnet.windows import Geometry, Windows, padding_of_sides
 
-Saved = tuple[Array, Array, Windows]  # the input, the weight in memory order, the windows
+Saved = tuple[Array, Array, Windows]  # the input, the weight as (kH, kW, C/G, O), the windows
 
 
 class Conv2d(Layer):
     """Convolution of images with learned kernels, as ``torch.nn.Conv2d``.
 
-    ``y[n, o, p, q]`` is ``bias[o]`` plus the sum over c, i, j of ``weight[o, c, i, j] * x[n, c, r, s]`` with
-    ``r = p*stride + i*dilation - padding`` and ``s = q*stride + j*dilation - padding``: strictly a
-    cross-correlation, as everywhere in this field. ``x`` counts as 0 outside the image.
+    ``y[n, o, p, q]`` is ``bias[o]`` plus the sum over c, i, j of ``weight[o, c, i, j] * x[n, first + c, r, s]`` with
+    ``r = p*stride + i*dilation - padding`` and ``s = q*stride + j*dilation - padding``, where c runs over the C/G
+    channels of o's group and `first` is the first of them. (It is a cross-correlation, as usual in deep learning.)
+    ``x`` counts as 0 outside the image.
 
     Parameters
     ----------
@@ -35,30 +39,30 @@ class Conv2d(Layer):
     kernel_size, stride, dilation : int or pair of int
         For both axes, or (vertical, horizontal).
     padding : int, pair of int, "valid" or "same"
-        Rows and columns of zeros on each side; "valid" means none, "same" (at stride 1) as many as keep the size; an
-        odd number puts the extra one below and to the right.
+        Rows and columns of zeros on each side. "valid" means none; "same" (at stride 1) as many as keep the size, with
+        the extra row or column of an odd total at the bottom or right.
     groups : int
-        Input and output channels are cut into this many groups that don't see each other.
+        Input and output channels are divided into this many groups, which are convolved independently.
     bias : bool
-        Whether a learned number is added to each output channel.
+        Whether a learned bias is added to each output channel.
     dtype : {"float32", "float64"}
-        Of the parameters, the input and the output. Float32 parameters take inputs of float16 and bfloat16, too: these
-        are computed with in their own dtype, which the output has; sums, and the parameters' gradients, are float32.
+        Dtype of the parameters, the input and the output. Float32 parameters also take inputs of float16 and bfloat16:
+        these are computed, and returned, in the input's dtype; sums and the parameters' gradients are float32.
     device : str
-        Where the parameters live: "cpu", "cuda", "cuda:1" or "auto".
+        Where the parameters are: "cpu", "cuda", "cuda:1" or "auto".
     seed : int, numpy.random.Generator or None
-        Where the initial parameters come from; None: unpredictable.
+        Source of the initial parameters; None for a random seed.
 
     Attributes
     ----------
     weight : Parameter
-        (O, C/G, kH, kW), in memory (kH, kW, C/G, O).
+        (O, C/G, kH, kW), stored as (kH, kW, C/G, O).
     bias : Parameter or None
         (O,).
     geometry : Geometry
         Kernel size, stride, dilation and the padding of each side.
     algorithm : ConvolutionAlgorithm
-        How the convolution is computed; another one may be set here, for one layer or for the class.
+        How the convolution is computed; replaceable for one layer or for the class.
     """
 
     per_image = True
@@ -90,42 +94,41 @@ class Conv2d(Layer):
             raise ValueError(
                 f"groups must divide in_channels and out_channels, got {groups} for {in_channels} and {out_channels}"
             )
-        C, O = self.in_channels // self.groups, self.out_channels // self.groups
-        self._channel_groups = [(slice(g * C, (g + 1) * C), slice(g * O, (g + 1) * O)) for g in range(self.groups)]
-        self.geometry = Geometry(self.kernel_size, self.stride, self.dilation, self._padding_of_sides())
+        C, O = self.in_channels // self.groups, self.out_channels // self.groups  # of one group
+        self._groups = [(slice(g * C, (g + 1) * C), slice(g * O, (g + 1) * O)) for g in range(self.groups)]
+        sides = padding_of_sides(self.padding, self.kernel_size, self.stride, self.dilation)
+        self.geometry = Geometry(self.kernel_size, self.stride, self.dilation, sides)
         shape = (self.out_channels, C, *self.kernel_size)
         self.weight, self.bias = weight_and_bias(shape, bias=bias, dtype=dtype, device=device, seed=seed)
 
     def compute(self, x: Array, noise: Any = None, *, relu: bool = False) -> tuple[Array, Saved]:
-        """(N, C, H, W) -> (N, O, oH, oW), with `relu` only what is above 0; backward needs x, weight and windows."""
-        windows = self.geometry.windows("Conv2d", x.shape, self.in_channels)  # refuses what does not fit
-        weight = device_of(x).xp.ascontiguousarray(self.weight.data.transpose(2, 3, 1, 0))  # (kH, kW, C/G, O): a view
+        """(N, C, H, W) -> (N, O, oH, oW); if `relu`, negative values are set to 0. `noise` is for other layers."""
+        windows = self.geometry.windows("Conv2d", x.shape, self.in_channels)  # raises if the shape does not fit
+        weight = device_of(x).xp.ascontiguousarray(self.weight.data.transpose(2, 3, 1, 0))  # (kH, kW, C/G, O), a view
         weight = weight.astype(x.dtype, copy=False)
         bias = None if self.bias is None else self.bias.data.astype(x.dtype, copy=False)
-        y = self.algorithm.output(
-            channels_last(x), weight, bias, windows, self._channel_groups, relu=relu
-        )  # (N, oH, oW, O)
+        images = channels_last(x)  # (N, H, W, C)
+        y = self.algorithm.output(images, weight, bias, windows, self._groups, relu=relu)  # (N, oH, oW, O)
         return y.transpose(0, 3, 1, 2), (x, weight, windows)
 
     def gradients(self, grad_y: Array, saved: Saved) -> tuple[Array, Gradients]:
         """Gradients of the input, and of weight and bias."""
         x, weight, windows = saved
-        grad_rows, images = channels_last(grad_y), channels_last(x)  # (N, oH, oW, O), (N, H, W, C)
-        grad_x = self.algorithm.input_gradient(grad_rows, images, weight, windows, self._channel_groups)  # (N, H, W, C)
+        grad, images = channels_last(grad_y), channels_last(x)  # (N, oH, oW, O), (N, H, W, C)
+        grad_x = self.algorithm.input_gradient(grad, images, weight, windows, self._groups)  # (N, H, W, C)
         return grad_x.transpose(0, 3, 1, 2), self.parameter_gradients(grad_y, saved)
 
     def parameter_gradients(self, grad_y: Array, saved: Saved) -> Gradients:
-        """Gradients of weight and bias: each kernel's bias takes part in every window of every image."""
+        """Gradients of weight and bias; the bias's is `grad_y` summed over images and positions."""
         x, weight, windows = saved
-        grad_rows = channels_last(grad_y)  # (N, oH, oW, O)
+        grad = channels_last(grad_y)  # (N, oH, oW, O)
         pairs = []
         if self.weight.requires_grad:
-            grad_weight = self.algorithm.weight_gradient(
-                grad_rows, channels_last(x), weight, windows, self._channel_groups
-            )
+            images = channels_last(x)  # (N, H, W, C)
+            grad_weight = self.algorithm.weight_gradient(grad, images, weight, windows, self._groups)
             pairs.append((self.weight, grad_weight.transpose(3, 2, 0, 1)))  # (O, C/G, kH, kW)
         if self.bias is not None and self.bias.requires_grad:
-            pairs.append((self.bias, sum_rows(grad_rows)))  # (O,)
+            pairs.append((self.bias, sum_rows(grad)))  # (O,)
         return pairs
 
     def output_shape(self, input_shape: Shape) -> Shape:
@@ -134,22 +137,9 @@ class Conv2d(Layer):
         return (input_shape[0], self.out_channels, *windows.output_size)
 
     def multiply_adds(self, input_shape: Shape) -> int:
-        """N * oH * oW windows, each of kH*kW*C/G numbers, for each of the O kernels."""
+        """N * oH * oW windows, each of kH*kW*C/G values, for each of the O kernels."""
         N, _, oH, oW = self.output_shape(input_shape)
         return N * oH * oW * self.weight.size
-
-    def _padding_of_sides(self) -> Padding:
-        if self.padding == "valid":
-            return (0, 0), (0, 0)
-        if self.padding == "same":
-            if self.stride != (1, 1):
-                raise ValueError(f"padding='same' needs stride 1, got stride {self.stride}")
-            vertical, horizontal = (d * (k - 1) for d, k in zip(self.dilation, self.kernel_size, strict=True))
-            return (vertical // 2, vertical - vertical // 2), (horizontal // 2, horizontal - horizontal // 2)
-        if isinstance(self.padding, str):
-            raise ValueError(f"padding must be an int, a pair of ints, 'same' or 'valid', got {self.padding!r}")
-        vertical, horizontal = self.padding
-        return (vertical, vertical), (horizontal, horizontal)
 
     def __repr__(self) -> str:
         return (

@@ -26,7 +26,7 @@ class Dropout(Layer):
     p : float
         From 0 to 1.
     seed : int, numpy.random.Generator or None
-        Where the masks come from; None: unpredictable.
+        Source of the masks; None for a random seed.
 
     References
     ----------

@@ -1,12 +1,18 @@
-"""Layer: what every layer has in common.
+"""The base class of all layers.
 
-A layer is written as a *stateless core*, two methods that keep nothing on the layer:
+A layer is written as a *stateless core*, two methods that change nothing on the layer:
 
-- ``compute(x, noise)`` returns the output and what the backward pass needs;
+- ``compute(x, noise)`` returns the output and what the backward pass needs, `saved`;
 - ``gradients(grad_y, saved)`` returns the input's gradient and a list of (parameter, gradient) pairs.
 
-The *public interface*, ``layer(x)`` and ``layer.backward(grad_y)``, which remembers the last call and accumulates into
-``.grad``, is written once, here, on top of the core. So several threads can run the same core on shards of one batch.
+`noise` is the randomness of a forward pass, for `Dropout`; elsewhere it is None, or passed on to the layers inside.
+
+The *public interface*, ``layer(x)`` and ``layer.backward(grad_y)``, is written once, here, on top of the core: it
+remembers the last call and accumulates into ``.grad``. Because the core is stateless, several threads can run it on
+shards of one batch.
+
+Images are (N, C, H, W), stored channels last. With 16-bit inputs, parameters are cast to the input's dtype, and sums
+are accumulated in float32: that is what ``astype(..., copy=False)`` and `accumulation_dtype` are for, in all layers.
 """
 
 from __future__ import annotations
@@ -26,15 +32,15 @@ from npalexnet.layers.parameter import Gradients, Shape
 class Layer(Module):
     """Base class of all layers and models.
 
-    A layer of your own needs `compute` and `gradients`; its parameters and the layers inside it are found among its
-    attributes. Where it has no `output_shape`, inputs are not checked before they are computed with. Inputs of 16 bits
-    are let in beside float32 parameters: cast these to the input's dtype, else the output is float32.
+    A custom layer needs `compute` and `gradients`; its parameters and the layers inside it are found among its
+    attributes. If it has no `output_shape`, input shapes are not checked. 16-bit inputs are accepted with float32
+    parameters: cast these to the input's dtype, else the output is float32.
 
     Attributes
     ----------
     per_image : bool
-        Whether each image of a batch is computed without regard to the others, so that the batch may be cut into
-        shards. False unless a layer says otherwise.
+        Whether each image of a batch is computed independently, so that the batch may be split into shards. False by
+        default.
     """
 
     per_image: bool = False
@@ -43,28 +49,28 @@ class Layer(Module):
     # --- the stateless core ----------------------------------------------------------------------------------------
 
     def compute(self, x: Array, noise: Any = None) -> tuple[Array, Any]:
-        """Return the output and what `gradients` needs; changes nothing on the layer and nothing in `x`.
+        """Return the output and what `gradients` needs; modify neither the layer nor `x`.
 
-        `noise` is what `draw_noise` returned, or a part of it.
+        `noise` is what `draw_noise` returned, for these images.
         """
         raise NotImplementedError(f"{type(self).__name__} has no compute()")
 
     def gradients(self, grad_y: Array, saved: Any) -> tuple[Array, Gradients]:
-        """Return the gradient of the input, and (parameter, gradient) pairs; changes nothing."""
+        """Return the gradient of the input, and (parameter, gradient) pairs; modify nothing."""
         raise NotImplementedError(f"{type(self).__name__} has no gradients()")
 
     def parameter_gradients(self, grad_y: Array, saved: Any) -> Gradients:
-        """Return the (parameter, gradient) pairs of `gradients` alone; a layer may do this with less work."""
+        """Return only the (parameter, gradient) pairs of `gradients`; a layer may do this with less work."""
         return self.gradients(grad_y, saved)[1]
 
     def infer(self, x: Array, noise: Any = None) -> Array:
-        """Return the output of `compute` alone."""
+        """Return only the output of `compute`."""
         return self.compute(x, noise)[0]
 
     def draw_noise(self) -> Any:
-        """Draw the randomness of one forward pass: a `Noise`, a tuple of such, or None where there is none.
+        """Draw the randomness of one forward pass: a `Noise`, a tuple with an entry for each layer inside, or None.
 
-        A layer with layers inside that draw some overrides this, and hands each its part in `compute` and `infer`.
+        A container whose layers draw noise must override this, and pass each its entry in `compute` and `infer`.
         """
         for name, child in self.named_children():
             if child.draw_noise() is not None:
@@ -74,11 +80,11 @@ class Layer(Module):
         return None
 
     def output_shape(self, input_shape: Shape) -> Shape:
-        """Return the shape of the output; a ValueError says what is wrong with the input's."""
+        """Return the shape of the output, or raise a ValueError that says what is wrong with the input's."""
         raise NotImplementedError
 
     def multiply_adds(self, input_shape: Shape) -> int:
-        """Return how many multiplications, each with an addition, a forward pass takes in its matrix products."""
+        """Return the number of multiply-adds in the matrix products of a forward pass."""
         return sum(child.multiply_adds(input_shape) for _, child in self.named_children())
 
     # --- the public interface --------------------------------------------------------------------------------------
@@ -96,7 +102,7 @@ class Layer(Module):
         Parameters
         ----------
         x : array
-            The input, of any strides; it is never written to.
+            The input, with any strides; it is never written to.
 
         Raises
         ------
@@ -104,7 +110,7 @@ class Layer(Module):
             If the layer can't work on `x`.
         """
         self._check_input(x)
-        self._last_call = None  # frees what the last call kept, before this one needs its own
+        self._last_call = None  # frees what the last call saved, before this one needs memory
         with backend.device_of(x).active():
             noise = self.draw_noise()
             if self.training:
@@ -122,7 +128,7 @@ class Layer(Module):
         grad_y : array
             The gradient of the loss with respect to the output: of the output's shape, dtype and device.
         input_gradient : bool
-            False saves the work for the input's gradient. Training needs none: the images are not trained.
+            False skips the input's gradient, which training does not need.
 
         Returns
         -------
@@ -132,7 +138,7 @@ class Layer(Module):
         Raises
         ------
         RuntimeError
-            Without a forward call since the last backward.
+            If there was no forward call since the last backward.
         TypeError, ValueError
             If `grad_y` does not fit the output.
         """
@@ -164,7 +170,7 @@ class Layer(Module):
                 raise TypeError(f"{who} is of dtype {x.dtype}, expected {dtype}, as its {name} is")
             if here is not there:
                 raise ValueError(f"{who} is on {here.name!r}, expected it on {there.name!r}, as its {name} is")
-        with suppress(NotImplementedError):  # by a layer that does not tell, here or inside
+        with suppress(NotImplementedError):  # here, or of a layer inside
             self.output_shape(x.shape)
         if not x.ndim:
             raise ValueError(f"{type(self).__name__} expects a batch, got an input of shape ()")

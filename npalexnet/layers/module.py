@@ -1,4 +1,4 @@
-"""Module: what a layer consists of, where that lives, and how it is saved and loaded."""
+"""Modules: parameters, children, device placement, saving and loading."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from npalexnet.layers.parameter import IncompatibleKeys, Parameter, copy_into
 
 
 class Module:
-    """The parameters and layers among an object's attributes, as ``torch.nn.Module``; `Layer` adds the computing.
+    """The parameters and layers among an object's attributes, as ``torch.nn.Module``; `Layer` adds computation.
 
     Attributes
     ----------
     training : bool
-        Whether `Dropout` drops; set by `train` and `eval`.
+        Training mode, in which `Dropout` drops; set by `train` and `eval`.
     """
 
     training: bool = True
@@ -32,7 +32,7 @@ class Module:
                 yield name, value
 
     def named_parameters(self) -> Iterator[tuple[str, Parameter]]:
-        """Yield all parameters, also of the layers inside, each once, under the names that torch gives them."""
+        """Yield all parameters, the children's included, each once, under the names that torch gives them."""
         seen = set()
         for name, parameter in self._all_names(""):
             if parameter not in seen:
@@ -76,10 +76,10 @@ class Module:
         return self
 
     def freeze(self, *names: str) -> Self:
-        """Keep parts as they are: their parameters are not trained from here on; return the layer.
+        """Freeze parts: their parameters are not trained from here on; return the layer.
 
         A backward pass does not compute their gradients, and with ``input_gradient=False`` it ends at the lowest
-        trainable layer. Their gradients so far are forgotten, so that an optimizer leaves them alone, weight decay
+        trainable layer. Their gradients so far are discarded, so that an optimizer leaves them alone, weight decay
         included. Dropout in them still drops in training. ``requires_grad_()`` makes all of it trainable again.
 
         Parameters
@@ -91,7 +91,7 @@ class Module:
         Raises
         ------
         ValueError
-            If a name is none of a part with parameters; nothing is changed.
+            If a name matches no parameter; nothing is changed.
         """
         chosen: list[Parameter] = []
         everything = list(self._all_names(""))

@@ -1,4 +1,4 @@
-"""Max-pooling: its arguments and shapes. What is computed is in `max_pool.py`.
+"""Max-pooling: the layer. The computation is in `max_pool.py`.
 
 Symbols: N images, C channels, H x W pixels, oH x oW windows.
 """
@@ -14,32 +14,32 @@ from npalexnet.layers.im2col import channels_last
 from npalexnet.layers.layer import Layer
 from npalexnet.layers.max_pool import max_pool, window_maxima
 from npalexnet.layers.parameter import Gradients, Shape
-from npalexnet.windows import Geometry, Windows
+from npalexnet.windows import Geometry, Windows, padding_of_sides
 
 
 class MaxPool2d(Layer):
-    """The largest number of each window, channel by channel, as ``torch.nn.MaxPool2d``.
+    """Maximum over each window, channel by channel, as ``torch.nn.MaxPool2d``.
 
-    The first of equal numbers counts as the largest and alone receives the gradient; NaN counts as larger than any
-    number, and of several NaN it is the last one.
+    Of equal elements the first one wins, and only that one receives the gradient. NaN counts as larger than any number,
+    and of several NaNs the last one wins.
 
     Parameters
     ----------
     kernel_size : int or pair of int
         Size of the windows.
     stride : int, pair of int or None
-        Distance of the windows; None: `kernel_size`, so that they don't overlap. (AlexNet's do: 3 and 2.)
+        Step between windows; None for `kernel_size`, so that they don't overlap. (AlexNet's do: 3 and 2.)
     padding : int or pair of int
-        Rows and columns of minus infinity on each side, at most half of `kernel_size`.
+        Rows and columns of minus infinity on each side: at most half of `kernel_size`.
     dilation : int or pair of int
-        Distance of a window's elements.
+        Spacing between a window's elements.
     ceil_mode : bool
-        Whether a last window may hang over the end, if it starts inside the image or the padding before it.
+        Whether a last window may extend past the end, if it starts inside the image or the padding before it.
 
     Attributes
     ----------
     geometry : Geometry
-        All of that together.
+        The arguments above.
     """
 
     per_image = True
@@ -60,17 +60,16 @@ class MaxPool2d(Layer):
         self.ceil_mode = bool(ceil_mode)
         if any(2 * p > k for p, k in zip(self.padding, self.kernel_size, strict=True)):
             raise ValueError(f"padding must be at most half of kernel_size {self.kernel_size}, got {self.padding}")
-        vertical, horizontal = self.padding
-        sides = (vertical, vertical), (horizontal, horizontal)
+        sides = padding_of_sides(self.padding, self.kernel_size)
         self.geometry = Geometry(self.kernel_size, self.stride, self.dilation, sides, self.ceil_mode)
 
     def compute(self, x: Array, noise: Any = None) -> tuple[Array, Callable[[Array], Array]]:
-        """(N, C, H, W) -> (N, C, oH, oW); backward needs the function from the output's gradient to the input's."""
+        """(N, C, H, W) -> (N, C, oH, oW); backward needs the function that `max_pool` returns."""
         y, gradient = max_pool(channels_last(x), self._windows(x.shape))  # (N, oH, oW, C)
         return y.transpose(0, 3, 1, 2), gradient
 
     def infer(self, x: Array, noise: Any = None) -> Array:
-        """(N, C, H, W) -> (N, C, oH, oW), without asking which element was the largest."""
+        """(N, C, H, W) -> (N, C, oH, oW), without asking which element is the largest."""
         return window_maxima(channels_last(x), self._windows(x.shape)).transpose(0, 3, 1, 2)
 
     def gradients(self, grad_y: Array, gradient: Callable[[Array], Array]) -> tuple[Array, Gradients]:

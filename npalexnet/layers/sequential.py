@@ -1,4 +1,4 @@
-"""Layers one after the other."""
+"""Layers in a row, and which of them are computed together."""
 
 from __future__ import annotations
 
@@ -20,17 +20,18 @@ from npalexnet.layers.pooling import MaxPool2d
 class Sequential(Layer):
     """Feeds each layer's output to the next, as ``torch.nn.Sequential``.
 
-    Neighbouring layers that work image by image are computed together, on one shard of the batch after the other: a
-    shard goes through all of them while it is in the cache. A `ReLU` in front of a `MaxPool2d` is computed behind it:
-    ``max(relu(a), relu(b)) = relu(max(a, b))``, gradients included, and behind it there are fewer numbers. Another one
-    behind a `Conv2d` or a `Linear` is computed together with it.
+    Neighbouring layers that work image by image are computed together, shard by shard of the batch: a shard goes
+    through all of them while it is in the cache. A `ReLU` directly before an unpadded `MaxPool2d` is computed after it:
+    ``max(relu(a), relu(b)) = relu(max(a, b))``, gradients included, and there are fewer values left. Any other ReLU
+    directly after a `Conv2d` or a `Linear` is fused with it, see `WithReLU`. So AlexNet's first, second and fifth
+    convolutions run as convolution, pooling, ReLU; the others and the hidden linear layers are fused.
 
     Parameters
     ----------
     *layers : Layer
-        In the order of the forward pass. Their names are their numbers.
+        In the order of the forward pass; named ``"0"``, ``"1"``, ...
     **named_layers : Layer
-        Layers that have names, after those: ``Sequential(features=..., classifier=...)`` has them as attributes.
+        After those; ``Sequential(layers=..., classifier=...)`` has them as attributes.
     """
 
     def __init__(self, *layers: Layer, **named_layers: Layer) -> None:
@@ -39,31 +40,32 @@ class Sequential(Layer):
             if not isinstance(layer, Layer):
                 raise TypeError(f"Sequential expects layers, got {layer!r} as {_place(name)}")
             if hasattr(type(self), name):
-                raise ValueError(f"Sequential can't have a layer of the name {name!r}: an attribute has it")
+                raise ValueError(f"Sequential can't name a layer {name!r}: that is an attribute")
         vars(self).update(children)
         self._arrange(list(children.values()))
 
     def _arrange(self, layers: Sequence[Layer]) -> None:
-        """Decide which layers are computed together."""
-        stages = _with_relu(_pooled_before_relu(layers))
+        """Decide which layers are computed together, as stages."""
+        stages = _fuse_relu(_swap_relu_and_pool(layers))
         self.per_image = all(layer.per_image for layer in layers)
-        self._stages = stages if self.per_image else _runs_together(stages)
+        self._stages = stages if self.per_image else _group_per_image(stages)
 
     def compute(self, x: Array, noise: Any = None) -> tuple[Array, list[Any]]:
-        """Forward through all layers; backward needs what each of them needs."""
+        """Forward through all layers; backward needs what each stage saved."""
         noise = noise or (None,) * len(self._stages)
         saved = []
         for stage, stage_noise in zip(self._stages, noise, strict=True):
+            # Of a per-image Sequential, whoever calls it has divided the batch already.
             x, kept = stage.compute(x, stage_noise) if self.per_image else sharding.forward(stage, x, stage_noise)
             saved.append(kept)
         return x, saved
 
     def gradients(self, grad_y: Array, saved: list[Any]) -> tuple[Array, Gradients]:
-        """Backward through all layers, the last one first."""
+        """Backward through all layers, last to first."""
         return self._gradients(grad_y, saved, input_gradient=True)
 
     def parameter_gradients(self, grad_y: Array, saved: list[Any]) -> Gradients:
-        """Backward down to the lowest layer that is trainable, but not to its input."""
+        """Backward down to the lowest trainable layer, but not to its input."""
         return self._gradients(grad_y, saved, input_gradient=False)[1]
 
     def _gradients(self, grad_y: Array, saved: list[Any], input_gradient: bool) -> tuple[Array, Gradients]:
@@ -89,7 +91,7 @@ class Sequential(Layer):
         return x
 
     def draw_noise(self) -> tuple[Any, ...]:
-        """Draw the randomness of each layer."""
+        """Draw the noise of each stage."""
         return tuple(stage.draw_noise() for stage in self._stages)
 
     def output_shape(self, input_shape: Shape) -> Shape:
@@ -107,7 +109,7 @@ class Sequential(Layer):
         return total
 
     def named_leaves(self, prefix: str = "") -> Iterator[tuple[str, Any]]:
-        """Yield the layers that hold no others; an empty Sequential is none of them."""
+        """Yield the layers that hold no others; an empty Sequential is not one of them."""
         return super().named_leaves(prefix) if len(self) else iter(())
 
     def __len__(self) -> int:
@@ -122,18 +124,18 @@ class Sequential(Layer):
         return Sequential(*layers[index]) if isinstance(index, slice) else layers[index]
 
     def __setitem__(self, index: int, layer: Layer) -> None:
-        """Put another layer in a layer's place: ``model.classifier[6] = Linear(4096, 2)``.
+        """Replace a layer: ``model.classifier[6] = Linear(4096, 2)``.
 
-        An optimizer knows the parameters that it was made with: make it afterwards. What `backward` needs of an
-        earlier forward call is forgotten.
+        Make the optimizer afterwards: it knows the parameters that it was made with. What was saved for `backward` is
+        discarded.
 
         Raises
         ------
         TypeError, IndexError
-            If `layer` is no layer, or there is none at `index`, which must be one number.
+            If `layer` is not a layer, or `index` is not the number of one.
         ValueError
-            If all layers are computed image by image, and `layer` is not, or the other way round: what this Sequential
-            is part of was arranged for that. Make a new one of the layers.
+            If all layers are computed image by image and `layer` is not, or the other way round, because the enclosing
+            model relies on it. Make a new Sequential of the layers.
         """
         if not isinstance(layer, Layer):
             raise TypeError(f"Sequential expects layers, got {layer!r}")
@@ -147,7 +149,7 @@ class Sequential(Layer):
         self._replace(name, layer)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        """Put another layer in the place of a named one, as `__setitem__`; or set an ordinary attribute."""
+        """Replace a named layer, as `__setitem__` does, or set an ordinary attribute."""
         if isinstance(value, Layer):
             self._replace(name, value)
         else:
@@ -171,14 +173,14 @@ class Sequential(Layer):
 
 
 def _place(name: str) -> str:
-    """Return how errors speak of a layer's place."""
+    """Return how error messages name a layer."""
     return f"number {name}" if name.isdecimal() else repr(name)
 
 
-def _pooled_before_relu(layers: Sequence[Layer]) -> list[Layer]:
+def _swap_relu_and_pool(layers: Sequence[Layer]) -> list[Layer]:
     """Return the layers in the order in which they are computed.
 
-    With padding the two don't change places: a window with nothing inside the image has minus infinity, not 0.
+    With padding the two can't be swapped: a window that is outside the image gives minus infinity, the ReLU makes it 0.
     """
     order = list(layers)
     for i, (first, second) in enumerate(pairwise(layers)):
@@ -187,8 +189,8 @@ def _pooled_before_relu(layers: Sequence[Layer]) -> list[Layer]:
     return order
 
 
-def _with_relu(layers: Sequence[Layer]) -> list[Layer]:
-    """Return the layers, each `Conv2d` or `Linear` with the `ReLU` behind it as one."""
+def _fuse_relu(layers: Sequence[Layer]) -> list[Layer]:
+    """Return the layers, with each pair of a `Conv2d` or `Linear` and a `ReLU` after it fused."""
     stages: list[Layer] = []
     for layer in layers:
         last = stages[-1] if stages else None
@@ -199,7 +201,7 @@ def _with_relu(layers: Sequence[Layer]) -> list[Layer]:
     return stages
 
 
-def _runs_together(stages: Sequence[Layer]) -> list[Layer]:
-    """Return the layers, neighbours that are computed image by image as one."""
+def _group_per_image(stages: Sequence[Layer]) -> list[Layer]:
+    """Return the layers, with each run of per-image layers as one Sequential."""
     runs = [(per_image, list(run)) for per_image, run in groupby(stages, lambda layer: layer.per_image)]
     return [stage for alike, run in runs for stage in ([Sequential(*run)] if alike and len(run) > 1 else run)]

@@ -1,8 +1,9 @@
-"""The one place that cuts a batch into shards, and puts outputs and gradients together again.
+"""Splitting a batch into shards, and putting outputs and gradients together again: the only place that does it.
 
-Layers whose images don't mix (``per_image``) are computed on shards of the batch, which the backend may spread over
-threads. The shards' outputs are laid side by side; their parameter gradients are added in the order of the shards. So
-the result depends on the shards, never on how many threads there were. `layer` is a `Layer`, which is built upon this.
+A layer that computes each image independently (``per_image``) is computed on shards of the batch, which the backend may
+spread over threads. The shards' outputs are concatenated, their parameter gradients added in the order of the shards.
+So the result depends on the shards, never on the number of threads. (`layer` is a `Layer`, typed Any because that
+imports this module.)
 """
 
 from __future__ import annotations
@@ -24,8 +25,8 @@ class Noise:
     seed : int
         Drawn from the layer's generator for this pass.
     first_image : int
-        Where in the batch the images at hand begin: an image's share of the randomness depends on its place in the
-        batch, not on how the batch was cut.
+        Index in the batch of the first image at hand: an image's noise depends on its index, not on how the batch was
+        split.
     """
 
     seed: int
@@ -33,7 +34,7 @@ class Noise:
 
 
 def forward(layer: Any, x: Array, noise: Any) -> tuple[Array, list[tuple[slice, Any]]]:
-    """Compute a layer on a batch; return the output, and each shard with what its backward needs."""
+    """Compute a layer on a batch; return the output, and each shard with what it saved for backward."""
     if not layer.per_image:
         y, kept = layer.compute(x, noise)
         return y, [(slice(None), kept)]
@@ -41,25 +42,25 @@ def forward(layer: Any, x: Array, noise: Any) -> tuple[Array, list[tuple[slice, 
     shards = device_of(x).shards(len(x))
     results = device_of(x).map(lambda shard: layer.compute(x[shard], noise and _from_image(noise, shard.start)), shards)
     parts, saved = zip(*results, strict=True)
-    return _side_by_side(parts), list(zip(shards, saved, strict=True))
+    return _concatenate(parts), list(zip(shards, saved, strict=True))
 
 
 def infer(layer: Any, x: Array, noise: Any) -> Array:
-    """Compute a layer's output and keep nothing for a backward."""
+    """Compute a layer's output and save nothing."""
     if not layer.per_image:
         return layer.infer(x, noise)
 
     shards = device_of(x).shards(len(x))
     results = device_of(x).map(lambda shard: layer.infer(x[shard], noise and _from_image(noise, shard.start)), shards)
-    return _side_by_side(list(results))
+    return _concatenate(list(results))
 
 
 def backward(
     layer: Any, grad_y: Array, saved: list[tuple[slice, Any]], input_gradient: bool = True
 ) -> tuple[Array | None, Gradients]:
-    """Compute the input's gradient (None without `input_gradient`) and the parameters' from what `forward` returned.
+    """Return the gradients of the input and the parameters, from what `forward` returned.
 
-    Without it, a layer in which nothing is trainable is not gone through.
+    Without `input_gradient` the former is None, and a layer without trainable parameters is skipped.
     """
     if not input_gradient and not layer.trainable:
         return None, []
@@ -83,18 +84,18 @@ def backward(
         else:
             for (_, total), (_, gradient) in zip(totals, gradients, strict=True):
                 total += gradient
-    return _side_by_side(parts) if input_gradient else None, totals
+    return _concatenate(parts) if input_gradient else None, totals
 
 
 def _from_image(noise: Any, first: int) -> Any:
-    """Return the noise (of layers within a layer: a tuple) for the images from number `first` on."""
+    """Return the noise, or the tuple of a container's layers' noise, for the images from `first` on."""
     if isinstance(noise, tuple):
         return tuple(_from_image(part, first) for part in noise)
     return noise if noise is None else replace(noise, first_image=noise.first_image + first)
 
 
-def _side_by_side(parts: Sequence[Array]) -> Array:
-    """Concatenate along the batch, keeping the order of the axes in memory."""
+def _concatenate(parts: Sequence[Array]) -> Array:
+    """Concatenate along the batch, preserving the memory layout."""
     if len(parts) == 1:
         return parts[0]
     xp = device_of(parts[0]).xp

@@ -112,7 +112,7 @@ class FakeDeviceWithKernels(FakeDevice):
 
     def tiling(self, row_length, dtype):
         """As `CudaDevice`."""
-        return super().tiling(row_length, dtype)._replace(row_length=aligned_length(row_length, dtype))
+        return super().tiling(row_length, dtype)._replace(aligned_row_length=aligned_length(row_length, dtype))
 
 
 class GuardedMemory:

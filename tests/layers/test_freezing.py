@@ -64,7 +64,7 @@ def counted(monkeypatch):
     return calls
 
 
-def test_what_lies_below_the_lowest_learnt_layer_is_not_gone_through_backward(monkeypatch):
+def test_what_lies_below_the_lowest_trainable_layer_is_not_gone_through_backward(monkeypatch):
     calls = counted(monkeypatch)
     model = network().freeze("0", "1.0")
     model(X)
@@ -72,14 +72,14 @@ def test_what_lies_below_the_lowest_learnt_layer_is_not_gone_through_backward(mo
     assert calls == [("Linear", "parameter_gradients")]
 
 
-def test_a_frozen_convolution_between_learnt_ones_computes_no_gradient_of_its_weight(monkeypatch):
+def test_a_frozen_convolution_between_trainable_ones_computes_no_gradient_of_its_weight(monkeypatch):
     model = network().freeze("0.3.weight")
     computed = []
     original = type(model[0][3].algorithm).weight_gradient
 
-    def weight_gradient(self, grad_y, x, weight, geometry):
+    def weight_gradient(self, grad_y, x, weight, windows, groups):
         computed.append(weight.shape)
-        return original(self, grad_y, x, weight, geometry)
+        return original(self, grad_y, x, weight, windows, groups)
 
     monkeypatch.setattr(type(model[0][3].algorithm), "weight_gradient", weight_gradient)
     model(X)
@@ -87,7 +87,7 @@ def test_a_frozen_convolution_between_learnt_ones_computes_no_gradient_of_its_we
     assert set(computed) == {(3, 3, 3, 4)}
 
 
-def test_nothing_learnt_is_nothing_done(monkeypatch):
+def test_nothing_trainable_is_nothing_done(monkeypatch):
     calls = counted(monkeypatch)
     model = network().freeze()
     assert not model.trainable
@@ -121,7 +121,7 @@ def test_weight_decay_and_momentum_leave_frozen_parameters_alone_though_they_had
         assert np.array_equal(values, before[name]) == name.startswith("0.")
 
 
-def test_what_was_frozen_can_be_learnt_again():
+def test_what_was_frozen_can_be_trainable_again():
     model = network().freeze("0").requires_grad_()
     model(X)
     model.backward(GRAD_Y)

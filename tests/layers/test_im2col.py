@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from npalexnet.layers.im2col import channels_last, col2im, pad, window_elements
+from npalexnet.layers.im2col import channels_last, col2im, covered_pixels, window_elements
 from npalexnet.windows import Windows
 from tests.support import PROPERTY, assert_close, columns_of, get, normal, put
 
@@ -119,14 +119,14 @@ def test_pad_puts_the_border_on_the_right_sides(value, dtype, device):
     x = normal((2, 3, 4, 5), dtype)
     expected = np.pad(x, ((0, 0), (1, 2), (3, 0), (0, 0)), constant_values=value)
     windows = Windows((2, 3), (1, 1), (1, 1), (1, 3), (5, 5))  # from row -1 to 4, and from column -3 to 3
-    padded = get(pad(put(x, device), windows, value))
+    padded = get(covered_pixels(put(x, device), windows, value))
     assert padded.dtype == dtype
     np.testing.assert_array_equal(padded, expected)
 
 
 def test_pad_without_a_border_copies_nothing():
     x = normal((1, 3, 4, 1))
-    inside = pad(x, Windows((2, 2), (1, 1), (1, 1), (-1, 0), (1, 2)), 0)
+    inside = covered_pixels(x, Windows((2, 2), (1, 1), (1, 1), (-1, 0), (1, 2)), 0)
     assert np.shares_memory(inside, x)
     np.testing.assert_array_equal(inside, x[:, 1:, :3])
 

@@ -54,12 +54,12 @@ def test_tiles_cover_each_window_once_and_stay_below_the_limit(settings, tile_ro
     oH, oW = windows.output_size
     covered, found = np.zeros((5, oH, oW), int), list(tiles(5, windows, tile_rows, min_tiles))
     for tile in found:
-        part = covered[tile.images, tile.rows]
+        part = covered[tile.images, tile.output_rows]
         part += 1
         assert part.size <= max(tile_rows, oW)  # a row of windows at the least
         assert tile.windows.output_size == part.shape[1:]
         (top, _), (left, _) = geometry.padding
-        assert tile.windows.padding == (top - tile.rows.start * geometry.stride[0], left)
+        assert tile.windows.padding == (top - tile.output_rows.start * geometry.stride[0], left)
     assert (covered == 1).all()
     assert len(found) >= min_tiles
 
@@ -76,7 +76,7 @@ def test_tiles_cover_each_window_once_and_stay_below_the_limit(settings, tile_ro
 )
 def test_tiles_are_nearly_equal_and_as_few_as_possible(images, oH, tile_rows, expected):
     found = list(tiles(images, Windows((1, 1), (1, 1), (1, 1), (0, 0), (oH, 1)), tile_rows))
-    assert [tuple(part.stop - part.start for part in (tile.images, tile.rows)) for tile in found] == expected
+    assert [tuple(part.stop - part.start for part in (tile.images, tile.output_rows)) for tile in found] == expected
 
 
 def test_columns_take_a_bounded_part_of_a_gpus_memory():

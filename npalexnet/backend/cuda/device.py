@@ -114,7 +114,7 @@ class CudaDevice(Device):
 
     def tiling(self, row_length: int, dtype: np.dtype) -> Tiling:
         """Rows of whole 16 bytes: the 363 numbers of a window of AlexNet's conv1 become 364, or 368 of two bytes."""
-        return super().tiling(row_length, dtype)._replace(row_length=aligned_length(row_length, dtype))
+        return super().tiling(row_length, dtype)._replace(aligned_row_length=aligned_length(row_length, dtype))
 
     def prefetch(self, batches: Iterable[Batch]) -> Iterator[tuple[Array, ...]]:
         """Yield each batch while the next one is copied to this GPU."""

@@ -12,7 +12,7 @@
      in 64 bits, because arrays do grow past 2^31 numbers. Python refuses what has too many pixels, windows or rows.
    - Where blocks are two-dimensional, x is the channel, which neighbours in memory, and y the pixel, window or row. */
 
-#ifdef __CUDACC__  /* elsewhere these two are in tests/backend/kernels_on_cpu.h */
+#ifdef __CUDACC__  /* elsewhere these two are in tests/fakes/kernels_on_cpu.h */
 __device__ unsigned short __float_as_float16(float value)
 {
     unsigned short bits;
@@ -80,10 +80,10 @@ __device__ int last_window(int distance, int stride, int windows)
     return distance < 0 ? -1 : min(distance / stride, windows - 1);
 }
 
-/* Images, whose pixels lie `pixel` numbers apart, -> columns (windows, ldk): a row for each window, its kH runs of kW*C
+/* Images, whose pixels lie `pixel` numbers apart, -> patches (windows, ldk): a row for each window, its kH runs of kW*C
    numbers side by side, then zeros. A row of threads copies one run. */
 template <class T>
-__device__ void copy_runs(const T* images, T* columns, int runs, int pixel, int ldk, WINDOWS)
+__device__ void copy_runs(const T* images, T* patches, int runs, int pixel, int ldk, WINDOWS)
 {
     int number = row_number();
     if (number >= runs) return;
@@ -92,7 +92,7 @@ __device__ void copy_runs(const T* images, T* columns, int runs, int pixel, int 
     int h = p * sH - top + i * dH, first = q * sW - left;
     bool inside = 0 <= h && h < H;
     const T* row = images + ((long long)n * H + (inside ? h : 0)) * W * pixel;
-    T* run = columns + (long long)window * ldk + i * kW * C;
+    T* run = patches + (long long)window * ldk + i * kW * C;
     if (dW == 1 && pixel == C) {  // the run lies in the image as it does here
         for (int e = threadIdx.x; e < kW * C; e += blockDim.x) {
             int source = first * C + e;
@@ -107,22 +107,22 @@ __device__ void copy_runs(const T* images, T* columns, int runs, int pixel, int 
     if (i == kH - 1)
         for (int e = threadIdx.x; e < ldk - kH * kW * C; e += blockDim.x) run[kW * C + e] = T();
 }
-extern "C" __global__ void im2col(const REAL* images, REAL* columns, int runs, int pixel, int ldk, WINDOWS)
+extern "C" __global__ void im2col(const REAL* images, REAL* patches, int runs, int pixel, int ldk, WINDOWS)
 {
-    copy_runs(images, columns, runs, pixel, ldk, WINDOW_ARGUMENTS);
+    copy_runs(images, patches, runs, pixel, ldk, WINDOW_ARGUMENTS);
 }
 
-extern "C" __global__ void im2col_by_units(const REAL* images, REAL* columns, int runs, int pixel, int ldk, WINDOWS)
+extern "C" __global__ void im2col_by_units(const REAL* images, REAL* patches, int runs, int pixel, int ldk, WINDOWS)
 {
     const Numbers<UNIT>* from = (const Numbers<UNIT>*)images;
     C /= UNIT;  // from here on C, pixel and ldk count units
-    copy_runs(from, (Numbers<UNIT>*)columns, runs, pixel / UNIT, ldk / UNIT, WINDOW_ARGUMENTS);
+    copy_runs(from, (Numbers<UNIT>*)patches, runs, pixel / UNIT, ldk / UNIT, WINDOW_ARGUMENTS);
 }
 
 /* Columns (windows, ldk) -> images: each pixel gathers the sum of all that im2col made of it, in the order of (i, j);
    with `add` it begins with what is there. */
 template <int LANES>
-__device__ void gather_columns(const REAL* columns, REAL* images, int pixels, int pixel, int ldk, int add, WINDOWS)
+__device__ void gather_columns(const REAL* patches, REAL* images, int pixels, int pixel, int ldk, int add, WINDOWS)
 {
     int number = row_number();
     if (number >= pixels) return;
@@ -141,7 +141,7 @@ __device__ void gather_columns(const REAL* columns, REAL* images, int pixels, in
                 int j = element_at(right - q * sW, dW);
                 if (j < 0) continue;
                 long long place = (((long long)n * oH + p) * oW + q) * ldk + (i * kW + j) * C + c;
-                Numbers<LANES> part = *(const Numbers<LANES>*)(columns + place);
+                Numbers<LANES> part = *(const Numbers<LANES>*)(patches + place);
                 EACH(lane) sum[lane] += (WIDE)part.lane[lane];
             }
         }
@@ -149,14 +149,14 @@ __device__ void gather_columns(const REAL* columns, REAL* images, int pixels, in
         *target = result;
     }
 }
-extern "C" __global__ void col2im(const REAL* columns, REAL* images, int pixels, int pixel, int ldk, int add, WINDOWS)
+extern "C" __global__ void col2im(const REAL* patches, REAL* images, int pixels, int pixel, int ldk, int add, WINDOWS)
 {
-    gather_columns<1>(columns, images, pixels, pixel, ldk, add, WINDOW_ARGUMENTS);
+    gather_columns<1>(patches, images, pixels, pixel, ldk, add, WINDOW_ARGUMENTS);
 }
 extern "C" __global__ void col2im_by_units(
-    const REAL* columns, REAL* images, int pixels, int pixel, int ldk, int add, WINDOWS)
+    const REAL* patches, REAL* images, int pixels, int pixel, int ldk, int add, WINDOWS)
 {
-    gather_columns<UNIT>(columns, images, pixels, pixel, ldk, add, WINDOW_ARGUMENTS);
+    gather_columns<UNIT>(patches, images, pixels, pixel, ldk, add, WINDOW_ARGUMENTS);
 }
 
 /* (N, H, W, C) -> the largest of each window, (N, oH, oW, C), and in `winners`, unless it is null, which one it is:

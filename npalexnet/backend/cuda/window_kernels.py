@@ -1,4 +1,4 @@
-"""The CUDA kernels over windows: columns and max-pooling.
+"""The CUDA kernels over windows: patches and max-pooling.
 
 Symbols: N images, C channels, H x W pixels, windows of kH x kW, oH x oW of them.
 """
@@ -31,7 +31,7 @@ class WindowKernels(Launches):
 
     # --- convolution -----------------------------------------------------------------------------------------------
 
-    def im2col(self, x: Array, windows: Windows, columns: Array) -> Array | None:
+    def im2col(self, x: Array, windows: Windows, patches: Array) -> Array | None:
         """Lay the numbers of each window side by side; outside the image are zeros.
 
         Parameters
@@ -40,28 +40,28 @@ class WindowKernels(Launches):
             (N, H, W, C), contiguous, or some channels of such an array.
         windows : Windows
             Which ones.
-        columns : array
+        patches : array
             (N*oH*oW, ldk) with ``ldk >= kH*kW*C``, contiguous: is filled; what is left of a row becomes 0.
 
         Returns
         -------
         array or None
-            `columns`.
+            `patches`.
         """
-        apart, runs = self._check_columns(x, windows, columns), len(columns) * windows.kernel_size[0]
+        apart, runs = self._check_patches(x, windows, patches), len(patches) * windows.kernel_size[0]
         if apart is None or runs > MOST_COUNTED:
             return None
-        numbers = (runs, apart, columns.shape[1], *kernel_arguments(x.shape, windows))
+        numbers = (runs, apart, patches.shape[1], *kernel_arguments(x.shape, windows))
         C, width = x.shape[3], windows.kernel_size[1] * x.shape[3]
-        self._launch_rows("im2col", runs, width, (C, apart, columns.shape[1]), x, columns, numbers=numbers)
-        return columns
+        self._launch_rows("im2col", runs, width, (C, apart, patches.shape[1]), x, patches, numbers=numbers)
+        return patches
 
-    def col2im(self, columns: Array, x: Array, windows: Windows, *, add: bool = True) -> Array | None:
+    def col2im(self, patches: Array, x: Array, windows: Windows, *, add: bool = True) -> Array | None:
         """Sum up, for each pixel, all that `im2col` makes of it: the adjoint of `im2col`.
 
         Parameters
         ----------
-        columns : array
+        patches : array
             (N*oH*oW, ldk), contiguous.
         x : array
             (N, H, W, C), contiguous, or some channels of such an array: is changed.
@@ -75,13 +75,13 @@ class WindowKernels(Launches):
         array or None
             `x`.
         """
-        apart = self._check_columns(x, windows, columns)
+        apart = self._check_patches(x, windows, patches)
         if apart is None:
             return None
         pixels, channels = prod(x.shape[:3]), x.shape[3]
-        numbers = (pixels, apart, columns.shape[1], add, *kernel_arguments(x.shape, windows))
-        counts = (channels, apart, columns.shape[1])
-        self._launch_rows("col2im", pixels, channels, counts, columns, x, numbers=numbers)
+        numbers = (pixels, apart, patches.shape[1], add, *kernel_arguments(x.shape, windows))
+        counts = (channels, apart, patches.shape[1])
+        self._launch_rows("col2im", pixels, channels, counts, patches, x, numbers=numbers)
         return x
 
     # --- max-pooling -----------------------------------------------------------------------------------------------
@@ -142,17 +142,17 @@ class WindowKernels(Launches):
         self._launch_rows("max_pool_gradient", numbers[0], shape[3], shape[3:], *arrays, numbers=numbers)
         return grad_x
 
-    def _check_columns(self, images: Array, windows: Windows, columns: Array) -> int | None:
+    def _check_patches(self, images: Array, windows: Windows, patches: Array) -> int | None:
         """Return how many numbers apart the pixels of `images` lie, or None if the kernels can't do it."""
         check_ndim(images, "images", 4)
-        check_ndim(columns, "columns", 2)
+        check_ndim(patches, "patches", 2)
         N, _, _, C = images.shape
         length = prod(windows.kernel_size) * C
-        check_same("columns' dtype", columns.dtype, images.dtype)
-        if len(columns) != N * prod(windows.output_size) or columns.shape[1] < length:
+        check_same("patches' dtype", patches.dtype, images.dtype)
+        if len(patches) != N * prod(windows.output_size) or patches.shape[1] < length:
             raise ValueError(
-                f"columns must be of shape ({N * prod(windows.output_size)}, at least {length}), got {columns.shape}"
+                f"patches must be of shape ({N * prod(windows.output_size)}, at least {length}), got {patches.shape}"
             )
         apart = pixel_distance(images)
-        fits = self._does(columns) and countable(images.shape, windows) and columns.shape[1] <= MOST_COUNTED
+        fits = self._does(patches) and countable(images.shape, windows) and patches.shape[1] <= MOST_COUNTED
         return apart if fits else None

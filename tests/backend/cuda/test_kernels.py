@@ -134,11 +134,11 @@ def test_what_kernels_do_not_do_is_left_to_the_plain_lines(memory, launcher):
 def test_what_does_not_fit_is_refused_at_the_door(memory, launcher):
     kernels, one = Kernels(memory, launcher), Windows((2, 2), (1, 1), (1, 1), (0, 0), (3, 3))
     x, columns = memory.empty((2, 4, 4, 6), "float32"), memory.empty((18, 24), "float32")
-    with pytest.raises(ValueError, match=r"columns must be of shape \(18, at least 24\), got \(17, 24\)"):
+    with pytest.raises(ValueError, match=r"patches must be of shape \(18, at least 24\), got \(17, 24\)"):
         kernels.im2col(x, one, columns[:17])
-    with pytest.raises(ValueError, match=r"columns must be of shape \(18, at least 24\), got \(18, 23\)"):
+    with pytest.raises(ValueError, match=r"patches must be of shape \(18, at least 24\), got \(18, 23\)"):
         kernels.col2im(columns[:, :23], x, one)
-    with pytest.raises(ValueError, match="columns' dtype must be float32, got float64"):
+    with pytest.raises(ValueError, match="patches' dtype must be float32, got float64"):
         kernels.im2col(x, one, columns.astype("float64"))
     with pytest.raises(ValueError, match=r"x must have 4 axes, got shape \(2, 4\)"):
         kernels.max_pool_with_indices(x[..., 0, 0], one)

@@ -38,7 +38,7 @@ class Counting(FakeDevice):
 
     def tiling(self, row_length, dtype):
         """As `CudaDevice`."""
-        return super().tiling(row_length, dtype)._replace(row_length=aligned_length(row_length, dtype))
+        return super().tiling(row_length, dtype)._replace(aligned_row_length=aligned_length(row_length, dtype))
 
     def matmul(self, a, b, out=None):
         """One launch whatever the dtypes, as `CudaDevice` does it by cuBLAS."""

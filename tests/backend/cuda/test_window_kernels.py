@@ -119,7 +119,7 @@ def test_tiles_of_rows_make_the_whole(kernels, memory, case, dtype):
     total[...] = 0
     for part in (slice(0, oH // 2), slice(oH // 2, oH)):
         if part.start < part.stop:
-            tile = windows.rows(part)
+            tile = windows.for_output_rows(part)
             columns = memory.empty((2 * tile.output_size[0] * oW, length), dtype)
             kernels.im2col(images, tile, columns)
             same_bits(columns.reshape(2, -1, oW, length), whole[:, part])
