@@ -40,7 +40,7 @@ class Idea:
 BASELINE = "whole batch, layer by layer, cores inside the BLAS"
 IDEAS = (
     Idea(
-        "+ shards of images, each on a thread of its own",
+        "+ shards of images, each on its own thread",
         (
             (cpu, "SHARD_IMAGES", UNLIMITED),
             (cpu, "MIN_SHARDS", 1),
@@ -50,8 +50,8 @@ IDEAS = (
             (cpu, "get_num_threads", lambda: 1),
         ),
     ),
-    Idea("+ columns made tile by tile", ((cpu, "TILE_ROWS", UNLIMITED),)),
-    Idea("+ max-pooling before the ReLU in front of it", ((sequential, "_swap_relu_and_pool", list),)),
+    Idea("+ patches made tile by tile", ((cpu, "TILE_ROWS", UNLIMITED),)),
+    Idea("+ max-pooling before the preceding ReLU", ((sequential, "_swap_relu_and_pool", list),)),
     Idea("+ skinny products transposed", ((cpu, "SKINNY", 0),)),
     Idea("+ SGD block by block, on all threads", ((cpu, "BLOCK_ELEMENTS", UNLIMITED),)),
     Idea("+ large gradients in pooled buffers", ((CpuDevice, "pooled_buffer", Device.pooled_buffer),)),

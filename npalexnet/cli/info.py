@@ -30,7 +30,7 @@ def run(options: argparse.Namespace) -> int:
     print(f"cpu          usable: NumPy {np.__version__}, BLAS {', '.join(blas) or 'unknown'}")
     print(f"             {backend.get_num_threads()} threads")
     print(f"cuda         {'usable' if gpu.usable else 'not usable'}: {gpu.reason} (stage: {gpu.stage})")
-    print(f"             kernels of our own {'on' if cuda_kernels_enabled() else 'off'}")
+    print(f"             custom kernels {'on' if cuda_kernels_enabled() else 'off'}")
     for distribution in DISTRIBUTIONS:
         print(f"{distribution:<13}{_installed(distribution)}")
     return 0
