@@ -109,7 +109,7 @@ def read_folder(
 
 
 def count_loose(folder: str) -> int:
-    """Return how many pictures lie in `folder` itself, outside of the classes' folders."""
+    """Return the number of pictures in `folder` itself, outside of the classes' folders."""
     return sum(finding.fault is None for finding in inspect(os.path.join(folder, name) for name in _entries(folder)))
 
 

@@ -13,8 +13,8 @@ import numpy as np
 from npalexnet.data.datasets import Subset
 from npalexnet.data.loader import LoadError
 from npalexnet.layers.linear import Linear
-from npalexnet.training.callback import Callback
 from npalexnet.training.metrics import Metrics
+from npalexnet.training.progress import Callback
 from npalexnet.training.run import SPLIT, Run, names_of_outputs
 from npalexnet.training.state import TrainingState
 from npalexnet.training.steps import DivergedError, StepResult
@@ -41,21 +41,15 @@ class Saver:
         self._saved_at = time.monotonic()
         if run is not None:
             run.describe(classes=_names_of_outputs(state))
-        if run is not None and state.validation is not None:
-            run.describe(pipeline=state.validation.pipeline.to_json())
+            if state.validation is not None:
+                run.describe(pipeline=state.validation.pipeline.to_json())
 
     @contextmanager
     def working(self, callback: Callback) -> Iterator[None]:
         """Context of training, in which no other process can go on with the run; at the end all is saved.
 
-        A picture that can't be loaded is such an end, too: training is between two steps then.
-
-        Raises
-        ------
-        ValueError
-            If there is a checkpoint that `resume` should have been called for.
-        OSError
-            If at the end something can't be written.
+        A picture that can't be loaded is such an end, too: training is between two steps then. A ValueError if there is
+        a checkpoint that `resume` should have been called for, an OSError if at the end something can't be written.
         """
         self._callback, self._saved_at = callback, time.monotonic()
         if self._run is None:

@@ -49,13 +49,7 @@ class Schedule:
         return {}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from what `state_dict` returned.
-
-        Raises
-        ------
-        ValueError
-            If it comes from another kind of schedule; nothing is changed.
-        """
+        """Go on from what `state_dict` returned; a ValueError if it comes from another kind of schedule."""
         if set(state) != set(self.state_dict()):
             raise ValueError(
                 f"the state of a {self.name} schedule has {sorted(self.state_dict())}, got {sorted(state)}"
@@ -214,13 +208,7 @@ SCHEDULES: Mapping[str, Callable[[float, int], Schedule]] = {  # of the highest 
 
 
 def make_schedule(name: str, lr: float, steps: int, warmup: int = 0) -> Schedule:
-    """Return a schedule by its name, for so many steps in all, of which the first `warmup` warm up.
-
-    Raises
-    ------
-    ValueError
-        If there is none of that name, or a number is out of range.
-    """
+    """Return a schedule by its name, for `steps` steps in all, of which the first `warmup` warm up."""
     if name not in SCHEDULES:
         raise ValueError(f"schedule must be one of {', '.join(map(repr, SCHEDULES))}, got {name!r}")
     schedule = SCHEDULES[name](lr, steps)
