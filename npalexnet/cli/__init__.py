@@ -41,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             backend.set_num_threads(options.threads)
         backend.get_num_threads()  # a bad environment variable is refused before anything is begun
         return options.run(options)
-    except BrokenPipeError:  # `npalexnet summary | head`: nobody reads on, which is no error
+    except BrokenPipeError:  # `npalexnet summary | head`: the reader has left, which is not an error
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the interpreter's own flush at the end
         return 0
     except KeyboardInterrupt:

@@ -29,7 +29,7 @@ class LayerSummary:
 def summarize(model: Layer, input_shape: Shape, item_bytes: int) -> Iterator[LayerSummary]:
     """Yield the size and cost of each layer of a feed-forward model; a ValueError if it can't take the input's shape.
 
-    `input_shape` is that of a batch, (N, 3, 227, 227); `item_bytes` the bytes of a number, 4 for float32.
+    `input_shape` is a batch's shape, (N, 3, 227, 227); `item_bytes` is the size of a number, 4 for float32.
     """
     model.output_shape(input_shape)
     for name, layer in model.named_leaves():

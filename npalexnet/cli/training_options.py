@@ -86,7 +86,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def complete(given: dict[str, Any], config: dict[str, Any] | None = None) -> argparse.Namespace:
-    """Return all options: those given, else those of the resumed run, else the defaults.
+    """Return all options: each as given, else as in the resumed run, else its default.
 
     A ValueError if two don't go together.
     """

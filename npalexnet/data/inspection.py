@@ -1,4 +1,4 @@
-"""Finding the files in a folder that are no usable pictures.
+"""Finding the files in a folder that are not usable pictures.
 
 A file is usable if it can be decoded, so each is decoded, in the cheapest way:
 

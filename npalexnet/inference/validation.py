@@ -140,7 +140,7 @@ class ValidationSet:
 
 def _data(spec: str | None, classifier: Classifier) -> Data:
     """Open data; without a `spec`, the run's. A random split that the run made is restored."""
-    options = classifier.metadata.get("options")  # of `npalexnet train`, without those that were not given
+    options = classifier.metadata.get("options")  # of `npalexnet train`, as far as they were given
     if not isinstance(options, dict):
         if spec is None:
             raise ValueError(f"{classifier.path} does not say which data it was trained on; name them with --data")

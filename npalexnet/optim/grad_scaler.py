@@ -106,7 +106,7 @@ class GradScaler:
         self._taken = self._finite = None
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what `load_state_dict` needs to go on from here, under torch's names; empty if it is not enabled."""
+        """Return the state for `load_state_dict`, under torch's names; empty if it is not enabled."""
         if not self._enabled:
             return {}
         return {
@@ -118,7 +118,7 @@ class GradScaler:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from what `state_dict` returned, here or in torch."""
+        """Restore a state that `state_dict` returned, here or in torch."""
         if not self._enabled:
             return
         if missing := sorted(set(self.state_dict()) - set(state)):

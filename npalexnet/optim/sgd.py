@@ -31,7 +31,7 @@ class SGD:
     lr : float
         The learning rate.
     momentum : float
-        Share of the last step that is kept.
+        Fraction of the last step that is kept.
     weight_decay : float
         Factor of the L2 penalty's gradient.
     nesterov : bool
@@ -117,7 +117,7 @@ class SGD:
         return {"state": dict(sorted(velocities.items())), "param_groups": groups}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from what `state_dict` returned, for the same parameters in the same order; here or in torch.
+        """Restore a state that `state_dict` returned for the same parameters in the same order, here or in torch.
 
         If groups, parameters or shapes don't fit, that is a ValueError, and nothing is changed.
         """

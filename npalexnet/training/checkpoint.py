@@ -1,4 +1,4 @@
-"""Checkpoints: all that a run needs to go on to the same bits, in one file that is written whole or not at all.
+"""Checkpoints: all that a run needs to continue bit-identically, in one file that is written atomically.
 
 A checkpoint is a safetensors file: the tensors (weights and velocities), and in its metadata, as JSON, the rest, the
 version of this format, and checksums of all that, which safetensors does not have.
@@ -59,7 +59,7 @@ def load_checkpoint(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
 def load_newest(folder: Path) -> tuple[Path, dict[str, np.ndarray], dict[str, Any]]:
     """Return a run's last checkpoint, with its path; the previous one if the process was killed between two renamings.
 
-    A CheckpointError if there is none, or it can't be used; if the previous one can, the message says how.
+    A CheckpointError if there is none, or it can't be used; if the previous one can, the message says how to resume.
     """
     last, previous = folder / LAST, folder / PREVIOUS
     if not last.exists():

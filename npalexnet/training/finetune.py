@@ -27,7 +27,7 @@ def load_fitting(model: Layer, tensors: Mapping[str, np.ndarray], *, leave_out: 
     """Load the tensors that fit; returns a line for each that did not, and for each that is missing.
 
     Parameters of the model that nothing fits, or that `leave_out` names, keep their values; the latter without a line.
-    If nothing fits at all, that is a ValueError.
+    If nothing fits at all, that is a ValueError, and nothing is changed.
     """
     own: dict[str, Any] = dict(model.named_parameters())
     fitting: dict[str, np.ndarray] = {}

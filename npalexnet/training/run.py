@@ -53,7 +53,7 @@ def names_of_outputs(classes: Sequence[str], count: int) -> list[str]:
 class Run:
     """Writes a run's files.
 
-    ``metrics.jsonl`` grows line by line; everything else is written whole or not at all.
+    ``metrics.jsonl`` grows line by line; all other files are written atomically.
 
     Parameters
     ----------
@@ -86,9 +86,9 @@ class Run:
 
     @classmethod
     def reopen(cls, folder: Path | str, metadata: Mapping[str, Any] | None = None, *, grey: bool = False) -> Run:
-        """Return the run of a folder that an earlier process wrote, to go on with it.
+        """Return the run of a folder that an earlier process wrote, to continue it.
 
-        Temporary files that a killed process left there are removed. A ValueError if it is no run's folder.
+        Temporary files that a killed process left there are removed. A ValueError if it is not a run's folder.
         """
         folder = Path(folder)
         names = {path.name for path in folder.glob("[!.]*")}  # one killed at once may have left an empty folder
@@ -113,7 +113,7 @@ class Run:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Context in which no other process can go on with this run; a ValueError if one does so already."""
+        """Context in which no other process can train this run; a ValueError if one does so already."""
         if self._holds:
             yield
             return
@@ -200,7 +200,7 @@ class Run:
         save_checkpoint(self.folder / LAST, tensors, {**metadata, "lines": len(self.records)})
 
     def has_checkpoint(self) -> bool:
-        """Whether there is one to go on from, good or damaged."""
+        """Whether there is a checkpoint to resume from, good or damaged."""
         return any((self.folder / name).exists() for name in (LAST, PREVIOUS))
 
     def has_weights(self) -> bool:

@@ -46,7 +46,7 @@ class Saver:
 
     @contextmanager
     def working(self, callback: Callback) -> Iterator[None]:
-        """Context of training, in which no other process can go on with the run; at the end all is saved.
+        """Context of training, in which no other process can train the run; at the end everything is saved.
 
         A picture that can't be loaded is such an end, too: training is between two steps then. A ValueError if there is
         a checkpoint that `resume` should have been called for, an OSError if at the end something can't be written.
@@ -98,7 +98,7 @@ class Saver:
         self._try("a checkpoint", self._write_checkpoint)
 
     def checkpoint_first(self) -> None:
-        """Write a checkpoint before any weights: where there are weights, there is one to go on from, too."""
+        """Write a checkpoint before any weights: where there are weights, there is one to resume from, too."""
         if self._saved is None and not self._state.validated_step:
             self.checkpoint()
 
@@ -171,7 +171,7 @@ class Saver:
         self._try("the metrics", lambda run: run.record(**values), tell=not known)
 
     def _try(self, what: str, write: Callable[[Run], None], *, tell: bool = True) -> bool:
-        """Write; returns whether that succeeded. If not, tell so, and go on."""
+        """Write; returns whether that succeeded. If not, the callback is told, and training continues."""
         if self._run is None:
             return True
         try:

@@ -36,7 +36,7 @@ class Trainer:
         trainer = Trainer(model, train, validation, lr=0.001, epochs=20, run=Run("runs/mine"))
         trainer.fit(Progress())
 
-    and, in another process, on from the last checkpoint, bit-identical to a run that was never stopped::
+    and, in another process, resumed from the last checkpoint, bit-identical to a run that was never stopped::
 
         trainer = Trainer(model, train, validation, lr=0.001, epochs=20, run=Run.reopen("runs/mine"))
         trainer.resume()
@@ -150,7 +150,7 @@ class Trainer:
         DivergedError
             If the loss, or a parameter, is not finite. The last good checkpoint is kept.
         LoadError
-            If a picture can't be loaded. What was learned up to there is saved.
+            If a picture can't be loaded. What was learned until then is saved.
         OSError
             If at the end what was learned can't be written. On the way the callback is told, no more.
         """
@@ -164,21 +164,21 @@ class Trainer:
         return state.finished
 
     def resume(self, path: Path | None = None) -> None:
-        """Go on from the last checkpoint of the run, or from another one of it.
+        """Resume from the last checkpoint of the run, or from another of its checkpoints.
 
         Raises
         ------
         CheckpointError, OSError
             If it can't be used; where an older one can, the message names it.
         ValueError
-            If it is one of another network, or of other settings.
+            If it comes from another network or other settings.
         """
         self._saver.resume(path)
 
     # --- one epoch -------------------------------------------------------------------------------------------------
 
     def _train(self, callback: Callback, should_stop: Callable[[], bool]) -> None:
-        """Take the steps that are left of an epoch."""
+        """Take the remaining steps of an epoch."""
         with closing(self.train_epoch()) as steps:
             for step in steps:
                 self._saver.record_step(step)
@@ -189,7 +189,7 @@ class Trainer:
                     self._saver.checkpoint_if_due()
 
     def train_epoch(self) -> Generator[StepResult, None, None]:
-        """Take what is left of an epoch; yields after each step. A step that raises was not taken."""
+        """Take the remaining steps of an epoch; yields after each. A step that raises was not taken."""
         state, loader = self.state, self.train
         self.model.train()
         started = time.perf_counter()

@@ -71,6 +71,11 @@ def evaluation_crops(picture: Picture, statistics: Statistics) -> Figure:
     statistics : Statistics
         Of the training pictures, with their mean picture: ``Statistics.fit(dataset, mean_image=256)``.
 
+    Raises
+    ------
+    ValueError
+        If the statistics have no mean picture of 256 x 256.
+
     """
     mean = statistics.mean_image
     if mean is None or mean.shape != (SIDE, SIDE, 3):
