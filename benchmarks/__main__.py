@@ -113,13 +113,8 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--precisions", nargs="+", choices=PRECISIONS, help="precisions to measure on a GPU (default: all)")
     add("--threads", type=count, metavar="N", help="threads of each rival (default: all cores)")
     add("--classes", type=count, default=1000, metavar="N", help="classes of the network (default: 1000)")
-    add(
-        "--dropout",
-        type=number(float, 0, maximum=1),
-        default=0.5,
-        metavar="P",
-        help="dropout in the training step (default: 0.5)",
-    )
+    fraction = number(float, 0, maximum=1)
+    add("--dropout", type=fraction, default=0.5, metavar="P", help="dropout in the training step (default: 0.5)")
     add("--output", type=_name, metavar="NAME", help="also write the results to NAME.json and a chart to NAME.png")
     add("--quick", action="store_true", help="one image, one round: checks that it runs; the times mean nothing")
     return parser.parse_args(argv)

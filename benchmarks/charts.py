@@ -46,7 +46,7 @@ def sheet(
 ) -> tuple[Figure, np.ndarray]:
     """Return an empty figure with a heading, and its axes, (rows, columns).
 
-    `height` is that of a row of panels, `width` that of the whole, in inches.
+    `height` is the height of a row of panels, `width` the width of the whole figure, in inches.
     """
     from matplotlib.figure import Figure
 
@@ -95,9 +95,9 @@ def look(rival: str) -> dict[str, Any]:
 
 
 def stacked_bars(axes: Axes, names: Sequence[str], parts: Mapping[str, Sequence[float]], texts: Sequence[str]) -> None:
-    """Draw horizontal bars of several parts, and a text beside each.
+    """Draw horizontal bars of several parts, named after rivals, and a text beside each.
 
-    `names` are those of rivals; `parts` says where each part ends in each bar: see `shades` for their colours.
+    `parts` says where each part ends in each bar; see `shades` for their colours.
     """
     begin: Sequence[float] = [0.0] * len(names)
     for shade, ends in zip(shades(len(parts)), parts.values(), strict=True):

@@ -95,5 +95,5 @@ def layer_cases(model: na.AlexNet, rivals: Sequence[Any], images: int, classes: 
 
 
 def channels_last_memory(array: np.ndarray) -> np.ndarray:
-    """(N, C, H, W) in memory as (N, H, W, C), as npalexnet's layers hand it on; other arrays as they are."""
+    """(N, C, H, W) in memory as (N, H, W, C), as npalexnet's layers return it; other arrays as they are."""
     return array if array.ndim != 4 else np.array(array.transpose(0, 2, 3, 1), order="C").transpose(0, 3, 1, 2)

@@ -25,26 +25,8 @@ from npalexnet.optim.grad_scaler import GradScaler
 
 __version__ = "0.1.0"
 __all__ = [
-    "SGD",
-    "AlexNet",
-    "Conv2d",
-    "CrossEntropyLoss",
-    "Dropout",
-    "Flatten",
-    "GradScaler",
-    "GradcheckError",
-    "Layer",
-    "Linear",
-    "LocalResponseNorm",
-    "MaxPool2d",
-    "Parameter",
-    "ReLU",
-    "Sequential",
-    "clip_grad_norm_",
-    "get_float32_matmul_precision",
-    "get_num_threads",
-    "gradcheck",
-    "make_graphed_callable",
-    "set_float32_matmul_precision",
-    "set_num_threads",
-]
+    "SGD", "AlexNet", "Conv2d", "CrossEntropyLoss", "Dropout", "Flatten", "GradScaler", "GradcheckError", "Layer",
+    "Linear", "LocalResponseNorm", "MaxPool2d", "Parameter", "ReLU", "Sequential", "clip_grad_norm_",
+    "get_float32_matmul_precision", "get_num_threads", "gradcheck", "make_graphed_callable",
+    "set_float32_matmul_precision", "set_num_threads",
+]  # fmt: skip

@@ -16,21 +16,9 @@ KEY = "npalexnet"  # in the file's metadata, which maps strings to strings
 
 
 def save_weights(path: str | Path, state: Mapping[str, np.ndarray], metadata: Mapping[str, Any]) -> None:
-    """Write a state dict and a description of it; `path` is replaced whole or not at all.
+    """Write a state dict (see `Layer.state_dict`) and a description of it, which may be anything that JSON can hold.
 
-    Parameters
-    ----------
-    path : str or Path
-        By convention ``*.safetensors``.
-    state : mapping
-        What `Layer.state_dict` returned.
-    metadata : mapping
-        Anything that JSON can hold: number of classes, their names, preprocessing, ...
-
-    Raises
-    ------
-    OSError
-        If the file can't be written: no space, no right to; what stood at `path` before still does.
+    `path` is replaced atomically: after an OSError it still holds what was there before.
     """
     write_tensors(path, state, {KEY: json.dumps(metadata)})
 
@@ -41,7 +29,6 @@ def load_weights(path: str | Path, *, foreign: bool = False) -> tuple[dict[str, 
     Parameters
     ----------
     path : str or Path
-        The file.
     foreign : bool
         Whether a safetensors file of another program is fine, too: its metadata are None.
 

@@ -1,6 +1,6 @@
 """How long does each layer of AlexNet take alone, forward and backward, beside torch's?
 
-In training mode, with inputs laid out in memory as each library's network hands them on. Before a layer is timed,
+In training mode, with inputs laid out in memory as in each library's network. Before a layer is timed,
 outputs and gradients must agree (Dropout's can't: each library draws masks of its own).
 """
 
@@ -41,11 +41,7 @@ def run(arguments: argparse.Namespace, say: Say) -> dict[str, Any]:
                 if torch:
                     row["time_over_torch"] = row["median"] / torch[row["pass"]]
                 rows.append(row)
-    return {
-        "torch_flags": torch_flags(),
-        "sgemm": lowest.label,
-        "results": rows,
-    }
+    return {"torch_flags": torch_flags(), "sgemm": lowest.label, "results": rows}
 
 
 def show(result: dict[str, Any]) -> str:

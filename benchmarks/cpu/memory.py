@@ -42,10 +42,7 @@ def run(arguments: argparse.Namespace, say: Say) -> dict[str, Any]:
             stages = {stage: [report[stage] for report in each] for stage in STAGES}
             row = {"batch": images, "rival": rival, "threads": each[0]["threads"], "bytes": stages}
             rows.append({**row, "stages": {s: median(b) for s, b in stages.items()}, **rounds.spread(stages["peak"])})
-    return {
-        "settings": {**settings(arguments), "warmup": 0, "steps": STEPS},
-        "results": with_ratios(rows),
-    }
+    return {"settings": {**settings(arguments), "warmup": 0, "steps": STEPS}, "results": with_ratios(rows)}
 
 
 def installed(say: Say) -> list[str]:

@@ -1,4 +1,4 @@
-"""One rival trains for a few steps in a process of its own, which then tells how much memory it took.
+"""One rival trains for a few steps in a process of its own, which then reports how much memory it took.
 
 `python -m benchmarks.cpu.memory_child '{"rival": "torch", ...}'` prints a line of JSON. It imports that rival's
 library, and none of the others.

@@ -23,11 +23,7 @@ def compare(task: str, rivals: Sequence[Any], arguments: argparse.Namespace, say
     batches = {images: random_batch(images, arguments.classes) for images in arguments.batch_sizes}
     compared = Comparison(arguments, model, say, [task])
     compared.measure(rivals, batches, lambda: GemmLowerBound(arguments.threads, products(model)))
-    return {
-        "torch_flags": torch_flags(),
-        "first": compared.first,
-        "results": with_ratios(compared.rows),
-    }
+    return {"torch_flags": torch_flags(), "first": compared.first, "results": with_ratios(compared.rows)}
 
 
 def with_ratios(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

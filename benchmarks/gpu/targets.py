@@ -41,7 +41,7 @@ def headline(title: str, result: Mapping[str, Any]) -> str:
 def of_network(rows: Iterable[Mapping[str, Any]], precisions: Sequence[str]) -> list[dict[str, Any]]:
     """Return the targets of the question `gpu`.
 
-    torch's time is that of the faster of its two layouts, in eager mode, in the same precision and the same run;
+    torch's time is its faster layout's, in eager mode, in the same precision and the same run;
     npalexnet's forward may be a CUDA graph, which is what it has against the time of launches.
     """
     found = {(row["precision"], row["task"], row["batch"], row["rival"]): row["median"] for row in rows}

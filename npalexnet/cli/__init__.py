@@ -41,27 +41,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
             backend.set_num_threads(options.threads)
         backend.get_num_threads()  # a bad environment variable is refused before anything is begun
         return options.run(options)
-    except BrokenPipeError:  # `npalexnet summary | head`: nobody reads on, which is no error
+    except BrokenPipeError:  # `npalexnet summary | head`: the reader has left, which is not an error
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the interpreter's own flush at the end
         return 0
-    except MemoryError as error:
-        print(f"npalexnet {options.command}: error: not enough memory: {error}", file=sys.stderr)
-        return 1
-    except (OSError, ValueError, RuntimeError) as error:
-        print(f"npalexnet {options.command}: error: {error}", file=sys.stderr)
-        return 1
-    except ModuleNotFoundError as error:
-        if error.name is None or error.name.partition(".")[0] not in ("PIL", "matplotlib", "safetensors", "tqdm"):
-            raise
-        print(
-            f"npalexnet {options.command}: error: {error.name} is not installed; pip install 'npalexnet[train]' brings "
-            "all that this command needs",
-            file=sys.stderr,
-        )
-        return 1
     except KeyboardInterrupt:
         print(f"\nnpalexnet {options.command}: interrupted", file=sys.stderr)
         return 130
+    except MemoryError as error:
+        message = f"not enough memory: {error}"
+    except (OSError, ValueError, RuntimeError) as error:
+        message = str(error)
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.partition(".")[0] not in ("PIL", "matplotlib", "safetensors", "tqdm"):
+            raise
+        message = f"{error.name} is not installed; pip install 'npalexnet[train]' brings all that this command needs"
+    print(f"npalexnet {options.command}: error: {message}", file=sys.stderr)
+    return 1
 
 
 def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:

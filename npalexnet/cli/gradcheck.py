@@ -26,19 +26,8 @@ from npalexnet.losses import CrossEntropyLoss
 def check_all_layers(device: str = "cpu", *, seed: int = 0, **settings: Any) -> Iterator[tuple[str, GradcheckReport]]:
     """Check every layer of this package, and the loss, in several small configurations.
 
-    Parameters
-    ----------
-    device : str
-        Where to compute.
-    seed : int
-        Of parameters, inputs and directions.
-    **settings
-        Further keyword arguments for `gradcheck`.
-
-    Yields
-    ------
-    tuple of str and GradcheckReport
-        The configuration and its report; a wrong gradient does not raise.
+    Yields each configuration with its report; a wrong gradient does not raise. `seed` is the seed of parameters, inputs
+    and directions; `settings` are further arguments for `gradcheck`.
     """
     rng = np.random.default_rng(seed)
     home = backend.get_device(device)

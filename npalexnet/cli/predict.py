@@ -33,15 +33,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print the most probable classes of each image file; returns 1 if one couldn't be read, else 0.
-
-    Paths on standard input are answered as they arrive.
-
-    Raises
-    ------
-    OSError, ValueError
-        If the weights can't be used.
-    """
+    """Print the most probable classes of each image file, as their paths arrive; returns 1 if one couldn't be read."""
     classifier = Classifier.load(options.weights, options.device)
     names, failed = classifier.names, 0
     for group in _groups(options.images):
@@ -59,10 +51,10 @@ def run(options: argparse.Namespace) -> int:
         inputs = classifier.inputs([picture for _, picture in pictures], ten_crop=options.ten_crop)
         for (path, _), probabilities in zip(pictures, np.exp(classifier.log_probabilities(inputs)), strict=True):
             top = np.argsort(-probabilities, kind="stable")[: options.top].tolist()
-            print(_as_json(path, top, probabilities, names) if options.json else path)
-            if not options.json:
-                for k in top:
-                    print(f"  {100 * probabilities[k]:5.1f} %  {names[k]}")
+            if options.json:
+                print(_as_json(path, top, probabilities, names))
+            else:
+                print(path, *(f"  {100 * probabilities[k]:5.1f} %  {names[k]}" for k in top), sep="\n")
         sys.stdout.flush()  # whoever writes paths to our standard input may be waiting for these answers
     return failed
 

@@ -86,12 +86,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def complete(given: dict[str, Any], config: dict[str, Any] | None = None) -> argparse.Namespace:
-    """Return all options: those given, else the run's that is resumed, else the defaults.
+    """Return all options: each as given, else as in the resumed run, else its default.
 
-    Raises
-    ------
-    ValueError
-        If two don't go together.
+    A ValueError if two don't go together.
     """
     given = {name: value for name, value in given.items() if name in DEFAULTS and value is not None}
     if "epochs" in given and "steps" in given:

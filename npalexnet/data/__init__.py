@@ -20,28 +20,8 @@ from npalexnet.data.transforms import (
 )
 
 __all__ = [
-    "RECIPES",
-    "ArrayDataset",
-    "CenterCrop",
-    "Data",
-    "DataLoader",
-    "Dataset",
-    "FolderDataset",
-    "LoadError",
-    "Normalize",
-    "PCAColorJitter",
-    "Pipeline",
-    "RandomCrop",
-    "RandomHorizontalFlip",
-    "ResizeCenterCrop",
-    "Statistics",
-    "Subset",
-    "SubtractMeanImage",
-    "TenCrop",
-    "Transform",
-    "evaluation_pipeline",
-    "open_data",
-    "open_picture",
-    "ten_cropped",
+    "RECIPES", "ArrayDataset", "CenterCrop", "Data", "DataLoader", "Dataset", "FolderDataset", "LoadError", "Normalize",
+    "PCAColorJitter", "Pipeline", "RandomCrop", "RandomHorizontalFlip", "ResizeCenterCrop", "Statistics", "Subset",
+    "SubtractMeanImage", "TenCrop", "Transform", "evaluation_pipeline", "open_data", "open_picture", "ten_cropped",
     "training_pipeline",
-]
+]  # fmt: skip

@@ -21,20 +21,9 @@ PREFIXES = {"train": "train", "test": "t10k"}
 
 
 def read_fashion_mnist(folder: str | Path, split: str) -> ArrayDataset:
-    """Return a split of Fashion-MNIST.
+    """Return a split of Fashion-MNIST, "train" or "test"; errors are as in `npalexnet.data.cifar10.read_cifar10`.
 
-    Parameters
-    ----------
-    folder : path
-        With ``train-images-idx3-ubyte`` and its three companions, gzipped (then named ``*.gz``) or not.
-    split : {"train", "test"}
-
-    Raises
-    ------
-    ValueError
-        If a file is missing, or is not what it should be.
-    OSError
-        If a file can't be read.
+    `folder` holds ``train-images-idx3-ubyte`` and its three companions, gzipped (then named ``*.gz``) or not.
     """
     if split not in PREFIXES:
         raise ValueError(f"split must be 'train' or 'test', got {split!r}")

@@ -60,19 +60,19 @@ def read_folder(
     classes : sequence of str, optional
         The classes that may occur, in the order of their labels; by default all that are found, sorted by name.
     strict : bool
-        Refuse files that are no usable pictures.
+        Refuse files that are not usable pictures.
 
     Returns
     -------
     dataset : FolderDataset
     faults : list of str
-        A line for each file that is no usable picture, with its name.
+        A line for each file that is not a usable picture, with its name.
 
     Raises
     ------
     ValueError
         If a folder can't be read, a class is not among `classes`, or has no usable picture; or, with `strict`, if a
-        file is no usable picture.
+        file is not a usable picture.
     """
     found = [name for name in _entries(folder) if os.path.isdir(os.path.join(folder, name))]
     unknown = sorted(set(found) - set(found if classes is None else classes))
@@ -109,7 +109,7 @@ def read_folder(
 
 
 def count_loose(folder: str) -> int:
-    """Return how many pictures lie in `folder` itself, outside of the classes' folders."""
+    """Return the number of pictures in `folder` itself, outside of the classes' folders."""
     return sum(finding.fault is None for finding in inspect(os.path.join(folder, name) for name in _entries(folder)))
 
 

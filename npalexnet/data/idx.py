@@ -17,14 +17,9 @@ UNSIGNED_BYTE = 0x08
 
 
 def read_idx(path: str | Path) -> np.ndarray:
-    """Return the unsigned bytes of an IDX file, gzipped or not (by its name), in their shape.
+    """Return the unsigned bytes of an IDX file, gzipped if its name ends with ``.gz``, in their shape.
 
-    Raises
-    ------
-    OSError
-        If the file can't be read.
-    ValueError
-        If it is not an IDX file of unsigned bytes, or is cut short or too long.
+    A ValueError if it is not an IDX file of unsigned bytes, or is cut short or too long.
     """
     try:
         with gzip.open(path) if Path(path).suffix == ".gz" else open(path, "rb") as file:

@@ -1,6 +1,6 @@
-"""Finding the files in a folder that are no usable pictures.
+"""Finding the files in a folder that are not usable pictures.
 
-A file is usable if it can be decoded, so each is decoded, in the cheapest way that tells:
+A file is usable if it can be decoded, so each is decoded, in the cheapest way:
 
 - JPEG: at an eighth of its size, which reads all of its data and saves most of the arithmetic;
 - PNG: not decompressed at all, because each of its chunks has a checksum, which Pillow verifies;
@@ -47,7 +47,7 @@ def inspect(paths: Iterable[str]) -> list[Finding]:
 
 
 def inspect_file(path: str) -> Finding:
-    """Tell whether a file is a picture that `open_picture` can open."""
+    """Return whether `open_picture` can open a file, and whether its picture is grey."""
     if os.path.isdir(path):
         return Finding(f"{path} is a folder", grey=False)
     mode, verified = _verify(path)
@@ -69,5 +69,5 @@ def _verify(path: str) -> tuple[str, bool]:
             if checksums:
                 image.verify()
             return mode, checksums
-    except Exception:  # whatever the reason, decoding the file will tell it
+    except Exception:  # whatever the reason, decoding the file will show it
         return "", False

@@ -47,13 +47,7 @@ def stratified_split(labels: np.ndarray, fraction: float, seed: int) -> tuple[np
 
 
 def random_split(folder: Path, pictures: FolderDataset, seed: int, fraction: float) -> Split:
-    """Split off a fraction of each class for validation.
-
-    Raises
-    ------
-    ValueError
-        If no class has two pictures.
-    """
+    """Split off a fraction of each class for validation; a ValueError if no class has two pictures."""
     train, validation = (Subset(pictures, part) for part in stratified_split(pictures.labels, fraction, seed))
     if not len(validation):
         raise ValueError(
@@ -69,21 +63,9 @@ def random_split(folder: Path, pictures: FolderDataset, seed: int, fraction: flo
 def restore_split(
     folder: Path, pictures: FolderDataset, names: Mapping[str, Sequence[str]], validation_only: bool
 ) -> Split | None:
-    """Split as an earlier run did; None if these are other pictures.
+    """Split as an earlier run did; None if these are other pictures, a ValueError if some of them are missing.
 
-    Parameters
-    ----------
-    folder : Path
-    pictures : FolderDataset
-    names : mapping
-        What `Data.split` returned then.
-    validation_only : bool
-        See `open_data`.
-
-    Raises
-    ------
-    ValueError
-        If some of the pictures are missing.
+    `names` is what `Data.split` returned then; for `validation_only` see `open_data`.
     """
     places = {picture_key(pictures.name(i)): i for i in range(len(pictures))}
     train, validation = (list(map(picture_key, names.get(part, ()))) for part in ("train", "val"))

@@ -108,21 +108,9 @@ class Classifier:
         return (255 * x.transpose(1, 2, 0)).round().astype(np.uint8)
 
     def log_probabilities(self, inputs: np.ndarray) -> np.ndarray:
-        """Return the logarithms of the classes' probabilities for each picture.
+        """Return the logarithms of the classes' probabilities for each of `inputs`, in one batch: float64 (N, K).
 
-        Parameters
-        ----------
-        inputs : ndarray of float32
-            What `inputs` returned, computed in one batch; the probabilities of ten crops are averaged.
-
-        Returns
-        -------
-        ndarray of float64, (N, K)
-
-        Raises
-        ------
-        ValueError
-            If they are not finite.
+        The probabilities of ten crops are averaged. A ValueError if they are not finite.
         """
         device = backend.get_device(self.model.device or "cpu")
         found = log_probabilities(self.model, device.from_host(inputs))
@@ -144,9 +132,8 @@ def _pipeline(path: Path, metadata: dict[str, Any]) -> Pipeline:
             raise ValueError(f"{path} does not say how pictures are prepared: {error}") from None
     if not {"mean", "std"} & set(metadata):
         raise ValueError(f"{path} does not say how pictures are prepared: it gives neither a pipeline nor mean and std")
-    mean: Any = metadata.get("mean")
-    std: Any = metadata.get("std")
+    mean_and_std: Any = metadata.get("mean"), metadata.get("std")
     try:
-        return Pipeline([ResizeCenterCrop(IMAGE_SIZE), Normalize(mean, std)])
+        return Pipeline([ResizeCenterCrop(IMAGE_SIZE), Normalize(*mean_and_std)])
     except (TypeError, ValueError) as error:
         raise ValueError(f"{path} does not say how pictures are prepared: {error}") from None

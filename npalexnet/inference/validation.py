@@ -76,11 +76,8 @@ class ValidationSet:
     def open(cls, spec: str | None, classifier: Classifier) -> ValidationSet:
         """Open the validation pictures of some data, named as for ``npalexnet train --data``; None: the run's own.
 
-        Raises
-        ------
-        OSError, ValueError
-            If the data can't be read, have no validation picture, or have a class that the network doesn't know; or if
-            `spec` is None and the weights don't say which data the run had.
+        An OSError or ValueError if the data can't be read, have no validation picture, or have a class that the network
+        doesn't know; or if `spec` is None and the weights don't say which data the run had.
         """
         data = _data(spec, classifier)
         unknown = [name for name in data.classes if name not in classifier.classes]
@@ -121,21 +118,10 @@ class ValidationSet:
     def compute_metrics(
         self, *, ten_crop: bool = False, watch: Callable[[np.ndarray], object] = lambda found: None
     ) -> Metrics:
-        """Classify all pictures, and compare with their labels.
+        """Classify all pictures, on average over ten crops with `ten_crop`, and compare with their labels.
 
-        Parameters
-        ----------
-        ten_crop : bool
-            Whether to average each picture's probabilities over ten crops.
-        watch : callable
-            Called with the logarithms of the probabilities of each batch, in order: float64 (n, K).
-
-        Raises
-        ------
-        LoadError
-            If a picture can't be loaded; the message names it.
-        ValueError
-            If the network's outputs are not finite.
+        `watch` is called with the logarithms of the probabilities of each batch, in order: float64 (n, K). A LoadError
+        if a picture can't be loaded, a ValueError if the network's outputs are not finite.
         """
 
         def checked(found: np.ndarray) -> None:
@@ -154,7 +140,7 @@ class ValidationSet:
 
 def _data(spec: str | None, classifier: Classifier) -> Data:
     """Open data; without a `spec`, the run's. A random split that the run made is restored."""
-    options = classifier.metadata.get("options")  # of `npalexnet train`, without those that were not given
+    options = classifier.metadata.get("options")  # of `npalexnet train`, as far as they were given
     if not isinstance(options, dict):
         if spec is None:
             raise ValueError(f"{classifier.path} does not say which data it was trained on; name them with --data")

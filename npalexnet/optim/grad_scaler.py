@@ -56,20 +56,17 @@ class GradScaler:
         self._scale, self._growth_tracker = float(init_scale), 0
         self._growth_factor, self._backoff_factor = float(growth_factor), float(backoff_factor)
         self._growth_interval, self._enabled = int(growth_interval), bool(enabled)
-        self._finite: bool | None = None  # whether the gradients were, that were divided since the last update
-        self._taken: bool | None = None  # whether the step since the last update was
+        self._finite: bool | None = None  # whether the gradients divided since the last update were finite
+        self._taken: bool | None = None  # whether the step since the last update was taken
 
     def get_scale(self) -> float:
         """Return what the loss's gradient has to be multiplied by: the argument of ``criterion.backward()``."""
         return self._scale if self._enabled else 1.0
 
     def unscale_(self, optimizer: SGD) -> None:
-        """Divide all gradients by the scale: before they are clipped. Without it, `step` does it.
+        """Divide all gradients by the scale, before they are clipped; if it is not called, `step` does it.
 
-        Raises
-        ------
-        RuntimeError
-            If there was one, or a step, since the last `update`: the gradients have been divided already.
+        A RuntimeError if it or `step` was called since the last `update`: the gradients have been divided already.
         """
         if not self._enabled:
             return
@@ -79,17 +76,9 @@ class GradScaler:
         self._finite = _unscale(parameters, 1 / self._scale)
 
     def step(self, optimizer: SGD) -> bool:
-        """Divide all gradients by the scale and take the optimizer's step, unless one of them is not finite.
+        """Divide all gradients by the scale and take the optimizer's step, unless a gradient is not finite.
 
-        Returns
-        -------
-        bool
-            Whether the step was taken.
-
-        Raises
-        ------
-        RuntimeError
-            If there was a step since the last `update`: its gradients have been divided already.
+        Returns whether the step was taken. A RuntimeError if `step` was called since the last `update`.
         """
         if not self._enabled:
             optimizer.step()
@@ -104,29 +93,20 @@ class GradScaler:
         return bool(self._taken)
 
     def update(self) -> None:
-        """Choose the next scale.
-
-        Raises
-        ------
-        RuntimeError
-            Without a step since the last `update`.
-        """
+        """Choose the next scale; a RuntimeError if `step` was not called since the last `update`."""
         if not self._enabled:
             return
         if self._taken is None:
             raise RuntimeError("GradScaler.update() needs a step() before it")
+        self._growth_tracker = self._growth_tracker + 1 if self._taken else 0
         if not self._taken:
             self._scale = max(self._scale * self._backoff_factor, SMALLEST_SCALE)
-            self._growth_tracker = 0
-        else:
-            self._growth_tracker += 1
-            if self._growth_tracker == self._growth_interval:
-                self._scale *= self._growth_factor
-                self._growth_tracker = 0
+        elif self._growth_tracker == self._growth_interval:
+            self._scale, self._growth_tracker = self._scale * self._growth_factor, 0
         self._taken = self._finite = None
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what `load_state_dict` needs to go on from here, under torch's names; empty if it is not enabled."""
+        """Return the state for `load_state_dict`, under torch's names; empty if it is not enabled."""
         if not self._enabled:
             return {}
         return {
@@ -138,7 +118,7 @@ class GradScaler:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from what `state_dict` returned, here or in torch."""
+        """Restore a state that `state_dict` returned, here or in torch."""
         if not self._enabled:
             return
         if missing := sorted(set(self.state_dict()) - set(state)):

@@ -31,7 +31,7 @@ class SGD:
     lr : float
         The learning rate.
     momentum : float
-        Share of the last step that is kept.
+        Fraction of the last step that is kept.
     weight_decay : float
         Factor of the L2 penalty's gradient.
     nesterov : bool
@@ -87,14 +87,16 @@ class SGD:
             for parameter in group["params"]:
                 if parameter.grad is not None:
                     on.setdefault(backend.device_of(parameter.data), []).append(parameter)
+            settings = {name: value for name, value in group.items() if name != "params"}
             for device, parameters in on.items():
-                self._update(device, parameters, group)
+                with device.active():
+                    velocities = [self._velocity_of(p) if group["momentum"] else None for p in parameters]
+                    sgd([(p.data, p.grad, v) for p, v in zip(parameters, velocities, strict=True)], **settings)
 
     def zero_grad(self) -> None:
         """Forget the gradients of all parameters."""
-        for group in self.param_groups:
-            for parameter in group["params"]:
-                parameter.grad = None
+        for parameter in self._all_parameters():
+            parameter.grad = None
 
     def state_dict(self) -> dict[str, Any]:
         """Return settings and velocities, in torch's form.
@@ -115,12 +117,9 @@ class SGD:
         return {"state": dict(sorted(velocities.items())), "param_groups": groups}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from what `state_dict` returned, for the same parameters in the same order; here or in torch.
+        """Restore a state that `state_dict` returned for the same parameters in the same order, here or in torch.
 
-        Raises
-        ------
-        ValueError
-            If groups, parameters or shapes don't fit; nothing is changed.
+        If groups, parameters or shapes don't fit, that is a ValueError, and nothing is changed.
         """
         if missing := {"state", "param_groups"} - set(state):
             raise ValueError(f"the state of an SGD needs 'state' and 'param_groups', got no {sorted(missing)}")
@@ -152,11 +151,6 @@ class SGD:
     def _all_parameters(self) -> list[Parameter]:
         return [parameter for group in self.param_groups for parameter in group["params"]]
 
-    def _update(self, device: backend.Device, parameters: list[Parameter], group: dict[str, Any]) -> None:
-        settings = {name: value for name, value in group.items() if name != "params"}
-        with device.active():
-            sgd([(p.data, p.grad, self._velocity_of(p) if group["momentum"] else None) for p in parameters], **settings)
-
     def _velocity_of(self, parameter: Parameter) -> Array:
         if parameter not in self._velocity:
             self._velocity[parameter] = backend.array_module(parameter.data).zeros_like(parameter.data)
@@ -180,13 +174,9 @@ class SGD:
 
 @primitive
 def sgd(
-    parameters: list[tuple[Array, Array, Array | None]],
-    *,
-    lr: float,
-    momentum: float,
-    weight_decay: float,
+    parameters: list[tuple[Array, Array, Array | None]], *, lr: float, momentum: float, weight_decay: float,
     nesterov: bool,
-) -> None:
+) -> None:  # fmt: skip
     """Update all of (data, grad, velocity) of one device by the rule of `SGD`; without momentum, velocity is None."""
     device = backend.device_of(parameters[0][0])
     xp = device.xp
@@ -221,7 +211,7 @@ def _checked_group(group: dict[str, Any], defaults: dict[str, Any]) -> dict[str,
 
 
 def _settings_in(group: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what a saved group says of the settings; torch's has more of them."""
+    """Return the settings in a saved group; torch's groups have more of them."""
     values = {name: group[name] for name in ("lr", "momentum", "weight_decay", "nesterov") if name in group}
     if group.get("dampening") or group.get("maximize"):
         raise ValueError("the state uses torch's dampening or maximize, which this SGD does not have")

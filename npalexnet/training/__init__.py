@@ -1,10 +1,9 @@
 """Training a network: the loop, the folder that a run writes, schedules and metrics."""
 
-from npalexnet.training.callback import Callback
 from npalexnet.training.checkpoint import CheckpointError
 from npalexnet.training.evaluation import evaluate
 from npalexnet.training.metrics import Metrics
-from npalexnet.training.progress import Progress
+from npalexnet.training.progress import Callback, Progress
 from npalexnet.training.run import Run
 from npalexnet.training.schedules import (
     Constant,
@@ -20,21 +19,6 @@ from npalexnet.training.steps import DivergedError, StepResult
 from npalexnet.training.trainer import Trainer
 
 __all__ = [
-    "Callback",
-    "CheckpointError",
-    "Constant",
-    "CosineDecay",
-    "DivergedError",
-    "LinearDecay",
-    "Metrics",
-    "Plateau",
-    "Progress",
-    "Run",
-    "Schedule",
-    "StepDecay",
-    "StepResult",
-    "Trainer",
-    "WarmUp",
-    "evaluate",
-    "make_schedule",
-]
+    "Callback", "CheckpointError", "Constant", "CosineDecay", "DivergedError", "LinearDecay", "Metrics", "Plateau",
+    "Progress", "Run", "Schedule", "StepDecay", "StepResult", "Trainer", "WarmUp", "evaluate", "make_schedule",
+]  # fmt: skip

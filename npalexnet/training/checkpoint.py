@@ -1,4 +1,4 @@
-"""Checkpoints: all that a run needs to go on to the same bits, in one file that is written whole or not at all.
+"""Checkpoints: all that a run needs to continue bit-identically, in one file that is written atomically.
 
 A checkpoint is a safetensors file: the tensors (weights and velocities), and in its metadata, as JSON, the rest, the
 version of this format, and checksums of all that, which safetensors does not have.
@@ -29,12 +29,8 @@ class CheckpointError(ValueError):
 def save_checkpoint(path: Path, tensors: Mapping[str, np.ndarray], metadata: Mapping[str, Any]) -> None:
     """Write tensors, and metadata that JSON can hold; what stood at `path` is kept as ``previous.safetensors``.
 
-    At every moment, also if the process is killed, one of the two names holds a complete checkpoint.
-
-    Raises
-    ------
-    OSError
-        If it can't be written; what was there before still is.
+    At every moment, also if the process is killed, one of the two names holds a complete checkpoint; after an OSError,
+    what was there before still is.
     """
     arrays = {name: np.ascontiguousarray(array).reshape(array.shape) for name, array in tensors.items()}
     checksums = {name: _checksum(array) for name, array in arrays.items()}
@@ -45,12 +41,7 @@ def save_checkpoint(path: Path, tensors: Mapping[str, np.ndarray], metadata: Map
 def load_checkpoint(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """Return the tensors and the metadata of a checkpoint.
 
-    Raises
-    ------
-    OSError
-        If the file can't be read.
-    CheckpointError
-        If it is damaged, cut short, no checkpoint, or in a newer format.
+    A CheckpointError if it is damaged, cut short, not a checkpoint, or in another format.
     """
     try:
         tensors, texts = read_tensors(path)
@@ -66,14 +57,9 @@ def load_checkpoint(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
 
 
 def load_newest(folder: Path) -> tuple[Path, dict[str, np.ndarray], dict[str, Any]]:
-    """Return a run's last checkpoint, with its path.
+    """Return a run's last checkpoint, with its path; the previous one if the process was killed between two renamings.
 
-    If there is only the one before (the process was killed between two renamings), it is that one.
-
-    Raises
-    ------
-    CheckpointError
-        If there is none, or it can't be used; if the one before can, the message says how to go on from it.
+    A CheckpointError if there is none, or it can't be used; if the previous one can, the message says how to resume.
     """
     last, previous = folder / LAST, folder / PREVIOUS
     if not last.exists():

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from contextlib import closing
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 import numpy as np
 
 from npalexnet import backend
 from npalexnet.backend import Array, Batch
+from npalexnet.data.loader import DataLoader
 from npalexnet.layers.layer import Layer
 from npalexnet.losses import log_softmax
 from npalexnet.training.metrics import Metrics, MetricsAccumulator
-
-if TYPE_CHECKING:
-    from npalexnet.data.loader import DataLoader
 
 
 def log_probabilities(model: Layer, images: Array) -> np.ndarray:

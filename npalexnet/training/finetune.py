@@ -13,17 +13,10 @@ from npalexnet.weights import FILE_NAME, load_weights
 
 
 def read_weights(path: Path) -> tuple[dict[str, np.ndarray], list[str] | None]:
-    """Return the tensors of a safetensors file, and the names of the classes if it says them.
+    """Return the tensors of a safetensors file, and the names of the classes if it has them.
 
-    Parameters
-    ----------
-    path : Path
-        A run's folder, a weights file, or one that another program wrote under torch's names.
-
-    Raises
-    ------
-    OSError, ValueError
-        If it can't be read, or is damaged.
+    `path` is a run's folder, a weights file, or a file that another program wrote under torch's names. An OSError or
+    ValueError if it can't be read, or is damaged.
     """
     tensors, metadata = load_weights(path / FILE_NAME if path.is_dir() else path, foreign=True)
     classes = metadata.get("classes") if isinstance(metadata, Mapping) else None
@@ -33,19 +26,8 @@ def read_weights(path: Path) -> tuple[dict[str, np.ndarray], list[str] | None]:
 def load_fitting(model: Layer, tensors: Mapping[str, np.ndarray], *, leave_out: Sequence[str] = ()) -> list[str]:
     """Load the tensors that fit; returns a line for each that did not, and for each that is missing.
 
-    Parameters
-    ----------
-    model : Layer
-        What does not fit stays there as it is.
-    tensors : mapping
-        From names to arrays.
-    leave_out : sequence of str
-        Names of parameters that are to stay as they are, without a word.
-
-    Raises
-    ------
-    ValueError
-        If nothing fits; nothing is changed.
+    Parameters of the model that nothing fits, or that `leave_out` names, keep their values; the latter without a line.
+    If nothing fits at all, that is a ValueError, and nothing is changed.
     """
     own: dict[str, Any] = dict(model.named_parameters())
     fitting: dict[str, np.ndarray] = {}

@@ -14,7 +14,7 @@ from npalexnet.training.checkpoint import CheckpointError
 
 
 class MetricsLog:
-    """The lines of a run, on the disk and, as ``records``, in memory. A line is written whole."""
+    """The lines of a run, on the disk and, as ``records``, in memory. A line is written completely or not at all."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -34,13 +34,7 @@ class MetricsLog:
         return bool(self._unwritten)
 
     def flush(self, *, to_disk: bool = False) -> None:
-        """Write the lines that wait; with `to_disk`, wait until they are on the disk.
-
-        Raises
-        ------
-        OSError
-            If they can't be written; they go on waiting.
-        """
+        """Write the lines that wait; with `to_disk`, return when they are on disk. On an OSError they still wait."""
         with open(self.path, "ab") as file:
             size = os.fstat(file.fileno()).st_size
             try:
@@ -57,13 +51,7 @@ class MetricsLog:
         self._unwritten = []
 
     def read(self, count: int) -> list[bytes]:
-        """Return the file's first lines.
-
-        Raises
-        ------
-        CheckpointError
-            If there are fewer, or they are no JSON.
-        """
+        """Return the file's first `count` lines; a CheckpointError if there are fewer, or they are not JSON."""
         content = self.path.read_bytes() if self.path.exists() else b""
         lines = content.splitlines(keepends=True)[:count]
         if len(lines) < count or not all(line.endswith(b"\n") for line in lines):
@@ -71,7 +59,7 @@ class MetricsLog:
         try:
             for line in lines:
                 json.loads(line)
-        except ValueError as error:  # no JSON, or no text
+        except ValueError as error:  # not JSON, or not even text
             raise CheckpointError(f"{self.path} is damaged: {error}") from None
         return lines
 

@@ -1,4 +1,4 @@
-"""Showing training: a bar on a terminal, lines elsewhere."""
+"""What training reports while it runs, and how it is shown: a bar on a terminal, lines elsewhere."""
 
 from __future__ import annotations
 
@@ -6,9 +6,24 @@ import sys
 import time
 from typing import Any
 
-from npalexnet.training.callback import Callback
 from npalexnet.training.metrics import Metrics
 from npalexnet.training.steps import StepResult
+
+
+class Callback:
+    """Does nothing; a subclass overrides what it wants to know."""
+
+    def on_step_end(self, step: StepResult) -> None:
+        """Handle a step that was taken."""
+
+    def on_validation_begin(self) -> None:
+        """Handle the beginning of a validation."""
+
+    def on_validation_end(self, metrics: Metrics, epoch: float) -> None:
+        """Handle the result of a validation after `epoch` epochs."""
+
+    def on_message(self, line: str) -> None:
+        """Handle a line for the user: the learning rate fell, a file could not be written."""
 
 
 class Progress(Callback):

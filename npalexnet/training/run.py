@@ -46,14 +46,14 @@ def saved_split(folder: Path) -> dict[str, list[str]] | None:
 
 
 def names_of_outputs(classes: Sequence[str], count: int) -> list[str]:
-    """Return a name for each of so many outputs: the classes', then ``unused 10``, ``unused 11``, ..."""
+    """Return a name for each of `count` outputs: the classes', then ``unused 10``, ``unused 11``, ..."""
     return [*classes, *(f"unused {number}" for number in range(len(classes), count))]
 
 
 class Run:
     """Writes a run's files.
 
-    ``metrics.jsonl`` grows line by line; everything else is written whole or not at all.
+    ``metrics.jsonl`` grows line by line; all other files are written atomically.
 
     Parameters
     ----------
@@ -86,9 +86,9 @@ class Run:
 
     @classmethod
     def reopen(cls, folder: Path | str, metadata: Mapping[str, Any] | None = None, *, grey: bool = False) -> Run:
-        """Return the run of a folder that an earlier process wrote, to go on with it.
+        """Return the run of a folder that an earlier process wrote, to continue it.
 
-        Temporary files that a killed process left there are removed. A ValueError if it is no run's folder.
+        Temporary files that a killed process left there are removed. A ValueError if it is not a run's folder.
         """
         folder = Path(folder)
         names = {path.name for path in folder.glob("[!.]*")}  # one killed at once may have left an empty folder
@@ -113,7 +113,7 @@ class Run:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Context in which no other process can go on with this run; a ValueError if one does so already."""
+        """Context in which no other process can train this run; a ValueError if one does so already."""
         if self._holds:
             yield
             return
@@ -127,7 +127,7 @@ class Run:
             yield
 
     def check_space(self, needed: int) -> None:
-        """Raise an OSError unless so many bytes can be written."""
+        """Raise an OSError unless there is room for `needed` bytes."""
         free = shutil.disk_usage(self.folder).free
         if free < needed:
             raise OSError(f"{self.folder} needs {needed / 1e6:.0f} MB of free space, but has {free / 1e6:.0f} MB")
@@ -137,10 +137,7 @@ class Run:
     def record(self, **values: Any) -> None:
         """Add a line to ``metrics.jsonl``; numbers that are not finite become null.
 
-        Raises
-        ------
-        OSError
-            If it can't be written. It is kept, and written with the next one that can be.
+        After an OSError the line is kept, and written with the next one that can be.
         """
         self._events.add(self._log.add(values))
         self._log.flush()
@@ -156,10 +153,11 @@ class Run:
         return self._log.records
 
     def rewind(self, lines: int, checkpoint: Path | None = None) -> None:
-        """Forget all lines of the metrics behind the first ones: they are of steps that will be taken again.
+        """Forget all but the first lines of the metrics: the others are of steps that will be taken again.
 
-        The `checkpoint` that has so many lines is copied to ``last.safetensors``, even over a newer one. Else the next
-        one would move that, maybe damaged, to ``previous.safetensors``, over a good one, before it is in place itself.
+        The `checkpoint` with that number of lines is copied to ``last.safetensors``, even over a newer one. Otherwise
+        the next checkpoint would move that newer one, maybe damaged, to ``previous.safetensors``, over a good one,
+        before it is in place itself.
         """
         kept = self._log.read(lines)
         if checkpoint is not None and not self._is_last(checkpoint):
@@ -195,17 +193,14 @@ class Run:
     def save_checkpoint(self, tensors: Mapping[str, np.ndarray], metadata: Mapping[str, Any]) -> None:
         """Write ``last.safetensors``; the one before is kept as ``previous.safetensors``.
 
-        Raises
-        ------
-        OSError
-            If it, or a line of the metrics, can't be written; the last good checkpoint is still there.
+        On an OSError, for the checkpoint or a line of the metrics, the last good checkpoint is still there.
         """
         self._log.flush(to_disk=True)
         self._events.flush()
         save_checkpoint(self.folder / LAST, tensors, {**metadata, "lines": len(self.records)})
 
     def has_checkpoint(self) -> bool:
-        """Whether there is one to go on from, good or damaged."""
+        """Whether there is a checkpoint to resume from, good or damaged."""
         return any((self.folder / name).exists() for name in (LAST, PREVIOUS))
 
     def has_weights(self) -> bool:
@@ -214,21 +209,19 @@ class Run:
 
     def load_checkpoint(self, path: Path | None = None) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """Return the last checkpoint, or the one at `path`; see `npalexnet.training.checkpoint.load_newest`."""
-        if path is None or self._is_last(path):
-            return load_newest(self.folder)[1:]
-        return load_checkpoint(path)
+        return load_newest(self.folder)[1:] if path is None or self._is_last(path) else load_checkpoint(path)
 
     def close(self) -> None:
         """Close the event file; a record opens another one."""
         self._events.close()
 
     def discard_if_empty(self) -> bool:
-        """Remove the folder, and those above it that were made for it, if nothing was learned; returns whether so."""
+        """Remove the folder, and the parents made for it, if nothing was learned; returns whether it did."""
         if self.records or not self._made or any(p.name not in (CONFIG, SPLIT) for p in self.folder.iterdir()):
             return False
         for name in (CONFIG, SPLIT):
             (self.folder / name).unlink(missing_ok=True)
-        with suppress(OSError):  # a folder that others use by now
+        with suppress(OSError):  # others use it by now
             for path in self._made:
                 path.rmdir()
         return True

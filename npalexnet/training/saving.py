@@ -13,8 +13,8 @@ import numpy as np
 from npalexnet.data.datasets import Subset
 from npalexnet.data.loader import LoadError
 from npalexnet.layers.linear import Linear
-from npalexnet.training.callback import Callback
 from npalexnet.training.metrics import Metrics
+from npalexnet.training.progress import Callback
 from npalexnet.training.run import SPLIT, Run, names_of_outputs
 from npalexnet.training.state import TrainingState
 from npalexnet.training.steps import DivergedError, StepResult
@@ -41,21 +41,15 @@ class Saver:
         self._saved_at = time.monotonic()
         if run is not None:
             run.describe(classes=_names_of_outputs(state))
-        if run is not None and state.validation is not None:
-            run.describe(pipeline=state.validation.pipeline.to_json())
+            if state.validation is not None:
+                run.describe(pipeline=state.validation.pipeline.to_json())
 
     @contextmanager
     def working(self, callback: Callback) -> Iterator[None]:
-        """Context of training, in which no other process can go on with the run; at the end all is saved.
+        """Context of training, in which no other process can train the run; at the end everything is saved.
 
-        A picture that can't be loaded is such an end, too: training is between two steps then.
-
-        Raises
-        ------
-        ValueError
-            If there is a checkpoint that `resume` should have been called for.
-        OSError
-            If at the end something can't be written.
+        A picture that can't be loaded is such an end, too: training is between two steps then. A ValueError if there is
+        a checkpoint that `resume` should have been called for, an OSError if at the end something can't be written.
         """
         self._callback, self._saved_at = callback, time.monotonic()
         if self._run is None:
@@ -104,7 +98,7 @@ class Saver:
         self._try("a checkpoint", self._write_checkpoint)
 
     def checkpoint_first(self) -> None:
-        """Write a checkpoint before any weights: where there are weights, there is one to go on from, too."""
+        """Write a checkpoint before any weights: where there are weights, there is one to resume from, too."""
         if self._saved is None and not self._state.validated_step:
             self.checkpoint()
 
@@ -177,7 +171,7 @@ class Saver:
         self._try("the metrics", lambda run: run.record(**values), tell=not known)
 
     def _try(self, what: str, write: Callable[[Run], None], *, tell: bool = True) -> bool:
-        """Write; returns whether that succeeded. If not, tell so, and go on."""
+        """Write; returns whether that succeeded. If not, the callback is told, and training continues."""
         if self._run is None:
             return True
         try:

@@ -14,7 +14,7 @@ from npalexnet.checks import integer, number
 
 
 class Schedule:
-    """Base class: a schedule of one's own needs `factor`.
+    """Base class of schedules; a subclass defines `factor`.
 
     Parameters
     ----------
@@ -45,17 +45,11 @@ class Schedule:
         return False
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what `load_state_dict` needs to go on from here, ready for JSON."""
+        """Return the state for `load_state_dict`, ready for JSON."""
         return {}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from what `state_dict` returned.
-
-        Raises
-        ------
-        ValueError
-            If it comes from another kind of schedule; nothing is changed.
-        """
+        """Restore a state that `state_dict` returned; another schedule's is a ValueError, and changes nothing."""
         if set(state) != set(self.state_dict()):
             raise ValueError(
                 f"the state of a {self.name} schedule has {sorted(self.state_dict())}, got {sorted(state)}"
@@ -165,7 +159,7 @@ class Plateau(Schedule):
         return {"best": self.best if isfinite(self.best) else None, "bad": self.bad, "reduced": self.reduced}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from what `state_dict` returned."""
+        """Restore a state that `state_dict` returned."""
         super().load_state_dict(state)
         self.best = inf if state["best"] is None else state["best"]
 
@@ -214,12 +208,12 @@ SCHEDULES: Mapping[str, Callable[[float, int], Schedule]] = {  # of the highest 
 
 
 def make_schedule(name: str, lr: float, steps: int, warmup: int = 0) -> Schedule:
-    """Return a schedule by its name, for so many steps in all, of which the first `warmup` warm up.
+    """Return a schedule by its name, for `steps` steps in all, of which the first `warmup` warm up.
 
     Raises
     ------
     ValueError
-        If there is none of that name, or a number is out of range.
+        If no schedule has that name, or a number is out of range.
     """
     if name not in SCHEDULES:
         raise ValueError(f"schedule must be one of {', '.join(map(repr, SCHEDULES))}, got {name!r}")

@@ -29,32 +29,7 @@ _VALIDATION_DATA = "held-out data (names and labels)"  # in checkpoints
 
 @dataclass
 class TrainingState:
-    """What a step reads and changes, and how far training has come.
-
-    Attributes
-    ----------
-    model, optimizer, schedule, scaler : Layer, SGD, Schedule, GradScaler
-    train, validation : DataLoader
-        `validation` is None without validation.
-    settings : dict
-        What else decides the steps and must not change on the way, ready for JSON.
-    steps : int
-        Number of steps in all.
-    patience : int or None
-        Evaluations in a row without a better one after which training ends.
-    step, images, epoch, batch : int
-        Steps taken, training images seen, whole epochs, and the batch that comes next in this epoch.
-    validated_step : int
-        The step of the last validation.
-    bad_evaluations : int
-        Evaluations in a row that were no better than the best one.
-    best : tuple or None
-        Of the best evaluation: 1 - accuracy, and loss.
-    weights_missing : bool
-        Whether the weights of the best evaluation could not be written.
-    evaluations : list of Metrics
-        All evaluations of this process.
-    """
+    """What a step reads and changes, and how far training has come."""
 
     model: Layer
     optimizer: SGD
@@ -62,25 +37,25 @@ class TrainingState:
     scaler: GradScaler
     train: DataLoader
     validation: DataLoader | None
-    settings: dict[str, Any]
-    steps: int
-    patience: int | None = None
-    step: int = 0
-    images: int = 0
-    epoch: int = 0
-    batch: int = 0
-    validated_step: int = 0
-    bad_evaluations: int = 0
-    best: tuple[float, float] | None = None
-    weights_missing: bool = False
-    evaluations: list[Metrics] = field(default_factory=list)
+    settings: dict[str, Any]  # what else decides the steps and must not change on the way, ready for JSON
+    steps: int  # in all
+    patience: int | None = None  # evaluations in a row without a better one after which training ends
+    step: int = 0  # steps taken
+    images: int = 0  # training images seen
+    epoch: int = 0  # whole epochs
+    batch: int = 0  # the next one of this epoch
+    validated_step: int = 0  # the step of the last validation
+    bad_evaluations: int = 0  # evaluations in a row that were no better than the best one
+    best: tuple[float, float] | None = None  # 1 - accuracy, and loss, of the best evaluation
+    weights_missing: bool = False  # whether the weights of the best evaluation could not be written
+    evaluations: list[Metrics] = field(default_factory=list)  # of this process
 
     def __post_init__(self) -> None:
         self.base_lrs = [group["lr"] for group in self.optimizer.param_groups]
 
     @property
     def out_of_patience(self) -> bool:
-        """Whether so many evaluations in a row were no better."""
+        """Whether `patience` evaluations in a row were no better."""
         return self.patience is not None and self.bad_evaluations >= self.patience
 
     @property
@@ -121,7 +96,7 @@ class TrainingState:
         return better
 
     def set_learning_rate(self) -> float:
-        """Give the optimizer the rates of the next step; returns that of its first group."""
+        """Give the optimizer the rates of the next step; returns its first group's rate."""
         factor = self.schedule.factor(self.step)
         for group, lr in zip(self.optimizer.param_groups, self.base_lrs, strict=True):
             group["lr"] = lr * factor
@@ -175,13 +150,7 @@ class TrainingState:
         }
 
     def restore(self, tensors: Mapping[str, np.ndarray], metadata: Mapping[str, Any]) -> None:
-        """Restore what `capture` returned.
-
-        Raises
-        ------
-        ValueError
-            If it comes from another network or other settings.
-        """
+        """Restore what `capture` returned; a ValueError if it comes from another network or other settings."""
         before = metadata["configuration"]
         for name, value in self.configuration().items():
             if name in before and before[name] != value:

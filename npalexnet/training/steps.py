@@ -63,15 +63,11 @@ class Stepper:
         self.device = backend.get_device(model.device or "cpu")
 
     def step(self, batches: Iterable[tuple[Array, Array]], images: int) -> tuple[float, float, float | None]:
-        """Take a step on batches that have so many images together; returns loss, accuracy and the gradients' norm.
+        """Take a step on batches of `images` images together; returns loss, accuracy and the gradients' norm.
 
         Each image counts the same, whichever batch it is in. A GPU has everything up to the gradients to do before the
-        host waits for the loss. The optimizer's step has to wait for it, too: it is taken only if the loss is finite.
-
-        Raises
-        ------
-        DivergedError
-            If the loss, or the norm where it is needed, is not finite; no parameter is changed.
+        host waits for the loss. The optimizer's step has to wait for it, too: if the loss, or the norm where it is
+        needed, is not finite, that is a DivergedError, and no parameter is changed.
         """
         self.optimizer.zero_grad()
         results: list[Array] = []

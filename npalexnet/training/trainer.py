@@ -16,9 +16,9 @@ from npalexnet.data.loader import DataLoader, LoadError
 from npalexnet.layers.layer import Layer
 from npalexnet.losses import CrossEntropyLoss
 from npalexnet.optim.sgd import SGD
-from npalexnet.training.callback import Callback
 from npalexnet.training.evaluation import evaluate
 from npalexnet.training.metrics import Metrics
+from npalexnet.training.progress import Callback
 from npalexnet.training.run import Run
 from npalexnet.training.saving import Saver
 from npalexnet.training.schedules import Schedule, make_schedule
@@ -36,7 +36,7 @@ class Trainer:
         trainer = Trainer(model, train, validation, lr=0.001, epochs=20, run=Run("runs/mine"))
         trainer.fit(Progress())
 
-    and, in another process, on from the last checkpoint, bit-identical to a run that was never stopped::
+    and, in another process, resumed from the last checkpoint, bit-identical to a run that was never stopped::
 
         trainer = Trainer(model, train, validation, lr=0.001, epochs=20, run=Run.reopen("runs/mine"))
         trainer.resume()
@@ -52,7 +52,7 @@ class Trainer:
         The validation images, for an evaluation after each epoch and at the end. Without them, what `run` keeps does
         not say how images are prepared, and ``npalexnet predict`` refuses it.
     epochs, steps : int
-        Length of training: epochs, or steps. One of the two.
+        Length of training: one of the two.
     lr, schedule, warmup : float, str or Schedule, int
         The highest learning rate, the schedule's name (see `make_schedule`), and over how many steps it warms up; or a
         schedule that knows all that.
@@ -67,13 +67,13 @@ class Trainer:
     clip_norm : float, optional
         Largest norm of all gradients, see `clip_grad_norm_`.
     patience : int, optional
-        Stop after so many evaluations in a row without a better accuracy (or the same, and less loss).
+        Stop after this number of evaluations in a row without a better accuracy (or the same, and less loss).
     dtype : {"float32", "bfloat16", "float16"}
         What the network computes in; its parameters are float32. In float16 the loss is scaled: see `GradScaler`.
     run : Run, optional
         Where weights, checkpoints and metrics go.
     checkpoint_every : int, optional
-        Write a checkpoint every so many steps too, besides after each epoch and every ten minutes.
+        Write a checkpoint after every `checkpoint_every` steps, too, besides after each epoch and every ten minutes.
 
     Attributes
     ----------
@@ -83,7 +83,7 @@ class Trainer:
     Raises
     ------
     TypeError, ValueError
-        If a setting can't be; the message names it.
+        If a setting is wrong; the message names it.
 
     References
     ----------
@@ -150,7 +150,7 @@ class Trainer:
         DivergedError
             If the loss, or a parameter, is not finite. The last good checkpoint is kept.
         LoadError
-            If a picture can't be loaded. What was learned up to there is saved.
+            If a picture can't be loaded. What was learned until then is saved.
         OSError
             If at the end what was learned can't be written. On the way the callback is told, no more.
         """
@@ -164,21 +164,21 @@ class Trainer:
         return state.finished
 
     def resume(self, path: Path | None = None) -> None:
-        """Go on from the last checkpoint of the run, or from another one of it.
+        """Resume from the last checkpoint of the run, or from another of its checkpoints.
 
         Raises
         ------
         CheckpointError, OSError
             If it can't be used; where an older one can, the message names it.
         ValueError
-            If it is one of another network, or of other settings.
+            If it comes from another network or other settings.
         """
         self._saver.resume(path)
 
     # --- one epoch -------------------------------------------------------------------------------------------------
 
     def _train(self, callback: Callback, should_stop: Callable[[], bool]) -> None:
-        """Take the steps that are left of an epoch."""
+        """Take the remaining steps of an epoch."""
         with closing(self.train_epoch()) as steps:
             for step in steps:
                 self._saver.record_step(step)
@@ -189,15 +189,7 @@ class Trainer:
                     self._saver.checkpoint_if_due()
 
     def train_epoch(self) -> Generator[StepResult, None, None]:
-        """Take what is left of an epoch; yields after each step.
-
-        Raises
-        ------
-        DivergedError
-            If the loss is not finite; the step is not taken.
-        LoadError
-            If a picture can't be loaded; it is as if the step had not been begun.
-        """
+        """Take the remaining steps of an epoch; yields after each. A step that raises was not taken."""
         state, loader = self.state, self.train
         self.model.train()
         started = time.perf_counter()
@@ -220,7 +212,7 @@ class Trainer:
                 started = time.perf_counter()
 
     def _end_epoch(self, callback: Callback, should_stop: Callable[[], bool]) -> None:
-        """Validate, note how it went, and save; or nothing of it if `should_stop` says so."""
+        """Validate, note how it went, and save; if `should_stop` returns True, none of it."""
         state, metrics = self.state, None
         self._saver.checkpoint_first()
         if self.validation is not None:

@@ -10,14 +10,6 @@ from npalexnet.visualize.network import feature_maps, filters
 from npalexnet.visualize.results import confusion, curves
 
 __all__ = [
-    "augmentations",
-    "confusion",
-    "curves",
-    "evaluation_crops",
-    "feature_maps",
-    "filters",
-    "mistakes",
-    "occlusion",
-    "top_activating",
-    "write_figure",
-]
+    "augmentations", "confusion", "curves", "evaluation_crops", "feature_maps", "filters", "mistakes", "occlusion",
+    "top_activating", "write_figure",
+]  # fmt: skip

@@ -39,7 +39,7 @@ def check_layer(model: Layer, name: str) -> None:
 
 
 def check_image(image: np.ndarray) -> None:
-    """Raise a ValueError unless `image` is a single one."""
+    """Raise a ValueError unless `image` is a single image."""
     if np.ndim(image) != 3:
         raise ValueError(f"image must have shape (C, H, W), got {np.shape(image)}")
 
@@ -97,18 +97,9 @@ class Responses:
 def responses(
     model: Layer, images: Images, names: Sequence[str], watch: Callable[[int], object] = lambda done: None
 ) -> dict[str, Responses]:
-    """Return the responses of layers to images, by the layers' names.
+    """Return the responses of layers to at least one image, by the layers' names; see `activations`.
 
-    Parameters
-    ----------
-    model : Layer
-        A feed-forward network.
-    images : sequence of ndarray, or ndarray (N, C, H, W)
-        At least one.
-    names : sequence of str
-        The layers' names.
-    watch : callable
-        Called after each batch with its number of images.
+    `watch` is called after each batch with its number of images.
     """
     if not len(images):
         raise ValueError("images must hold at least one image, got none")

@@ -7,13 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from npalexnet.alexnet import IMAGE_SIZE
+from npalexnet.data import transforms as T
+from npalexnet.data.datasets import ArrayDataset
+from npalexnet.data.statistics import Statistics
+from npalexnet.visualize.figures import new_figure
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from PIL.Image import Image
 
     from npalexnet.data.datasets import Picture
-    from npalexnet.data.statistics import Statistics
 
 SIDE = 256  # of the square that the crops are taken from
 
@@ -29,20 +34,15 @@ def augmentations(pictures: Sequence[Picture], statistics: Statistics | None = N
     seed : int
         Of the random crops and colours.
     """
-    from matplotlib.figure import Figure
-
-    from npalexnet.alexnet import IMAGE_SIZE
-    from npalexnet.data import ArrayDataset, PCAColorJitter, RandomCrop, ResizeCenterCrop, Statistics
-
     if not len(pictures):
         raise ValueError("there is no picture to show")
     rng = np.random.default_rng(seed)
     images = [_as_image(picture) for picture in pictures]
-    squares = np.stack([np.asarray(ResizeCenterCrop(SIDE)(image, rng)) for image in images])  # (N, 256, 256, 3)
+    squares = np.stack([np.asarray(T.ResizeCenterCrop(SIDE)(image, rng)) for image in images])  # (N, 256, 256, 3)
     if statistics is None:
         statistics = Statistics.fit(ArrayDataset(squares, np.zeros(len(squares), np.int64), ["picture"]))
-    crop, noise = RandomCrop(IMAGE_SIZE), PCAColorJitter(statistics.eigenvalues, statistics.eigenvectors)
-    figure = Figure(figsize=(12, 1.45 * len(images) + 0.4), dpi=80, layout="constrained")
+    crop, noise = T.RandomCrop(IMAGE_SIZE), T.PCAColorJitter(statistics.eigenvalues, statistics.eigenvectors)
+    figure = new_figure(12, 1.45 * len(images) + 0.4, dpi=80)
     grid = figure.subplots(len(images), 8, squeeze=False)
     for row, image, square in zip(grid, images, squares.astype(np.float32) / 255, strict=True):
         part, other = crop(square, rng), crop(square, rng)
@@ -75,12 +75,8 @@ def evaluation_crops(picture: Picture, statistics: Statistics) -> Figure:
     ------
     ValueError
         If the statistics have no mean picture of 256 x 256.
+
     """
-    from matplotlib.figure import Figure
-
-    from npalexnet.alexnet import IMAGE_SIZE
-    from npalexnet.data import CenterCrop, Normalize, ResizeCenterCrop, SubtractMeanImage, TenCrop
-
     mean = statistics.mean_image
     if mean is None or mean.shape != (SIDE, SIDE, 3):
         raise ValueError(
@@ -89,9 +85,9 @@ def evaluation_crops(picture: Picture, statistics: Statistics) -> Figure:
         )
     rng = np.random.default_rng(0)  # not used: none of these transforms is random
     image = _as_image(picture)
-    square = np.asarray(ResizeCenterCrop(SIDE)(image, rng), np.float32) / 255  # (256, 256, 3)
-    by_pixel, by_channel = SubtractMeanImage(mean)(square, rng), Normalize(statistics.mean)(square, rng)
-    ten = TenCrop(IMAGE_SIZE)(square, rng)  # (10, 227, 227, 3)
+    square = np.asarray(T.ResizeCenterCrop(SIDE)(image, rng), np.float32) / 255  # (256, 256, 3)
+    by_pixel, by_channel = T.SubtractMeanImage(mean)(square, rng), T.Normalize(statistics.mean)(square, rng)
+    ten = T.TenCrop(IMAGE_SIZE)(square, rng)  # (10, 227, 227, 3)
     names = "top left", "top right", "bottom left", "bottom right", "middle"
     shown: list[tuple[str, Any]] = [
         ("the picture", image),
@@ -100,15 +96,14 @@ def evaluation_crops(picture: Picture, statistics: Statistics) -> Figure:
         ("the square less it,\npixel by pixel", by_pixel / 2 + 0.5),  # from [-1, 1]: 0 is middle grey
         ("the mean colour", np.full((SIDE, SIDE, 3), statistics.mean)),
         ("the square less it,\nchannel by channel", by_channel / 2 + 0.5),
-        ("the centre crop,\n227 x 227", CenterCrop(IMAGE_SIZE)(square, rng)),
+        ("the centre crop,\n227 x 227", T.CenterCrop(IMAGE_SIZE)(square, rng)),
         *zip([*names, *(f"{name},\nmirrored" for name in names)], ten, strict=True),
     ]
-    figure = Figure(figsize=(9.6, 5.6), dpi=80, layout="constrained")
+    figure = new_figure(9.6, 5.6, dpi=80)
     grid = figure.add_gridspec(3, 6)
     ten_places = [grid[row, column] for row in (1, 2) for column in range(1, 6)]
-    for place, (title, array) in zip(
-        [*(grid[0, column] for column in range(6)), grid[1:, 0], *ten_places], shown, strict=True
-    ):
+    places = [*(grid[0, column] for column in range(6)), grid[1:, 0], *ten_places]
+    for place, (title, array) in zip(places, shown, strict=True):
         _show(figure.add_subplot(place), title, array)
     return figure
 

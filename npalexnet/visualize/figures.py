@@ -22,19 +22,17 @@ LONGEST_NAME = 24
 def write_figure(path: str | Path, figure: Figure) -> None:
     """Write a figure atomically: an earlier file at `path` stays there until the new one is complete.
 
-    Parameters
-    ----------
-    path : str or Path
-        Its suffix is the format: ``.png``, ``.svg``, ``.pdf``.
-    figure : matplotlib.figure.Figure
-
-    Raises
-    ------
-    OSError
-        If the file can't be written.
+    The suffix of `path` is the format: ``.png``, ``.svg``, ``.pdf``. An OSError if the file can't be written.
     """
     with atomic_write(path) as temporary:
         figure.savefig(temporary)
+
+
+def new_figure(width: float, height: float, dpi: int = 120) -> Figure:
+    """Return an empty figure of a size in inches."""
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), dpi=dpi, layout="constrained")
 
 
 def displayable(picture: Any) -> np.ndarray:
@@ -65,12 +63,9 @@ def picture_at(pictures: Callable[[int], Any] | Sequence[Any] | np.ndarray, i: i
 
 def image_grid(count: int, columns: int, cell: tuple[float, float]) -> tuple[Figure, Sequence[Axes]]:
     """Return a figure with axes for `count` pictures in rows; `cell` is the width and height of each in inches."""
-    from matplotlib.figure import Figure
-
     columns = min(columns, count)
     rows = ceil(count / columns)
-    size = max(columns * cell[0], 4.8), rows * cell[1] + 0.7
-    figure = Figure(figsize=size, dpi=120, layout="constrained")
+    figure = new_figure(max(columns * cell[0], 4.8), rows * cell[1] + 0.7)
     grid = figure.subplots(rows, columns, squeeze=False).flatten()
     for axes in grid:
         axes.set_axis_off()

@@ -9,7 +9,7 @@ import numpy as np
 
 from npalexnet.layers.layer import Layer
 from npalexnet.visualize.activations import Images, Responses, check_layer, occlusion_map, receptive_field, responses
-from npalexnet.visualize.figures import displayable, image_grid, picture_at, shortened
+from npalexnet.visualize.figures import displayable, image_grid, new_figure, picture_at, shortened
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -44,11 +44,10 @@ def occlusion(
         See `npalexnet.visualize.activations.occlusion_map`.
     """
     from matplotlib.cm import ScalarMappable
-    from matplotlib.figure import Figure
 
     probability, decreases = occlusion_map(model, image, label, cells=cells, size=size, watch=watch)
     name = shortened(f"class {label}" if name is None else name)
-    figure = Figure(figsize=(8.4, 4.4), dpi=120, layout="constrained")
+    figure = new_figure(8.4, 4.4)
     left, right = figure.subplots(1, 2)
     height, width = image.shape[1:]
     extent = (-0.5, width - 0.5, height - 0.5, -0.5)
@@ -57,18 +56,9 @@ def occlusion(
     left.set_title(f"the image: {name}, probability {100 * probability:.1f} %", size=9)
     right.imshow(shown_image.mean(axis=2), cmap="gray", extent=extent)
     largest = 100 * max(float(np.abs(decreases).max()), 1e-4)
-    opacity = 0.85 * np.minimum(
-        1, 2 * 100 * np.abs(decreases) / largest
-    )  # where nothing changes, the image shows through
-    shown = right.imshow(
-        100 * decreases,
-        cmap="RdBu_r",
-        vmin=-largest,
-        vmax=largest,
-        alpha=opacity,
-        extent=extent,
-        interpolation="nearest",
-    )
+    opacity = 0.85 * np.minimum(1, 2 * 100 * np.abs(decreases) / largest)  # no change: the image shows through
+    colours: dict[str, Any] = {"cmap": "RdBu_r", "vmin": -largest, "vmax": largest, "alpha": opacity}
+    shown = right.imshow(100 * decreases, extent=extent, interpolation="nearest", **colours)
     right.set_title(f"decrease of the probability when {size} x {size} pixels are covered", size=9)
     solid = ScalarMappable(shown.norm, shown.cmap)  # the colours without the image beneath
     bar = figure.colorbar(solid, ax=right, shrink=0.8)
@@ -126,9 +116,8 @@ def top_activating(
         corner = columns.start - 0.5, rows.start - 0.5
         width, height = columns.stop - columns.start, rows.stop - rows.start
         axes.add_patch(Rectangle(corner, width, height, fill=False, edgecolor="red", linewidth=1.2, clip_on=False))
-        axes.set_title(
-            f"{shortened(names[i], 14)}\n{values[i]:#.3g}" if names is not None else f"{values[i]:#.3g}", size=7
-        )
+        above = "" if names is None else f"{shortened(names[i], 14)}\n"
+        axes.set_title(f"{above}{values[i]:#.3g}", size=7)
     figure.suptitle(
         f"Top-activating images of channel {channel} of {layer}, among {len(values):,} images\n"
         "The number is the largest activation, the red frame its receptive field",

@@ -11,7 +11,7 @@ import numpy as np
 from npalexnet import backend
 from npalexnet.layers.layer import Layer
 from npalexnet.visualize.activations import activations, check_image
-from npalexnet.visualize.figures import displayable, image_grid, shortened
+from npalexnet.visualize.figures import displayable, image_grid, new_figure, shortened
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -30,8 +30,6 @@ def filters(weight: np.ndarray, *, grey: bool = False, columns: int = 12) -> Fig
     columns : int
         Filters in a row.
     """
-    from matplotlib.figure import Figure
-
     if weight.ndim != 4 or weight.shape[1] != 3:
         raise ValueError(f"weight must have shape (O, 3, kH, kW), got {weight.shape}")
     if grey:
@@ -45,7 +43,7 @@ def filters(weight: np.ndarray, *, grey: bool = False, columns: int = 12) -> Fig
     for i, image in enumerate(pixels / (2 * largest) + 0.5):
         top, left = i // columns * (kH + 1), i % columns * (kW + 1)
         canvas[top : top + kH, left : left + kW] = image
-    figure = Figure(figsize=(0.7 * columns, 0.7 * rows + 0.4), dpi=120, layout="constrained")
+    figure = new_figure(0.7 * columns, 0.7 * rows + 0.4)
     axes = figure.add_subplot()
     axes.imshow(canvas, interpolation="nearest")
     axes.set_axis_off()
@@ -136,15 +134,12 @@ def _scale(values: np.ndarray) -> dict[str, Any]:
 
 
 def _pixels(values: np.ndarray, what: str) -> Figure:
-    from matplotlib.figure import Figure
-
     columns = ceil(len(values) ** 0.5)
     square = np.full((ceil(len(values) / columns), columns), np.nan)
     square.flat[: len(values)] = values
-    colours = _scale(values)
-    figure = Figure(figsize=(5.4, 4.6), dpi=120, layout="constrained")
+    figure = new_figure(5.4, 4.6)
     axes = figure.add_subplot()
-    figure.colorbar(axes.imshow(square, interpolation="nearest", **colours), ax=axes)
+    figure.colorbar(axes.imshow(square, interpolation="nearest", **_scale(values)), ax=axes)
     axes.set_axis_off()
     above = int((values > 0).sum())
     axes.set_title(f"{what}: a pixel for each of {len(values):,} units,\nrow by row; {above:,} are above 0", size=9)
@@ -152,12 +147,10 @@ def _pixels(values: np.ndarray, what: str) -> Figure:
 
 
 def _bars(values: np.ndarray, names: Sequence[str], what: str, most: int = 20) -> Figure:
-    from matplotlib.figure import Figure
-
     if len(names) != len(values):
         raise ValueError(f"names must have one for each of {len(values)} units, got {len(names)}")
     highest = np.argsort(-values, kind="stable")[:most]
-    figure = Figure(figsize=(6.5, 1.1 + 0.25 * len(highest)), dpi=120, layout="constrained")
+    figure = new_figure(6.5, 1.1 + 0.25 * len(highest))
     axes = figure.add_subplot()
     axes.barh(range(len(highest)), values[highest], color="tab:blue")
     axes.set_yticks(range(len(highest)), [shortened(names[k]) for k in highest], fontsize=8)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from npalexnet.visualize.figures import shortened
+from npalexnet.visualize.figures import new_figure, shortened
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -41,11 +41,9 @@ def curves(records: Sequence[dict[str, Any]]) -> Figure:
         From `read_metrics`: with "loss" and "accuracy" they are training steps, with "test_loss" and
         "test_accuracy" evaluations on the validation images. Numbers that were not finite are None there, and left out.
     """
-    from matplotlib.figure import Figure
-
     steps = [record for record in records if "loss" in record]
     tests = [record for record in records if "test_loss" in record]
-    figure = Figure(figsize=(10, 4), dpi=120, layout="constrained")
+    figure = new_figure(10, 4)
     for axes, name, label in zip(
         figure.subplots(1, 2), ("loss", "accuracy"), ("cross-entropy loss", "accuracy (%)"), strict=True
     ):
@@ -77,8 +75,6 @@ def confusion(matrix: np.ndarray, classes: Sequence[str], *, title: str = "") ->
     title : str
         By default, how many images were classified correctly.
     """
-    from matplotlib.figure import Figure
-
     K = len(classes)
     if matrix.shape != (K, K) or K == 0:
         raise ValueError(f"matrix must have a row and a column for each of {K} classes, got shape {matrix.shape}")
@@ -89,8 +85,7 @@ def confusion(matrix: np.ndarray, classes: Sequence[str], *, title: str = "") ->
     side, names = cell * K, [shortened(name) for name in classes]
     font = min(9.0, 30 * cell)  # points, 72 an inch
     margin = 0.009 * font * max(map(len, names)) if numbered else 0.5
-    size = max(side + margin + 1.6, 5.2), max(1.03 * side + margin + 1.0, 3.6)
-    figure = Figure(figsize=size, dpi=120, layout="constrained")
+    figure = new_figure(max(side + margin + 1.6, 5.2), max(1.03 * side + margin + 1.0, 3.6))
     axes = figure.add_subplot()
     shown = axes.imshow(100 * fractions, cmap="Blues", vmin=0, vmax=100, interpolation="nearest")
     bar = figure.colorbar(shown, ax=axes, shrink=min(1, 4 / side), pad=0.02)
