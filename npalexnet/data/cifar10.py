@@ -25,10 +25,20 @@ RECORD = 1 + 3 * SIDE * SIDE
 
 
 def read_cifar10(folder: str | Path, split: str) -> ArrayDataset:
-    """Return a split of CIFAR-10, "train" or "test".
+    """Return a split of CIFAR-10.
 
-    `folder` holds the files, or their folder ``cifar-10-batches-bin``. A ``batches.meta.txt`` among them names the
-    classes. A ValueError if a file is missing, or is not what it should be; an OSError if one can't be read.
+    Parameters
+    ----------
+    folder : path
+        Holds the files, or their folder ``cifar-10-batches-bin``. A ``batches.meta.txt`` among them names the classes.
+    split : {"train", "test"}
+
+    Raises
+    ------
+    ValueError
+        If a file is missing, or is not what it should be.
+    OSError
+        If a file can't be read.
     """
     if split not in FILES:
         raise ValueError(f"split must be 'train' or 'test', got {split!r}")

@@ -21,9 +21,18 @@ PREFIXES = {"train": "train", "test": "t10k"}
 
 
 def read_fashion_mnist(folder: str | Path, split: str) -> ArrayDataset:
-    """Return a split of Fashion-MNIST, "train" or "test"; errors are as in `npalexnet.data.cifar10.read_cifar10`.
+    """Return a split of Fashion-MNIST.
 
-    `folder` holds ``train-images-idx3-ubyte`` and its three companions, gzipped (then named ``*.gz``) or not.
+    Parameters
+    ----------
+    folder : path
+        Holds ``train-images-idx3-ubyte`` and its three companions, gzipped (then named ``*.gz``) or not.
+    split : {"train", "test"}
+
+    Raises
+    ------
+    ValueError, OSError
+        As `npalexnet.data.cifar10.read_cifar10`.
     """
     if split not in PREFIXES:
         raise ValueError(f"split must be 'train' or 'test', got {split!r}")

@@ -108,9 +108,21 @@ class Classifier:
         return (255 * x.transpose(1, 2, 0)).round().astype(np.uint8)
 
     def log_probabilities(self, inputs: np.ndarray) -> np.ndarray:
-        """Return the logarithms of the classes' probabilities for each of `inputs`, in one batch: float64 (N, K).
+        """Return the logarithms of the classes' probabilities for each picture.
 
-        The probabilities of ten crops are averaged. A ValueError if they are not finite.
+        Parameters
+        ----------
+        inputs : ndarray of float32
+            From `inputs`, computed in one batch; the probabilities of ten crops are averaged.
+
+        Returns
+        -------
+        ndarray of float64, (N, K)
+
+        Raises
+        ------
+        ValueError
+            If they are not finite.
         """
         device = backend.get_device(self.model.device or "cpu")
         found = log_probabilities(self.model, device.from_host(inputs))

@@ -118,10 +118,21 @@ class ValidationSet:
     def compute_metrics(
         self, *, ten_crop: bool = False, watch: Callable[[np.ndarray], object] = lambda found: None
     ) -> Metrics:
-        """Classify all pictures, on average over ten crops with `ten_crop`, and compare with their labels.
+        """Classify all pictures, and compare with their labels.
 
-        `watch` is called with the logarithms of the probabilities of each batch, in order: float64 (n, K). A LoadError
-        if a picture can't be loaded, a ValueError if the network's outputs are not finite.
+        Parameters
+        ----------
+        ten_crop : bool
+            Whether to average each picture's probabilities over ten crops.
+        watch : callable
+            Called with the logarithms of the probabilities of each batch, in order: float64 (n, K).
+
+        Raises
+        ------
+        LoadError
+            If a picture can't be loaded; the message names it.
+        ValueError
+            If the network's outputs are not finite.
         """
 
         def checked(found: np.ndarray) -> None:

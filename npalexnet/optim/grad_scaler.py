@@ -66,7 +66,10 @@ class GradScaler:
     def unscale_(self, optimizer: SGD) -> None:
         """Divide all gradients by the scale, before they are clipped; if it is not called, `step` does it.
 
-        A RuntimeError if it or `step` was called since the last `update`: the gradients have been divided already.
+        Raises
+        ------
+        RuntimeError
+            If it or `step` was called since the last `update`: the gradients have been divided already.
         """
         if not self._enabled:
             return
@@ -78,7 +81,15 @@ class GradScaler:
     def step(self, optimizer: SGD) -> bool:
         """Divide all gradients by the scale and take the optimizer's step, unless a gradient is not finite.
 
-        Returns whether the step was taken. A RuntimeError if `step` was called since the last `update`.
+        Returns
+        -------
+        bool
+            Whether the step was taken.
+
+        Raises
+        ------
+        RuntimeError
+            If `step` was called since the last `update`.
         """
         if not self._enabled:
             optimizer.step()
@@ -93,7 +104,13 @@ class GradScaler:
         return bool(self._taken)
 
     def update(self) -> None:
-        """Choose the next scale; a RuntimeError if `step` was not called since the last `update`."""
+        """Choose the next scale.
+
+        Raises
+        ------
+        RuntimeError
+            If `step` was not called since the last `update`.
+        """
         if not self._enabled:
             return
         if self._taken is None:

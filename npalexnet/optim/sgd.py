@@ -119,7 +119,10 @@ class SGD:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Restore a state that `state_dict` returned for the same parameters in the same order, here or in torch.
 
-        If groups, parameters or shapes don't fit, that is a ValueError, and nothing is changed.
+        Raises
+        ------
+        ValueError
+            If groups, parameters or shapes don't fit; nothing is changed.
         """
         if missing := {"state", "param_groups"} - set(state):
             raise ValueError(f"the state of an SGD needs 'state' and 'param_groups', got no {sorted(missing)}")
