@@ -1,4 +1,4 @@
-"""The house stands: arrows between rooms go one way, imports for types included. See docs/architecture.md."""
+"""Dependencies point one way, type-only imports included: see docs/architecture.md."""
 
 import ast
 from graphlib import TopologicalSorter
@@ -6,23 +6,23 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 
-HELPERS = {"checks", "files", "terminal", "windows"}  # that every room may use
-MAY_IMPORT = {
+HELPERS = {"checks", "files", "terminal", "windows"}  # that everything may use
+IMPORTS = {
     "naive": "",
     "backend": "",
     "layers": "backend",
-    "alexnet": "layers backend",
-    "losses": "layers backend",
+    "alexnet": "layers",
+    "losses": "backend",
     "optim": "layers backend",
-    "weights": "layers backend",
+    "weights": "",
     "finite_differences": "layers backend",
     "gradcheck": "finite_differences layers backend",
     "data": "alexnet",  # what its images must be
-    "visualize": "data weights alexnet losses layers backend",
-    "training": "visualize data optim weights alexnet losses layers backend",
-    "inference": "training data weights alexnet losses layers backend",
-    "npalexnet": "alexnet gradcheck losses optim weights layers backend",  # the public names
-    "cli": "npalexnet alexnet gradcheck losses weights layers backend optim data training inference visualize",
+    "visualize": "data alexnet losses layers backend",
+    "training": "visualize data optim weights losses layers backend",
+    "inference": "training data weights alexnet backend",
+    "npalexnet": "alexnet gradcheck losses optim layers backend",  # the public names
+    "cli": "npalexnet alexnet gradcheck losses weights layers backend data training inference visualize",
     "__main__": "cli",
 }
 
@@ -46,20 +46,24 @@ def imported(tree):
             yield from (name if name in MODULES else node.module for name in names)
 
 
-def room(name):
+def part(name):
+    """Return the folder or file directly in the package."""
     return name.split(".")[1] if "." in name else name
 
 
-def test_no_module_imports_itself_by_way_of_others():
+def test_no_module_imports_itself_through_others():
     graph = {name: {i for i in imported(tree) if not name.startswith(f"{i}.")} for name, tree in MODULES.items()}
     TopologicalSorter(graph).prepare()  # raises a CycleError that names the modules
 
 
-def test_rooms_import_only_what_is_below_them():
+def test_each_part_imports_what_the_table_says():
     found = {(name, i) for name, tree in MODULES.items() for i in imported(tree) if i.split(".")[0] == "npalexnet"}
-    arrows = {(name, i) for name, i in found if room(name) != room(i) and room(i) not in HELPERS}
-    wrong = [f"{name} -> {i}" for name, i in arrows if room(i) not in MAY_IMPORT.get(room(name), "").split()]
-    assert not wrong, "an arrow must be in the table here and in docs/architecture.md:\n" + "\n".join(sorted(wrong))
+    for importer, expected in IMPORTS.items():
+        below = {(name, i) for name, i in found if part(name) == importer != part(i) and part(i) not in HELPERS}
+        assert {part(i) for _, i in below} == set(expected.split()), (importer, sorted(below))
+    helpers = {(name, i) for name, i in found if part(name) in HELPERS and part(i) not in HELPERS}
+    assert {part(name) for name, _ in found} <= {*IMPORTS, *HELPERS}
+    assert not helpers
 
 
 def test_the_package_needs_neither_benchmarks_nor_tests_and_benchmarks_need_no_tests():
@@ -68,7 +72,7 @@ def test_the_package_needs_neither_benchmarks_nor_tests_and_benchmarks_need_no_t
             assert not banned & {i.split(".")[0] for i in imported(tree)}, name
 
 
-def test_cupy_is_imported_by_functions_of_the_cuda_room_alone():
+def test_cupy_is_imported_only_by_functions_in_backend_cuda():
     for name, tree in modules_of("npalexnet").items():
         for node in ast.walk(tree) if name.startswith("npalexnet.backend.cuda.") else ():
             if isinstance(node, ast.FunctionDef):
