@@ -38,8 +38,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     where = parser.add_argument_group("the run")
     add("out", "folder of the run, new or empty (default: the first free one of runs/1, runs/2, ...)", where,
         type=Path, metavar="RUN")  # fmt: skip
-    add("resume", "go on with a stopped run, to the same bits as if it had not been stopped; or from one checkpoint in "
-        "it. With other options only: epochs or steps, device, threads, workers, and data where it was moved", where,
+    add("resume", "resume a stopped run, bit-identical to one that was never stopped; or from one of its checkpoints. "
+        "Other options with it: only epochs or steps, device, threads, workers, and data if it was moved", where,
         type=Path, metavar="RUN")  # fmt: skip
     add("checkpoint-every", "write a checkpoint every N steps, besides after each epoch and every ten minutes", where,
         type=positive, metavar="N")  # fmt: skip
@@ -47,7 +47,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     data = parser.add_argument_group("the data")
     add("data", "folder of train/<class>/*.jpg and val/<class>/*.jpg, cifar10:FOLDER, fashion-mnist[:FOLDER] "
         "(default: the built-in sample)", data, metavar="SPEC")  # fmt: skip
-    add("strict", "refuse a folder with files that are no images, instead of naming and skipping them", data,
+    add("strict", "refuse a folder with files that are not images, instead of reporting and skipping them", data,
         action="store_true")  # fmt: skip
     add("recipe", "how images are prepared: simple, the center crop; paper, random crops, horizontal flips and colour "
         "jitter", data, choices=RECIPES)  # fmt: skip

@@ -17,14 +17,14 @@ from npalexnet.layers.parameter import Gradients, Shape
 class Linear(Layer):
     """``y = x @ weight.T + bias``, as ``torch.nn.Linear``.
 
-    The whole batch is computed at once: the weights are what is large, and each is read once for all images.
+    The whole batch is computed at once, because the weights dominate: each is read once for all images.
 
     Parameters
     ----------
     in_features, out_features : int
         Length of the vectors that go in and come out.
     bias : bool
-        Whether a learned number is added to each output.
+        Whether a learned bias is added to each output.
     dtype, device, seed : optional
         As for `Conv2d`.
 
@@ -52,7 +52,7 @@ class Linear(Layer):
         self.weight, self.bias = weight_and_bias(shape, bias=bias, dtype=dtype, device=device, seed=seed)
 
     def compute(self, x: Array, noise: Any = None, *, relu: bool = False) -> tuple[Array, tuple[Array, Array]]:
-        """(..., in) -> (..., out), with `relu` only what is above 0; backward needs x and the weight."""
+        """(..., in) -> (..., out), if `relu`, negative values are set to 0; backward needs x and the weight."""
         weight = self.weight.data.astype(x.dtype, copy=False)  # (out, in)
         y = device_of(x).matmul(x.reshape(-1, self.in_features), weight.T)  # (N, out)
         add_bias_relu(y, None if self.bias is None else self.bias.data.astype(x.dtype, copy=False), relu=relu)

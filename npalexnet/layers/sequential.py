@@ -42,7 +42,7 @@ class Sequential(Layer):
             if hasattr(type(self), name):
                 raise ValueError(f"Sequential can't name a layer {name!r}: that is an attribute")
         vars(self).update(children)
-        self._arrange(list(children.values()))
+        self._arrange(list(self))
 
     def _arrange(self, layers: Sequence[Layer]) -> None:
         """Decide which layers are computed together, as stages."""

@@ -224,3 +224,60 @@ def test_leaves_are_the_layers_that_compute_in_order_with_their_full_names():
     network = Sequential(Sequential(ReLU(), Sequential()), Flatten())
     assert [(name, type(layer)) for name, layer in network.named_leaves()] == [("0.0", ReLU), ("1", Flatten)]
     assert [name for name, _ in ReLU().named_leaves()] == [""]
+
+
+# --- named layers ----------------------------------------------------------------------------------------------------
+
+
+def named_network():
+    first, second = Linear(4, 3, dtype="float64", seed=0), Linear(3, 2, dtype="float64", seed=1)
+    return Sequential(first, ReLU(), head=Sequential(Dropout(0.5, seed=2), second))
+
+
+def test_named_layers_come_after_the_others_and_are_attributes_with_torchs_names():
+    model = named_network()
+    assert [name for name, _ in model.named_children()] == ["0", "1", "head"]
+    assert list(model.state_dict()) == ["0.weight", "0.bias", "head.1.weight", "head.1.bias"]
+    assert model.head is model[2]
+    assert repr(model).splitlines()[3:5] == ["  (head): Sequential(", "    (0): Dropout(p=0.5)"]
+    unnamed = Sequential(*model)
+    x = normal((5, 4))
+    np.testing.assert_array_equal(model.eval()(x), unnamed.eval()(x))
+
+
+def test_a_named_layer_is_replaced_by_assignment_and_the_new_one_computes():
+    model, x = named_network().eval(), normal((5, 4))
+    hidden = np.maximum(model[0](x), 0)
+    model.head = other = Linear(3, 7, dtype="float64", seed=3)
+    assert model.head is model[-1] is other
+    np.testing.assert_array_equal(model(x), other(hidden))
+    assert list(model.state_dict())[-1] == "head.bias"
+
+
+def test_a_layer_that_is_assigned_to_another_name_is_computed_last_as_in_torch():
+    model, x = named_network().eval(), normal((5, 4))
+    before = model(x)
+    model.tail = Linear(2, 6, dtype="float64", seed=4)
+    np.testing.assert_array_equal(model(x), model.tail(before))
+
+
+def test_a_subclass_computes_what_it_was_given_before_and_in_its_constructor():
+    class Scaled(Sequential):
+        def __init__(self):
+            self.first = Linear(4, 3, dtype="float64", seed=0)
+            super().__init__(last=Linear(3, 2, dtype="float64", seed=1))
+
+    model, x = Scaled(), normal((5, 4))
+    np.testing.assert_array_equal(model(x), model.last(model.first(x)))
+    assert model.output_shape((5, 4)) == (5, 2)
+
+
+@pytest.mark.parametrize("name", ["training", "forward", "per_image"])
+def test_a_name_that_is_an_attribute_is_refused(name):
+    with pytest.raises(ValueError, match=f"Sequential can't name a layer '{name}': that is an attribute"):
+        Sequential(**{name: ReLU()})
+
+
+def test_what_is_not_a_layer_is_refused_by_its_name():
+    with pytest.raises(TypeError, match="Sequential expects layers, got 3 as 'head'"):
+        Sequential(ReLU(), head=3)
