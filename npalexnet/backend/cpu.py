@@ -133,7 +133,7 @@ class CpuDevice(Device):
             out[...] = product
             return out
         if _thread.in_item:
-            return np.matmul(a, b, out=out)
+            return _product(a, b, out)
         rows, columns = a.shape[0], b.shape[1]
         result = np.empty((rows, columns), a.dtype) if out is None else out
         by_rows = rows > columns or rows >= MIN_TILES * MATMUL_TILE  # tiles of rows are contiguous
@@ -143,11 +143,11 @@ class CpuDevice(Device):
         def tile(start: int) -> None:
             part = slice(start, start + size)
             if by_rows:
-                np.matmul(a[part], b, out=result[part])
+                _product(a[part], b, result[part])
             elif rows <= SKINNY and b.flags.f_contiguous:
-                result[:, part] = np.matmul(b.T[part], a.T).T
+                result[:, part] = _product(b.T[part], a.T).T
             else:
-                np.matmul(a, b[:, part], out=result[:, part])
+                _product(a, b[:, part], result[:, part])
 
         for _ in self.map(tile, range(0, length, size)):
             pass
@@ -172,6 +172,16 @@ class CpuDevice(Device):
 
         for _ in self.map(blocks, range(0, shape[0], rows * BLOCKS_AT_A_TIME)):
             pass
+
+
+def _product(a: np.ndarray, b: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+    """Compute ``a @ b`` on this thread; an invalid value in it gives NaN, as anywhere, but no warning.
+
+    OpenBLAS also computes with uninitialised lanes and drops them. If they happen to hold a signalling NaN, NumPy warns
+    of a product whose every number is right (OpenBLAS's issue 1924, NumPy's issue 24067).
+    """
+    with np.errstate(invalid="ignore"):
+        return np.matmul(a, b, out=out)
 
 
 def _as_vectors(arrays: Sequence[np.ndarray | None]) -> Sequence[np.ndarray | None]:

@@ -227,6 +227,27 @@ def test_a_product_is_written_to_where_it_was_asked_for_in_any_layout(M, K, N, l
     assert (whole[:, -3:] == 7).all()
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("in_item", [False, True])
+@pytest.mark.parametrize("shape", [(1, 5, 2), (2, 5, 1), (200, 5, 3), (3, 5, 2000)])
+def test_a_products_invalid_flag_is_not_believed(shape, in_item, dtype):
+    """BLAS may raise it for numbers that it drops; NaN where it is due, and overflow's warning, stay."""
+    m, k, n = shape
+
+    def product(value):
+        a, b = np.zeros((m, k), dtype), np.full((k, n), value, dtype)
+        a[0] = value
+        return CPU.matmul(a, b)
+
+    products = CPU.map(product, [np.inf, 1]) if in_item else map(product, [np.inf, 1])
+    infinite, finite = products
+    assert (infinite[0] == np.inf).all()
+    assert np.isnan(infinite[1:]).all()  # 0 * inf
+    assert (finite[0] == k).all()
+    with pytest.warns(RuntimeWarning, match="overflow encountered in matmul"):
+        product(np.finfo(dtype).max)
+
+
 def test_a_product_uses_all_threads_but_within_an_item_of_work_only_its_own(monkeypatch):
     set_num_threads(2)
     used, matmul = set(), np.matmul
