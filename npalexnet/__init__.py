@@ -9,6 +9,11 @@ from npalexnet.backend import (
 )
 from npalexnet.gradcheck import GradcheckError, gradcheck
 from npalexnet.layers.activation import Flatten, ReLU
+from npalexnet.layers.algorithm_choice import (
+    convolution_algorithm,
+    get_convolution_algorithm,
+    set_convolution_algorithm,
+)
 from npalexnet.layers.conv import Conv2d
 from npalexnet.layers.dropout import Dropout
 from npalexnet.layers.graphed import make_graphed_callable
@@ -27,6 +32,7 @@ __version__ = "0.1.0"
 __all__ = [
     "SGD", "AlexNet", "Conv2d", "CrossEntropyLoss", "Dropout", "Flatten", "GradScaler", "GradcheckError", "Layer",
     "Linear", "LocalResponseNorm", "MaxPool2d", "Parameter", "ReLU", "Sequential", "clip_grad_norm_",
-    "get_float32_matmul_precision", "get_num_threads", "gradcheck", "make_graphed_callable",
-    "set_float32_matmul_precision", "set_num_threads",
+    "convolution_algorithm", "get_convolution_algorithm", "get_float32_matmul_precision", "get_num_threads",
+    "gradcheck", "make_graphed_callable", "set_convolution_algorithm", "set_float32_matmul_precision",
+    "set_num_threads",
 ]  # fmt: skip

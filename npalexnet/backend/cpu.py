@@ -23,7 +23,7 @@ from npalexnet.backend.buffers import BufferPool
 from npalexnet.backend.device import Array, Device, Item, Result, Tiling
 from npalexnet.backend.threads import get_num_threads, single_threaded_blas, workers
 
-SHARD_IMAGES = 4  # most images of a shard, so that its arrays stay in cache
+SHARD_IMAGES = 16  # most images of a shard, so that its arrays stay in cache
 MIN_SHARDS = 4  # fewest shards of a batch (or single images), so that every core gets some
 TILE_ROWS = 768  # most rows of patches in a tile, so that they stay in cache
 MATMUL_TILE = 512  # most columns or rows of a product that a thread computes at a time
@@ -40,6 +40,7 @@ class CpuDevice(Device):
 
     name = "cpu"
     xp = np
+    few_multiplications_pay = True
 
     def owns(self, array: object) -> bool:
         """Whether `array` is a NumPy array or a NumPy scalar."""
@@ -54,9 +55,9 @@ class CpuDevice(Device):
         return array
 
     def shards(self, batch_size: int) -> list[slice]:
-        """Split a batch into shards of at most `SHARD_IMAGES`, independent of the number of threads."""
-        size = min(SHARD_IMAGES, max(1, batch_size // MIN_SHARDS))
-        return [slice(i, min(i + size, batch_size)) for i in range(0, max(batch_size, 1), size)]
+        """Split a batch into nearly equal shards of at most `SHARD_IMAGES`, whatever the number of threads."""
+        count = max(-(-batch_size // SHARD_IMAGES), min(MIN_SHARDS, batch_size), 1)
+        return [slice(batch_size * i // count, batch_size * (i + 1) // count) for i in range(count)]
 
     def map(self, function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
         """Compute on the worker threads; results come in the order of `items`, as soon as they are there."""
@@ -133,7 +134,7 @@ class CpuDevice(Device):
             out[...] = product
             return out
         if _thread.in_item:
-            return _product(a, b, out)
+            return self.products(a, b, out)
         rows, columns = a.shape[0], b.shape[1]
         result = np.empty((rows, columns), a.dtype) if out is None else out
         by_rows = rows > columns or rows >= MIN_TILES * MATMUL_TILE  # tiles of rows are contiguous
@@ -143,15 +144,24 @@ class CpuDevice(Device):
         def tile(start: int) -> None:
             part = slice(start, start + size)
             if by_rows:
-                _product(a[part], b, result[part])
+                self.products(a[part], b, result[part])
             elif rows <= SKINNY and b.flags.f_contiguous:
-                result[:, part] = _product(b.T[part], a.T).T
+                result[:, part] = self.products(b.T[part], a.T).T
             else:
-                _product(a, b[:, part], result[:, part])
+                self.products(a, b[:, part], result[:, part])
 
         for _ in self.map(tile, range(0, length, size)):
             pass
         return result
+
+    def products(self, a: np.ndarray, b: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+        """Multiply; an invalid value among the results is NaN, as anywhere, but raises no warning.
+
+        OpenBLAS also computes with uninitialised lanes and drops them. If they happen to hold a signalling NaN, NumPy
+        warns of a product whose every number is right (OpenBLAS's issue 1924, NumPy's issue 24067).
+        """
+        with np.errstate(invalid="ignore"):
+            return np.matmul(a, b, out=out)
 
     def tiling(self, row_length: int, dtype: np.dtype) -> Tiling:
         """`TILE_ROWS`, of any length: fewer make the product less efficient. In an item of `map` one tile will do."""
@@ -172,16 +182,6 @@ class CpuDevice(Device):
 
         for _ in self.map(blocks, range(0, shape[0], rows * BLOCKS_AT_A_TIME)):
             pass
-
-
-def _product(a: np.ndarray, b: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
-    """Compute ``a @ b`` on this thread; an invalid value in it gives NaN, as anywhere, but no warning.
-
-    OpenBLAS also computes with uninitialised lanes and drops them. If they happen to hold a signalling NaN, NumPy warns
-    of a product whose every number is right (OpenBLAS's issue 1924, NumPy's issue 24067).
-    """
-    with np.errstate(invalid="ignore"):
-        return np.matmul(a, b, out=out)
 
 
 def _as_vectors(arrays: Sequence[np.ndarray | None]) -> Sequence[np.ndarray | None]:

@@ -63,6 +63,8 @@ class Device:
         The array module: NumPy, or one that follows NumPy's names.
     kernels : object or None
         Has a method for each `primitive` that has a kernel on this device.
+    few_multiplications_pay : bool
+        Whether an algorithm with fewer multiplications and more additions was measured to be faster here.
     active : callable
         ``with device.active():`` makes this device the current one, on which new arrays are made.
     """
@@ -70,6 +72,7 @@ class Device:
     name: str
     xp: Any
     kernels: Any = None
+    few_multiplications_pay: bool = False
     active: Callable[[], AbstractContextManager[Any]] = nullcontext
 
     def owns(self, array: object) -> bool:
@@ -173,6 +176,18 @@ class Device:
         wide = np.result_type(a.dtype, out.dtype)  # as what half-precision factors are added up in
         out[...] = self.xp.matmul(a.astype(wide, copy=False), b.astype(wide, copy=False))
         return out
+
+    def products(self, a: Array, b: Array, out: Array | None = None) -> Array:
+        """``xp.matmul(a, b)`` for stacks of matrices, on this thread.
+
+        Parameters
+        ----------
+        a, b : array
+            (..., M, K) and (..., K, N), of one dtype; matrices that the other has more of are repeated.
+        out : array, optional
+            (..., M, N), which is filled.
+        """
+        return self.xp.matmul(a, b, out=out)
 
     def graphed(self, function: Callable[..., Array], *arrays: Array) -> Callable[..., Array]:
         """Return what computes ``function(*arrays)`` for other arrays like `arrays`, with less work if the device can.

@@ -1,4 +1,4 @@
-"""Two-dimensional convolution: the layer. Its mathematics is in `im2col_gemm.py`.
+"""Two-dimensional convolution: the layer. Its mathematics is in `im2col_gemm.py` and `winograd.py`.
 
 Symbols: N images, C input channels, H x W pixels, O output channels, windows of kH x kW, oH x oW of them, G groups.
 
@@ -14,14 +14,17 @@ import numpy as np
 
 from npalexnet.backend import Array, device_of
 from npalexnet.checks import IntOrPair, integer, pair
+from npalexnet.layers import sharding
+from npalexnet.layers.algorithm_choice import choose_algorithm
 from npalexnet.layers.im2col import channels_last
-from npalexnet.layers.im2col_gemm import ConvolutionAlgorithm, Im2colGemm, sum_rows
+from npalexnet.layers.im2col_gemm import ConvolutionAlgorithm, sum_rows
 from npalexnet.layers.init import Seed, weight_and_bias
 from npalexnet.layers.layer import Layer
 from npalexnet.layers.parameter import Gradients, Shape
 from npalexnet.windows import Geometry, Windows, padding_of_sides
 
-Saved = tuple[Array, Array, Windows]  # the input, the weight as (kH, kW, C/G, O), the windows
+# The input, the weight as (kH, kW, C/G, O), the windows, and what computes with them in this pass.
+Saved = tuple[Array, Array, Windows, ConvolutionAlgorithm]
 
 
 class Conv2d(Layer):
@@ -61,12 +64,12 @@ class Conv2d(Layer):
         (O,).
     geometry : Geometry
         Kernel size, stride, dilation and the padding of each side.
-    algorithm : ConvolutionAlgorithm
-        How the convolution is computed; replaceable for one layer or for the class.
+    algorithm : ConvolutionAlgorithm or None
+        How the convolution is computed, for one layer or for the class; None for what `set_convolution_algorithm` says.
     """
 
     per_image = True
-    algorithm: ConvolutionAlgorithm = Im2colGemm()
+    algorithm: ConvolutionAlgorithm | None = None
 
     def __init__(
         self,
@@ -108,27 +111,35 @@ class Conv2d(Layer):
         weight = weight.astype(x.dtype, copy=False)
         bias = None if self.bias is None else self.bias.data.astype(x.dtype, copy=False)
         images = channels_last(x)  # (N, H, W, C)
-        y = self.algorithm.output(images, weight, bias, windows, self._groups, relu=relu)  # (N, oH, oW, O)
-        return y.transpose(0, 3, 1, 2), (x, weight, windows)
+        chosen = choose_algorithm(self.algorithm, images, weight, windows)
+        algorithm = sharding.once_per_pass((self, chosen), chosen.for_pass)
+        y = algorithm.output(images, weight, bias, windows, self._groups, relu=relu)  # (N, oH, oW, O)
+        return y.transpose(0, 3, 1, 2), (x, weight, windows, algorithm)
 
     def gradients(self, grad_y: Array, saved: Saved) -> tuple[Array, Gradients]:
         """Gradients of the input, and of weight and bias."""
-        x, weight, windows = saved
+        x, weight, windows, algorithm = saved
         grad, images = channels_last(grad_y), channels_last(x)  # (N, oH, oW, O), (N, H, W, C)
-        grad_x = self.algorithm.input_gradient(grad, images, weight, windows, self._groups)  # (N, H, W, C)
-        return grad_x.transpose(0, 3, 1, 2), self.parameter_gradients(grad_y, saved)
+        arguments = grad, images, weight, windows, self._groups
+        if self.weight.requires_grad:
+            grad_x, grad_weight = algorithm.gradients(*arguments)  # (N, H, W, C), (kH, kW, C/G, O)
+        else:
+            grad_x, grad_weight = algorithm.input_gradient(*arguments), None
+        return grad_x.transpose(0, 3, 1, 2), self._pairs(grad_weight, grad)
 
     def parameter_gradients(self, grad_y: Array, saved: Saved) -> Gradients:
-        """Gradients of weight and bias; the bias's is `grad_y` summed over images and positions."""
-        x, weight, windows = saved
-        grad = channels_last(grad_y)  # (N, oH, oW, O)
-        pairs = []
+        """Gradients of weight and bias."""
+        x, weight, windows, algorithm = saved
+        grad, grad_weight = channels_last(grad_y), None  # (N, oH, oW, O)
         if self.weight.requires_grad:
-            images = channels_last(x)  # (N, H, W, C)
-            grad_weight = self.algorithm.weight_gradient(grad, images, weight, windows, self._groups)
-            pairs.append((self.weight, grad_weight.transpose(3, 2, 0, 1)))  # (O, C/G, kH, kW)
+            grad_weight = algorithm.weight_gradient(grad, channels_last(x), weight, windows, self._groups)
+        return self._pairs(grad_weight, grad)
+
+    def _pairs(self, grad_weight: Array | None, grad_y: Array) -> Gradients:
+        """Each trainable parameter with its gradient; the bias's is `grad_y` summed over images and positions."""
+        pairs = [] if grad_weight is None else [(self.weight, grad_weight.transpose(3, 2, 0, 1))]  # (O, C/G, kH, kW)
         if self.bias is not None and self.bias.requires_grad:
-            pairs.append((self.bias, sum_rows(grad)))  # (O,)
+            pairs.append((self.bias, sum_rows(grad_y)))  # (O,)
         return pairs
 
     def output_shape(self, input_shape: Shape) -> Shape:

@@ -20,6 +20,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+import numpy as np
+
 from npalexnet.backend import Array, accumulation_dtype, device_of, primitive
 from npalexnet.layers.im2col import col2im, im2col
 from npalexnet.windows import Windows
@@ -32,6 +34,14 @@ class ConvolutionAlgorithm:
 
     All arrays are contiguous, and their shapes are taken to be consistent. What is returned belongs to the caller.
     """
+
+    def for_pass(self) -> ConvolutionAlgorithm:
+        """Return what serves one layer in one forward and backward pass, on all shards; `self`, if it keeps nothing."""
+        return self
+
+    def supports(self, windows: Windows, dtype: np.dtype) -> bool:
+        """Whether it computes such convolutions; else `Im2colGemm` does."""
+        return True
 
     def output(
         self, x: Array, weight: Array, bias: Array | None, windows: Windows, groups: Groups, *, relu: bool = False
@@ -46,6 +56,13 @@ class ConvolutionAlgorithm:
     def input_gradient(self, grad_y: Array, x: Array, weight: Array, windows: Windows, groups: Groups) -> Array:
         """(N, oH, oW, O) -> (N, H, W, C)."""
         raise NotImplementedError
+
+    def gradients(
+        self, grad_y: Array, x: Array, weight: Array, windows: Windows, groups: Groups
+    ) -> tuple[Array, Array]:
+        """Return both; an algorithm may do this with less work."""
+        arguments = grad_y, x, weight, windows, groups
+        return self.input_gradient(*arguments), self.weight_gradient(*arguments)
 
 
 class Im2colGemm(ConvolutionAlgorithm):

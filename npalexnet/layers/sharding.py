@@ -8,12 +8,17 @@ imports this module.)
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from npalexnet.backend import Array, device_of
 from npalexnet.layers.parameter import Gradients
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -40,8 +45,9 @@ def forward(layer: Any, x: Array, noise: Any) -> tuple[Array, list[tuple[slice, 
         return y, [(slice(None), kept)]
 
     shards = device_of(x).shards(len(x))
-    results = device_of(x).map(lambda shard: layer.compute(x[shard], noise and _from_image(noise, shard.start)), shards)
-    parts, saved = zip(*results, strict=True)
+    with _one_pass():
+        results = device_of(x).map(lambda s: layer.compute(x[s], noise and _from_image(noise, s.start)), shards)
+        parts, saved = zip(*results, strict=True)
     return _concatenate(parts), list(zip(shards, saved, strict=True))
 
 
@@ -51,8 +57,10 @@ def infer(layer: Any, x: Array, noise: Any) -> Array:
         return layer.infer(x, noise)
 
     shards = device_of(x).shards(len(x))
-    results = device_of(x).map(lambda shard: layer.infer(x[shard], noise and _from_image(noise, shard.start)), shards)
-    return _concatenate(list(results))
+    with _one_pass():
+        results = device_of(x).map(lambda s: layer.infer(x[s], noise and _from_image(noise, s.start)), shards)
+        parts = list(results)
+    return _concatenate(parts)
 
 
 def backward(
@@ -85,6 +93,37 @@ def backward(
             for (_, total), (_, gradient) in zip(totals, gradients, strict=True):
                 total += gradient
     return _concatenate(parts) if input_gradient else None, totals
+
+
+class _Pass:
+    """What the shards of one forward pass share."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.values: dict[Hashable, Any] = {}
+
+
+_pass: ContextVar[_Pass | None] = ContextVar("pass", default=None)
+
+
+@contextmanager
+def _one_pass() -> Iterator[None]:
+    token = _pass.set(_Pass())
+    try:
+        yield
+    finally:
+        _pass.reset(token)
+
+
+def once_per_pass(key: Hashable, make: Callable[[], Result]) -> Result:
+    """Return ``make()``, called by the first of a batch's shards that gets here with an equal `key`; else by each."""
+    here = _pass.get()
+    if here is None:
+        return make()
+    with here.lock:
+        if key not in here.values:
+            here.values[key] = make()
+        return here.values[key]
 
 
 def _from_image(noise: Any, first: int) -> Any:
