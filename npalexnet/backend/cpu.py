@@ -20,10 +20,10 @@ import numpy as np
 
 from npalexnet.backend.arrays import HALF
 from npalexnet.backend.buffers import BufferPool
-from npalexnet.backend.device import Array, Device, Item, Result, Tiling
+from npalexnet.backend.device import Array, Device, Item, Result, Tiling, WinogradPays
 from npalexnet.backend.threads import get_num_threads, single_threaded_blas, workers
 
-SHARD_IMAGES = 16  # most images of a shard, so that its arrays stay in cache
+SHARD_IMAGES = 8  # most images of a shard, so that its arrays stay in cache
 MIN_SHARDS = 4  # fewest shards of a batch (or single images), so that every core gets some
 TILE_ROWS = 768  # most rows of patches in a tile, so that they stay in cache
 MATMUL_TILE = 512  # most columns or rows of a product that a thread computes at a time
@@ -40,7 +40,7 @@ class CpuDevice(Device):
 
     name = "cpu"
     xp = np
-    few_multiplications_pay = True
+    winograd_pays = WinogradPays(least_channels=64, least_windows=300, least_size=8, most_size=64)
 
     def owns(self, array: object) -> bool:
         """Whether `array` is a NumPy array or a NumPy scalar."""

@@ -1,4 +1,4 @@
-"""Which algorithm a convolution is computed with: the user's setting, and the rule behind "auto"."""
+"""The setting that says which algorithm convolutions are computed with; `Conv2d` obeys it."""
 
 from __future__ import annotations
 
@@ -6,22 +6,10 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from math import prod
-
-from npalexnet.backend import Array, device_of
-from npalexnet.layers.im2col_gemm import ConvolutionAlgorithm, Im2colGemm
-from npalexnet.layers.winograd import Winograd
-from npalexnet.windows import Windows
 
 ENVIRONMENT_VARIABLE = "NPALEXNET_CONVOLUTION"
 NAMES = ("auto", "im2col", "winograd")
 
-# What "auto" asks for, as measured by ``python -m benchmarks algorithms``.
-LEAST_CHANNELS = 64  # input and output channels of a group
-LEAST_WINDOWS = 300  # of all images at hand: with fewer, transforming the weights takes too long
-LEAST_SIZE, MOST_SIZE = 8, 64  # output rows and columns: few are much of an unfilled tile, many make the bands wide
-
-IM2COL, WINOGRAD = Im2colGemm(), Winograd()
 _setting: str | None = None
 _in_context: ContextVar[str | None] = ContextVar("convolution algorithm", default=None)
 
@@ -70,32 +58,6 @@ def convolution_algorithm(name: str) -> Iterator[None]:
         yield
     finally:
         _in_context.reset(token)
-
-
-def choose_algorithm(
-    preferred: ConvolutionAlgorithm | None, x: Array, weight: Array, windows: Windows
-) -> ConvolutionAlgorithm:
-    """Return `preferred`, or without one what the setting says.
-
-    For images (N, H, W, C) and a weight (kH, kW, C/G, O); im2col for what it does not support.
-    """
-    if preferred is None:
-        name = get_convolution_algorithm()
-        preferred = WINOGRAD if name == "winograd" or (name == "auto" and _is_faster(x, weight, windows)) else IM2COL
-    return preferred if preferred.supports(windows, x.dtype) else IM2COL
-
-
-def _is_faster(x: Array, weight: Array, windows: Windows) -> bool:
-    """Whether Winograd's convolution, if it is one for it, was measured to be faster."""
-    C, O = weight.shape[2:]  # C of a group
-    return (
-        device_of(x).few_multiplications_pay
-        and x.dtype.name == "float32"
-        and min(C, O * C // x.shape[-1]) >= LEAST_CHANNELS
-        and len(x) * prod(windows.output_size) >= LEAST_WINDOWS
-        and min(windows.output_size) >= LEAST_SIZE
-        and max(windows.output_size) <= MOST_SIZE
-    )
 
 
 def _from_environment() -> str:

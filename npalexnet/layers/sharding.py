@@ -20,6 +20,8 @@ from npalexnet.layers.parameter import Gradients
 
 Result = TypeVar("Result")
 
+_pass: ContextVar[tuple[threading.Lock, dict[Hashable, Any]] | None] = ContextVar("pass", default=None)
+
 
 @dataclass(frozen=True)
 class Noise:
@@ -73,11 +75,7 @@ def backward(
     if not input_gradient and not layer.trainable:
         return None, []
 
-    def gradients_of(grad_y: Array, kept: Any) -> tuple[Array | None, Gradients]:
-        if input_gradient:
-            return layer.gradients(grad_y, kept)
-        return None, layer.parameter_gradients(grad_y, kept)
-
+    gradients_of = layer.gradients if input_gradient else lambda *given: (None, layer.parameter_gradients(*given))
     if not layer.per_image:
         return gradients_of(grad_y, saved[0][1])
 
@@ -95,20 +93,9 @@ def backward(
     return _concatenate(parts) if input_gradient else None, totals
 
 
-class _Pass:
-    """What the shards of one forward pass share."""
-
-    def __init__(self) -> None:
-        self.lock = threading.Lock()
-        self.values: dict[Hashable, Any] = {}
-
-
-_pass: ContextVar[_Pass | None] = ContextVar("pass", default=None)
-
-
 @contextmanager
 def _one_pass() -> Iterator[None]:
-    token = _pass.set(_Pass())
+    token = _pass.set((threading.Lock(), {}))
     try:
         yield
     finally:
@@ -117,13 +104,13 @@ def _one_pass() -> Iterator[None]:
 
 def once_per_pass(key: Hashable, make: Callable[[], Result]) -> Result:
     """Return ``make()``, called by the first of a batch's shards that gets here with an equal `key`; else by each."""
-    here = _pass.get()
-    if here is None:
+    if (shared := _pass.get()) is None:
         return make()
-    with here.lock:
-        if key not in here.values:
-            here.values[key] = make()
-        return here.values[key]
+    lock, values = shared
+    with lock:
+        if key not in values:
+            values[key] = make()
+        return values[key]
 
 
 def _from_image(noise: Any, first: int) -> Any:

@@ -52,7 +52,7 @@ OUTPUTS = {2: 6, 3: 5, 4: 4, 5: 4}  # m for kernels of r x r
 # The n - 1 points besides infinity: pairs of +p and -p and, if their number is odd, 0. Rounding errors stay small if no
 # power of a point is large or tiny, and pairs halve them. All powers of these are exact in float32.
 POINTS = {4: (0, 1, -1), 7: (3 / 8, -3 / 8, 7 / 8, -7 / 8, 7 / 4, -7 / 4), 8: (0, 1 / 2, -1 / 2, 1, -1, 2, -2)}
-BLOCK_TILES = 512  # about as many tiles are in a block of images
+BLOCK_TILES = 256  # about as many tiles are in a block of images
 
 
 class Winograd(ConvolutionAlgorithm):
@@ -155,15 +155,15 @@ def _gradients(
 ) -> Array | None:
     """(N, oH, oW, O) -> `grad_x`, (N, H, W, C), which is filled; return the weight's gradient, (r, r, C/G, O)."""
     device, n, r, C = device_of(x), maps.n, maps.G.shape[1], x.shape[-1]
-    Ady = _columns_to_points(maps.A[0], grad_y, n, "A dy")  # (n, tH, oW, N, O)
+    Ady = _columns_to_points(maps.A[0], grad_y, n, "M A")  # (n, tH, oW, N, O)
     Bx = _columns_to_points(maps.B[0], x, n, "B x")  # (n, tH, W, N, C)
     dVB = _empty_columns(maps.B[1], Bx, C, "dV B")  # (W, n, tH, N, C)
     dUG = device.scratch("dU G", (n, r, U[0, 0].size), x.dtype)
 
     def row_of_points(a: int) -> None:
-        dM = _row_to_points(maps.A[1], Ady[a], n, "dM")  # (n, tW*tH*N, O)
+        dM = _row_to_points(maps.A[1], Ady[a], n, "M")  # (n, tW*tH*N, O)
         if grad_x is not None:
-            dV = device.scratch("dV", (*dM.shape[:2], C), x.dtype)  # (n, tW*tH*N, C)
+            dV = device.scratch("V", (*dM.shape[:2], C), x.dtype)  # (n, tW*tH*N, C)
             for c, o in groups:
                 device.products(dM[..., o], U[a, ..., o].swapaxes(1, 2), out=dV[..., c])
             _row_from_points(maps.B[1], dV, dVB[:, a])
