@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import machine, output, rounds
-from benchmarks.cpu import ablation, forward, layers, memory, profile, scaling, step
+from benchmarks.cpu import ablation, accuracy, forward, layers, memory, profile, scaling, step
 from benchmarks.gpu import layers as gpu_layers
 from benchmarks.gpu import network as gpu_network
 from benchmarks.precisions import PRECISIONS
@@ -23,6 +23,7 @@ QUESTIONS: dict[str, Any] = {
     "forward": forward,
     "layers": layers,
     "memory": memory,
+    "accuracy": accuracy,
     "scaling": scaling,
     "profile": profile,
     "ablation": ablation,
