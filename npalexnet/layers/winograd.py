@@ -76,7 +76,7 @@ class Winograd(ConvolutionAlgorithm):
         self, x: Array, weight: Array, bias: Array | None, windows: Windows, groups: Groups, *, relu: bool = False
     ) -> Array:
         """``y = A.T M A`` with ``M = V U``."""
-        device, maps, U = device_of(x), _maps(device_of(x), windows, x.shape, x.dtype), self._transformed(weight)
+        device, maps, U = device_of(x), _maps(device_of(x), windows, x.shape[1:3], x.dtype), self._transformed(weight)
         y = device.xp.empty((len(x), *windows.output_size, weight.shape[-1]), x.dtype)
 
         def compute(block: slice) -> None:
@@ -105,7 +105,7 @@ class Winograd(ConvolutionAlgorithm):
         self, grad_y: Array, x: Array, weight: Array, windows: Windows, groups: Groups, *,
         of_input: bool = True, of_weight: bool = True,
     ) -> tuple[Array, Array]:  # fmt: skip
-        device, maps, U = device_of(x), _maps(device_of(x), windows, x.shape, x.dtype), self._transformed(weight)
+        device, maps, U = device_of(x), _maps(device_of(x), windows, x.shape[1:3], x.dtype), self._transformed(weight)
         grad_x = device.xp.empty(x.shape, x.dtype) if of_input else None
         grad_weight = device.xp.zeros(weight.shape, x.dtype) if of_weight else None
 
@@ -233,14 +233,14 @@ class Maps(NamedTuple):
 
 
 @lru_cache(maxsize=64)
-def _maps(device: Device, windows: Windows, shape: tuple[int, ...], dtype: np.dtype) -> Maps:
-    """Return the matrices for images of `shape`, (N, H, W, C)."""
+def _maps(device: Device, windows: Windows, size: tuple[int, int], dtype: np.dtype) -> Maps:
+    """Return the matrices for images of `size`, (H, W)."""
     r = windows.kernel_size[0]
     m = OUTPUTS[r]
     A, G, B = matrices(m, r)
-    axes = list(zip(windows.output_size, windows.padding, shape[1:3], strict=True))
+    axes = list(zip(windows.output_size, windows.padding, size, strict=True))
     both_A = [banded(A, m, -(-outputs // m), 0, outputs) for outputs, _, _ in axes]
-    both_B = [banded(B, m, -(-outputs // m), -padding, size) for outputs, padding, size in axes]
+    both_B = [banded(B, m, -(-outputs // m), -padding, inputs) for outputs, padding, inputs in axes]
     there = [device.from_host(matrix.astype(dtype)) for matrix in (*both_A, *both_B, G)]
     return Maps(len(A), (there[0], there[1]), (there[2], there[3]), there[4])
 
