@@ -13,6 +13,7 @@ from npalexnet import backend
 from npalexnet.backend import Array
 from npalexnet.checks import integer, number
 from npalexnet.finite_differences import NOT_DIFFERENTIABLE, OK, WRONG, Comparison, Derivative
+from npalexnet.layers.algorithm_choice import convolution_algorithm, get_convolution_algorithm
 from npalexnet.layers.layer import Layer
 from npalexnet.layers.parameter import Parameter, Shape
 from npalexnet.terminal import table
@@ -79,8 +80,7 @@ class GradcheckReport:
         header = ("array", "shape", "elements", "directions", "worst error", "at", "analytic", "numeric", "verdict")
         rows = []
         for row in self.rows:
-            at = row.worst
-            elements = f"{row.elements} of {prod(row.shape)}"
+            at, elements = row.worst, f"{row.elements} of {prod(row.shape)}"
             numbers = f"{at.error:.1e}", at.where, f"{at.analytic:.9g}", f"{at.numeric:.9g}"
             rows.append((row.name, str(row.shape), elements, str(row.directions), *numbers, row.verdict))
         lines = [table(header, rows, left=len(header))]
@@ -122,7 +122,8 @@ def gradcheck(
     The input and each parameter are moved on their own: along random directions, which involve every element, and
     element by element. Nothing is changed: not `x`, not the layer's ``.grad``, not its last call. Meanwhile a
     parameter's ``.data`` is replaced by moved copies, so no other thread should use the layer; a layer with `Dropout`
-    draws one mask from its generator. On kinks and rounding see `npalexnet.finite_differences`.
+    draws one mask from its generator. Convolutions are computed with im2col, unless `set_convolution_algorithm` or the
+    layer says "winograd". On kinks and rounding see `npalexnet.finite_differences`.
 
     Parameters
     ----------
@@ -159,18 +160,17 @@ def gradcheck(
     TypeError, ValueError
         If an argument, or what backward returns, has the wrong dtype, shape or device, or is not finite.
     """
-    if labels is not None:
-        layer = _LossOfLogits(layer, labels)
+    layer = layer if labels is None else _LossOfLogits(layer, labels)
     _check_arguments(layer, x, step, directions, max_elements, tolerance)
     # Another stream than default_rng(seed)'s, which `x` is likely to come from: a G equal to x would be a special case.
     rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(0,)))
     originals = [(parameter, parameter.data) for parameter in layer.parameters()]
+    chosen = get_convolution_algorithm()
     try:
-        with backend.device_of(x).active():
+        with backend.device_of(x).active(), convolution_algorithm("im2col" if chosen == "auto" else chosen):
             if directions and x.size + sum(data.size for _, data in originals) > ELEMENTWISE_NUMBERS:
                 max_elements = 0
-            comparison = Comparison(layer, x, tolerance, rng)
-            rows, kinks = _compare_all(comparison, step, directions, max_elements, rng)
+            rows, kinks = _compare_all(Comparison(layer, x, tolerance, rng), step, directions, max_elements, rng)
     finally:  # errors and Ctrl-C come here while some parameter is moved
         for parameter, data in originals:
             parameter.data = data

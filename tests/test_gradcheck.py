@@ -8,6 +8,7 @@ import pytest
 import npalexnet as na
 from npalexnet.cli.gradcheck import check_all_layers
 from npalexnet.gradcheck import GradcheckError, gradcheck
+from npalexnet.layers.winograd import Winograd
 from tests.faulty import Affine, BatchNorm, Elementwise, findings, one_wrong, relu
 from tests.support import distinct, normal, put
 
@@ -44,6 +45,33 @@ def test_it_works_on_the_arrays_of_every_device(device):
         ("weight", 5, 3),
         ("bias", 3, 3),
     ]
+
+
+@pytest.mark.parametrize(("setting", "expected"), [("auto", "im2col"), ("im2col", "im2col"), ("winograd", "winograd")])
+def test_convolutions_are_computed_with_im2col_unless_winograds_algorithm_was_set(setting, expected):
+    met = set()
+
+    def square(x):
+        met.add(na.get_convolution_algorithm())
+        return x**2
+
+    with na.convolution_algorithm(setting):
+        assert gradcheck(Elementwise(square, lambda x: 2 * x), normal((2, 3))).ok
+        assert na.get_convolution_algorithm() == setting
+    assert met == {expected}
+
+
+@pytest.mark.parametrize("setting", ["auto", "im2col", "winograd"])
+def test_winograds_algorithm_is_checked_if_it_is_set_or_the_layers_own(monkeypatch, setting):
+    output, computed = Winograd.output, []
+    monkeypatch.setattr(Winograd, "output", lambda *args, **how: computed.append(1) or output(*args, **how))
+    layer = na.Conv2d(2, 4, 3, padding=1, dtype="float64", seed=0)
+    with na.convolution_algorithm(setting):
+        gradcheck(layer, normal((2, 2, 6, 4)), max_elements=0)
+        assert bool(computed) == (setting == "winograd")
+        layer.algorithm = Winograd()
+        gradcheck(layer, normal((2, 2, 6, 4)), max_elements=0)
+        assert computed
 
 
 @pytest.mark.parametrize("offset", [0.0, 1.0, 1e3, 1e6])

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 
-from npalexnet import __version__, backend
+from npalexnet import __version__, backend, get_convolution_algorithm
 
 COMMANDS = {
     "train": (
@@ -39,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if options.threads is not None:
             backend.set_num_threads(options.threads)
-        backend.get_num_threads()  # a bad environment variable is refused before anything is begun
+        backend.get_num_threads(), get_convolution_algorithm()  # a bad environment variable is refused at once
         return options.run(options)
     except BrokenPipeError:  # `npalexnet summary | head`: the reader has left, which is not an error
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the interpreter's own flush at the end

@@ -20,6 +20,7 @@ from npalexnet.layers.normalization import LocalResponseNorm
 from npalexnet.layers.parameter import Shape
 from npalexnet.layers.pooling import MaxPool2d
 from npalexnet.layers.sequential import Sequential
+from npalexnet.layers.winograd import Winograd
 from npalexnet.losses import CrossEntropyLoss
 
 
@@ -37,11 +38,14 @@ def check_all_layers(device: str = "cpu", *, seed: int = 0, **settings: Any) -> 
         *(Conv2d(2, 4, 3, padding=1, **new), ReLU(), LocalResponseNorm(3, alpha=0.5), MaxPool2d(3, 2), Flatten()),
         *(Linear(4 * 3 * 3, 6, **new), ReLU(), Dropout(0.5, seed=rng), Linear(6, 3, **new)),
     )
+    winograd = Conv2d(4, 6, 3, padding=1, groups=2, **new)
+    winograd.algorithm = Winograd()
     layers: list[tuple[str, Layer, Shape]] = [
         ("Conv2d, overlapping windows", Conv2d(4, 3, 3, stride=2, padding=1, **new), images),
         ("Conv2d, dilation", Conv2d(4, 2, (3, 2), stride=(1, 2), dilation=(2, 3), **new), images),
         ("Conv2d, groups", Conv2d(4, 6, 3, groups=2, bias=False, **new), images),
         ("Conv2d, same size", Conv2d(4, 2, (2, 3), padding="same", **new), images),
+        ("Conv2d, Winograd's algorithm", winograd, images),
         ("MaxPool2d, overlapping windows", MaxPool2d(3, 2), images),
         ("MaxPool2d, padding and ceil_mode", MaxPool2d(3, 2, padding=1, ceil_mode=True), images),
         ("MaxPool2d, dilation", MaxPool2d(2, 1, dilation=(2, 3)), images),

@@ -9,7 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 import numpy as np
 from threadpoolctl import threadpool_info
 
-from npalexnet import __version__, backend
+from npalexnet import __version__, backend, get_convolution_algorithm
 from npalexnet.backend.cuda.device import probe
 from npalexnet.backend.cuda.launcher import cuda_kernels_enabled
 
@@ -28,7 +28,7 @@ def run(options: argparse.Namespace) -> int:
     blas = [f"{pool['internal_api']} {pool['version']}" for pool in threadpool_info() if pool["user_api"] == "blas"]
     print(f"npalexnet    {__version__}, Python {platform.python_version()}, {platform.system()} {platform.machine()}")
     print(f"cpu          usable: NumPy {np.__version__}, BLAS {', '.join(blas) or 'unknown'}")
-    print(f"             {backend.get_num_threads()} threads")
+    print(f"             {backend.get_num_threads()} threads, convolution algorithm {get_convolution_algorithm()}")
     print(f"cuda         {'usable' if gpu.usable else 'not usable'}: {gpu.reason} (stage: {gpu.stage})")
     print(f"             custom kernels {'on' if cuda_kernels_enabled() else 'off'}")
     for distribution in DISTRIBUTIONS:

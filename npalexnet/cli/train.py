@@ -17,6 +17,7 @@ from npalexnet import backend
 from npalexnet.alexnet import AlexNet
 from npalexnet.cli.training_options import add_options, as_config, complete
 from npalexnet.data import Data, DataLoader, Subset, open_data
+from npalexnet.layers.algorithm_choice import get_convolution_algorithm
 from npalexnet.terminal import shown
 from npalexnet.training.finetune import load_fitting, read_weights
 from npalexnet.training.interrupt import INTERRUPTED, STOPPING, Stop, stop_on_ctrl_c
@@ -43,6 +44,7 @@ def run(options: argparse.Namespace) -> int:
 def _train(given: dict[str, Any], stop: Stop) -> bool:
     """Prepare and train; returns whether training went to its end."""
     options = complete(given, _config(given.get("resume")))
+    options.convolution = options.convolution or get_convolution_algorithm()
     backend.get_device(options.device), backend.input_dtype(_dtype(options))  # before anything is written
     data = _open(options)
     classes = _classes(options, data)
@@ -149,7 +151,7 @@ def _trainer(
         model, *loaders, epochs=options.epochs, steps=options.steps, lr=options.lr, schedule=options.schedule,
         warmup=options.warmup, momentum=options.momentum, weight_decay=options.weight_decay,
         accumulate=options.accumulate, clip_norm=options.clip_norm, patience=options.patience, dtype=_dtype(options),
-        run=output, checkpoint_every=options.checkpoint_every,
+        convolution=options.convolution, run=output, checkpoint_every=options.checkpoint_every,
     )  # fmt: skip
     if resumes:
         trainer.resume(options.resume if options.resume.is_file() else None)

@@ -9,8 +9,10 @@ from typing import Any
 from npalexnet.cli.options import add_threads, number
 from npalexnet.data.pipeline import RECIPES
 from npalexnet.data.sources import absolute_spec
+from npalexnet.layers.algorithm_choice import NAMES
 from npalexnet.layers.init import SCHEMES
 from npalexnet.training.schedules import SCHEDULES
+from npalexnet.training.settings import UNRECORDED
 
 PRECISIONS = ("float32", "tf32", "bfloat16", "float16")
 WITH_RESUME = ("resume", "data", "device", "workers", "epochs", "steps")  # may be given anew; the rest is the run's
@@ -21,7 +23,7 @@ DEFAULTS: dict[str, Any] = {
     "momentum": 0.9, "weight_decay": 5e-4, "clip_norm": None, "patience": None, "dropout": 0.5, "init": "he",
     "seed": 0, "weights": None, "freeze": [], "num_classes": None, "train_images": None,
     "validation_images": None,
-    "precision": "float32", "checkpoint_every": None, "device": "cpu",
+    "precision": "float32", "convolution": None, "checkpoint_every": None, "device": "cpu",
 }  # fmt: skip
 
 
@@ -81,6 +83,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("precision", "what to compute in, for a GPU's tensor cores: tf32 is float32 with faster matrix products; with "
         "bfloat16 and float16 the parameters stay float32. A CPU gains nothing", network,
         choices=PRECISIONS)  # fmt: skip
+    add("convolution", "how convolutions are computed: im2col, as a matrix product; winograd, by Winograd's algorithm, "
+        "with fewer multiplications and more rounding; auto, by whichever was measured to be faster for the shapes at "
+        "hand (default: NPALEXNET_CONVOLUTION, else auto)", network, choices=NAMES)  # fmt: skip
     add("device", "cpu, cuda, cuda:N, or auto: a GPU where one is usable", parser)
     add_threads(parser)
 
@@ -97,8 +102,9 @@ def complete(given: dict[str, Any], config: dict[str, Any] | None = None) -> arg
     if config is not None and wrong:
         named = ", ".join("--" + name.replace("_", "-") for name in wrong)
         raise ValueError(f"a run is resumed as it began: {named} can't be changed")
+    config = {} if config is None else {**UNRECORDED, **config}
     names = {kept: name for name, kept in IN_FILES.items()}
-    config = {names.get(name, name): value for name, value in (config or {}).items()}
+    config = {names.get(name, name): value for name, value in config.items()}
     options = {**DEFAULTS, **config, **given}
     if "steps" in given or (config.get("steps") and "epochs" not in given):
         options["epochs"] = None

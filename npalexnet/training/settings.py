@@ -1,16 +1,20 @@
-"""What a `Trainer` refuses, before anything is changed."""
+"""The settings of a `Trainer`: what it refuses before anything is changed, and what older runs do not record."""
 
 from __future__ import annotations
 
 from npalexnet import backend
 from npalexnet.checks import integer, number
+from npalexnet.layers.algorithm_choice import NAMES
 from npalexnet.layers.layer import Layer
 from npalexnet.losses import CrossEntropyLoss
 
+UNRECORDED = {"convolution": "im2col"}  # there was no choice
+
 
 def check_settings(
-    model: Layer, criterion: CrossEntropyLoss, clip_norm: float | None, dtype: str, **counts: int | None
-) -> None:
+    model: Layer, criterion: CrossEntropyLoss, clip_norm: float | None, dtype: str, convolution: str,
+    **counts: int | None,
+) -> None:  # fmt: skip
     """Raise a TypeError or ValueError that names what can't be; each count must be None or at least 1."""
     if not isinstance(model, Layer):
         raise TypeError(f"model must be a Layer, got {model!r}")
@@ -27,3 +31,5 @@ def check_settings(
     if not model.trainable:
         raise ValueError("model has no parameter with requires_grad: there is nothing to train")
     backend.input_dtype(dtype)
+    if convolution not in NAMES:
+        raise ValueError(f"convolution must be 'auto', 'im2col' or 'winograd', got {convolution!r}")

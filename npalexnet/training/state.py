@@ -18,6 +18,7 @@ from npalexnet.optim.sgd import SGD
 from npalexnet.training.checkpoint import CheckpointError
 from npalexnet.training.metrics import Metrics
 from npalexnet.training.schedules import Schedule
+from npalexnet.training.settings import UNRECORDED
 
 _MODEL, _OPTIMIZER = "model.", "optimizer."  # begin the names of tensors
 _COUNTERS = {  # their names here and in checkpoints
@@ -151,7 +152,7 @@ class TrainingState:
 
     def restore(self, tensors: Mapping[str, np.ndarray], metadata: Mapping[str, Any]) -> None:
         """Restore what `capture` returned; a ValueError if it comes from another network or other settings."""
-        before = metadata["configuration"]
+        before = {**UNRECORDED, **metadata["configuration"]}
         for name, value in self.configuration().items():
             if name in before and before[name] != value:
                 what = name.replace("held-out", "validation")

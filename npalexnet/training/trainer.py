@@ -13,6 +13,7 @@ import numpy as np
 
 from npalexnet.backend import Batch
 from npalexnet.data.loader import DataLoader, LoadError
+from npalexnet.layers.algorithm_choice import convolution_algorithm, get_convolution_algorithm
 from npalexnet.layers.layer import Layer
 from npalexnet.losses import CrossEntropyLoss
 from npalexnet.optim.sgd import SGD
@@ -70,6 +71,8 @@ class Trainer:
         Stop after this number of evaluations in a row without a better accuracy (or the same, and less loss).
     dtype : {"float32", "bfloat16", "float16"}
         What the network computes in; its parameters are float32. In float16 the loss is scaled: see `GradScaler`.
+    convolution : {"auto", "im2col", "winograd"}, optional
+        The `set_convolution_algorithm` of this training; without it, what that function was given by now.
     run : Run, optional
         Where weights, checkpoints and metrics go.
     checkpoint_every : int, optional
@@ -110,13 +113,15 @@ class Trainer:
         clip_norm: float | None = None,
         patience: int | None = None,
         dtype: str = "float32",
+        convolution: str | None = None,
         run: Run | None = None,
         checkpoint_every: int | None = None,
     ) -> None:
         criterion = criterion or CrossEntropyLoss()
+        convolution = get_convolution_algorithm() if convolution is None else convolution
         check_settings(
-            model, criterion, clip_norm, dtype, epochs=epochs, steps=steps, accumulate=accumulate, patience=patience,
-            checkpoint_every=checkpoint_every,
+            model, criterion, clip_norm, dtype, convolution, epochs=epochs, steps=steps, accumulate=accumulate,
+            patience=patience, checkpoint_every=checkpoint_every,
         )  # fmt: skip
         if patience is not None and validation is None:
             raise ValueError("patience needs validation images: pass validation")
@@ -129,7 +134,7 @@ class Trainer:
         trainable = (parameter for parameter in model.parameters() if parameter.requires_grad)
         optimizer = optimizer or SGD(trainable, schedule.base_lr, momentum, weight_decay=weight_decay)
         self.stepper = Stepper(model, optimizer, criterion, clip_norm=clip_norm, dtype=dtype)
-        settings = {"accumulate": self.accumulate, "clip_norm": clip_norm, "dtype": dtype}
+        settings = {"accumulate": self.accumulate, "clip_norm": clip_norm, "dtype": dtype, "convolution": convolution}
         self.state = TrainingState(
             model, optimizer, schedule, self.stepper.scaler, train, validation, settings, steps, patience
         )
@@ -155,7 +160,7 @@ class Trainer:
             If at the end what was learned can't be written. On the way the callback is told, no more.
         """
         callback, state = callback or Callback(), self.state
-        with self._saver.working(callback):
+        with self._saver.working(callback), convolution_algorithm(state.settings["convolution"]):
             while not state.finished and not should_stop():
                 if not state.epoch_is_over:
                     self._train(callback, should_stop)

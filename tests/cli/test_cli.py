@@ -19,15 +19,19 @@ def python(*arguments, **options):
     )
 
 
-def test_a_number_of_threads_in_the_environment_that_is_none_is_refused_before_anything_is_written(tmp_path):
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("NPALEXNET_NUM_THREADS", "two", "an integer above 0"),
+        ("NPALEXNET_CONVOLUTION", "fft", "'auto', 'im2col' or 'winograd'"),
+    ],
+)
+def test_a_wrong_environment_variable_is_refused_before_anything_is_written(tmp_path, name, value, expected):
     folder = tmp_path / "run"
-    environment = {**os.environ, "NPALEXNET_NUM_THREADS": "two"}
-    done = python("-m", "npalexnet", "train", "--out", str(folder), env=environment)
+    done = python("-m", "npalexnet", "train", "--out", str(folder), env={**os.environ, name: value})
     assert done.returncode == 1
     assert done.stdout == ""
-    assert done.stderr == (
-        "npalexnet train: error: the environment variable NPALEXNET_NUM_THREADS must be an integer above 0, got 'two'\n"
-    )
+    assert done.stderr == f"npalexnet train: error: the environment variable {name} must be {expected}, got '{value}'\n"
     assert not folder.exists()
 
 
@@ -68,6 +72,7 @@ def test_a_users_mistake_ends_in_one_clear_line_and_status_1(trained_run, tmp_pa
         (["train", "--dropout", "1.5"], "argument --dropout: must be at least 0 and at most 1, got 1.5"),
         (["train", "--epochs", "0"], "argument --epochs: must be at least 1, got 0"),
         (["train", "--epochs", "two"], "argument --epochs: invalid int value: 'two'"),
+        (["train", "--convolution", "fft"], "argument --convolution: invalid choice: 'fft'"),
         (["train", "--init", "magic"], "argument --init: invalid choice: 'magic'"),
         (["predict", "run"], "arguments are required: IMAGE"),
         (["look", "run", "--unit", "layers.4"], "argument --unit: must be LAYER:CHANNEL, like layers.4:17"),

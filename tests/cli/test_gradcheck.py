@@ -10,6 +10,7 @@ def test_gradcheck_prints_a_table_in_which_all_is_well(capsys):
     output = capsys.readouterr().out
     for layer in ("Conv2d", "MaxPool2d", "Linear", "ReLU", "Dropout", "LocalResponseNorm", "CrossEntropyLoss"):
         assert layer in output
+    assert "Conv2d, Winograd's algorithm" in output
     assert "WRONG" not in output
 
 

@@ -19,7 +19,7 @@ from npalexnet.data import open_data
 from npalexnet.inference.classifier import Classifier
 from npalexnet.inference.validation import ValidationSet
 from npalexnet.training import Progress
-from npalexnet.training.checkpoint import load_checkpoint
+from npalexnet.training.checkpoint import load_checkpoint, save_checkpoint
 from npalexnet.weights import load_weights
 from tests.data.pictures import fill, noise
 from tests.networks import TINY
@@ -133,25 +133,55 @@ def test_a_second_ctrl_c_interrupts(tmp_path, capsys, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_resumed_run_ends_with_the_bits_of_one_that_never_stopped(trained_run, tmp_path, monkeypatch):
-    folder = tmp_path / "run"
-    on_step_end = Progress.on_step_end
+@pytest.fixture
+def interrupted(narrow, tmp_path, monkeypatch):
+    """Return a function that begins a tiny run with further options, and stops it after a step; its folder."""
 
-    def interrupt(self, step):
-        on_step_end(self, step)
-        os.kill(os.getpid(), signal.SIGINT)
+    def begin(*options):
+        on_step_end = Progress.on_step_end
 
-    with monkeypatch.context() as patch:
-        patch.setattr(Progress, "on_step_end", interrupt)
-        assert main(["train", *TINY, "--out", str(folder)]) == 130
+        def interrupt(self, step):
+            on_step_end(self, step)
+            os.kill(os.getpid(), signal.SIGINT)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Progress, "on_step_end", interrupt)
+            assert main(["train", *TINY, *options, "--out", str(tmp_path / "run")]) == 130
+        return tmp_path / "run"
+
+    return begin
+
+
+def test_a_resumed_run_ends_with_the_bits_of_one_that_never_stopped(trained_run, interrupted):
+    folder = interrupted()
     assert main(["train", "--resume", str(folder), "--workers", "2", "--threads", "1"]) == 0
     assert json.loads((folder / "config.json").read_text())["workers"] == 2
     assert_same_end(folder, trained_run)
 
 
+@pytest.mark.parametrize(("convolution", "elsewhere"), [("winograd", "im2col"), ("im2col", "winograd")])
+def test_a_resumed_run_computes_convolutions_as_it_began(interrupted, tmp_path, convolution, elsewhere):
+    whole = tmp_path / "whole"
+    assert main(["train", *TINY, "--convolution", convolution, "--out", str(whole)]) == 0
+    folder = interrupted("--convolution", convolution)
+    if convolution == "im2col":  # as runs were before there was a choice
+        config = json.loads((folder / "config.json").read_text())
+        del config["convolution"]
+        (folder / "config.json").write_text(json.dumps(config))
+        tensors, metadata = load_checkpoint(folder / "last.safetensors")
+        del metadata["configuration"]["convolution"]
+        save_checkpoint(folder / "last.safetensors", tensors, metadata)
+    with na.convolution_algorithm(elsewhere):
+        assert main(["train", "--resume", str(folder)]) == 0
+    assert_same_end(folder, whole)
+    for path in (folder, whole):
+        assert json.loads((path / "config.json").read_text())["convolution"] == convolution
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (["--resume", "{run}", "--convolution", "im2col"], "--convolution can't be changed"),
         (["--resume", "{run}", "--lr", "0.1", "--batch-size", "8"], "--batch-size, --lr can't be changed"),
         (["--resume", "{tmp}"], "is not the folder of a run, it holds no config.json"),
         (["--resume", "{run}/weights.safetensors"], "it holds weights alone; start from them with --weights"),

@@ -33,6 +33,13 @@ def test_the_number_of_validation_images_has_the_name_in_files_that_older_runs_g
     assert complete({"resume": Path("runs/1")}, config).validation_images == 3
 
 
+def test_runs_from_before_there_was_a_choice_of_convolution_go_on_with_im2col():
+    config = as_config(complete({"convolution": "winograd"}))
+    assert complete({"resume": Path("runs/1")}, config).convolution == "winograd"
+    del config["convolution"]
+    assert complete({"resume": Path("runs/1")}, config).convolution == "im2col"
+
+
 @pytest.mark.parametrize(
     ("began", "given", "epochs", "steps"),
     [
@@ -60,7 +67,7 @@ def test_both_at_once_are_refused():
 
 TRAINER = {
     "steps": 11, "lr": 0.25, "schedule": "cosine", "warmup": 3, "momentum": 0.75, "weight_decay": 0.125,
-    "accumulate": 2, "clip_norm": 1.5, "patience": 4, "checkpoint_every": 6,
+    "accumulate": 2, "clip_norm": 1.5, "patience": 4, "convolution": "winograd", "checkpoint_every": 6,
 }  # fmt: skip
 LOADERS = {"recipe": "paper", "batch_size": 3, "workers": 2, "train_images": 7, "validation_images": 1}
 MODEL = {"seed": 7, "init": "xavier", "dropout": 0.25, "num_classes": 5, "device": "fake"}
@@ -134,6 +141,15 @@ def test_every_option_reaches_the_trainer_its_loaders_or_its_model(noted, pictur
         np.testing.assert_array_equal(values, other, err_msg=name)
     frozen = [name for name, parameter in model.named_parameters() if not parameter.requires_grad]
     assert frozen == ["layers.0.weight", "layers.0.bias", "classifier.1.weight", "classifier.1.bias"]
+
+
+@pytest.mark.parametrize("setting", ["im2col", "winograd"])
+def test_without_the_option_convolutions_are_computed_and_recorded_as_set(noted, pictures, setting):
+    with na.convolution_algorithm(setting):
+        main(["train", "--data", pictures])
+    (trainer,) = noted
+    assert trainer.settings["convolution"] == setting
+    assert trainer.settings["run"].metadata["options"]["convolution"] == setting
 
 
 def test_a_broken_picture_is_named_and_skipped_or_refused_with_strict(noted, pictures, capsys):

@@ -20,6 +20,12 @@ def small_network(seed=0, device="cpu", dropout=0.2):
     ).to(device)  # fmt: skip
 
 
+def network_for_winograd():
+    """The same with a second convolution, which is one for Winograd's algorithm."""
+    first, *others = small_network()
+    return na.Sequential(first, na.ReLU(), na.Conv2d(8, 8, 3, padding=1, seed=1), *others)
+
+
 def sample(split, count):
     return Subset(load_sample(split), range(count))
 

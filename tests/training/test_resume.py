@@ -9,9 +9,9 @@ import pytest
 import npalexnet as na
 from npalexnet.data import Subset
 from npalexnet.training import CheckpointError, Run
-from npalexnet.training.checkpoint import load_checkpoint
+from npalexnet.training.checkpoint import load_checkpoint, save_checkpoint
 from npalexnet.training.run import saved_split
-from tests.training.small import assert_same_end, metrics, sample, small_network, trainer_of
+from tests.training.small import assert_same_end, metrics, network_for_winograd, sample, small_network, trainer_of
 
 VARIANTS = {
     "plain": {},
@@ -84,6 +84,27 @@ def test_a_run_goes_on_as_it_began_or_not_at_all(tmp_path, settings, message):
         trainer.resume()
     assert trainer.state.step == 0
     assert (tmp_path / "run" / "metrics.jsonl").read_bytes() == before
+
+
+@pytest.mark.parametrize(("convolution", "recorded"), [("winograd", True), ("im2col", True), ("im2col", False)])
+def test_a_run_goes_on_with_the_convolutions_with_which_it_began_or_not_at_all(tmp_path, convolution, recorded):
+    trainer_of(network_for_winograd(), run=Run(tmp_path / "whole"), convolution=convolution).fit()
+    folder = tmp_path / "stopped"
+    trainer = trainer_of(network_for_winograd(), run=Run(folder), convolution=convolution)
+    trainer.fit(should_stop=after(2)(trainer))
+    if not recorded:  # older runs, which were all computed with im2col
+        tensors, metadata = load_checkpoint(folder / "last.safetensors")
+        del metadata["configuration"]["convolution"]
+        save_checkpoint(folder / "last.safetensors", tensors, metadata)
+    for other in {"auto", "im2col", "winograd"} - {convolution}:
+        trainer = trainer_of(network_for_winograd(), run=Run.reopen(folder), convolution=other)
+        with pytest.raises(ValueError, match=f"its convolution was '{convolution}', and is '{other}'"):
+            trainer.resume()
+    with na.convolution_algorithm("im2col" if convolution == "winograd" else "winograd"):
+        trainer = trainer_of(network_for_winograd(), run=Run.reopen(folder), convolution=convolution)
+        trainer.resume()
+        assert trainer.fit()
+    assert_same_end(folder, tmp_path / "whole")
 
 
 @pytest.mark.parametrize(

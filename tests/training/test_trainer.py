@@ -6,7 +6,7 @@ import npalexnet as na
 from npalexnet.training import Callback, DivergedError, LinearDecay, Trainer, WarmUp, evaluate
 from tests.fakes.device import FAKE
 from tests.support import assert_close
-from tests.training.small import loader, same, small_network, steps_of, trainer_of
+from tests.training.small import loader, network_for_winograd, same, small_network, steps_of, trainer_of
 
 
 class Listener(Callback):
@@ -51,6 +51,34 @@ def test_a_step_is_that_of_sgd_with_momentum_and_weight_decay():
 
     trainer.fit(Twin())
     np.testing.assert_allclose(weight.data, twin.weight.detach().numpy(), rtol=1e-6, atol=1e-7)
+
+
+def test_training_and_its_validation_compute_convolutions_as_the_trainer_was_told_whatever_is_set_elsewhere():
+    weights, losses = {}, {}
+    for setting in ("im2col", "winograd"):
+        for elsewhere in ("im2col", "winograd"):
+            listener, model = Listener(), network_for_winograd()
+            with na.convolution_algorithm(elsewhere):
+                trainer_of(model, epochs=1, validation=8, convolution=setting).fit(listener)
+                assert na.get_convolution_algorithm() == elsewhere
+            weights[setting, elsewhere] = model.state_dict()
+            losses[setting, elsewhere] = [metrics.loss for _, metrics in listener.validations]
+    for setting in ("im2col", "winograd"):
+        assert same(weights[setting, "im2col"], weights[setting, "winograd"])
+        assert losses[setting, "im2col"] == losses[setting, "winograd"]
+    assert not same(weights["im2col", "im2col"], weights["winograd", "winograd"])  # rounding differs
+    for name, values in weights["im2col", "im2col"].items():
+        assert_close(weights["winograd", "winograd"][name], values, 1e-4)
+
+
+def test_a_trainer_that_is_not_told_takes_the_setting_of_when_it_was_made():
+    models = [network_for_winograd(), network_for_winograd()]
+    with na.convolution_algorithm("winograd"):
+        trainer = trainer_of(models[0], epochs=1)
+    with na.convolution_algorithm("im2col"):
+        trainer.fit()
+        trainer_of(models[1], epochs=1, convolution="winograd").fit()
+    assert same(models[0].state_dict(), models[1].state_dict())
 
 
 def test_each_step_is_told_with_its_number_and_the_images_so_far():
@@ -272,6 +300,7 @@ def test_groups_of_an_optimizer_keep_the_ratio_of_their_rates():
         ({"epochs": 1, "patience": 2}, "patience needs validation images"),
         ({"epochs": 1, "clip_norm": 0.0}, r"clip_norm must be above 0, got 0\.0"),
         ({"epochs": 1, "dtype": "int8"}, "int8"),
+        ({"epochs": 1, "convolution": "fft"}, "convolution must be 'auto', 'im2col' or 'winograd', got 'fft'"),
         ({"epochs": 1, "schedule": "magic"}, "schedule must be one of 'linear', .*, got 'magic'"),
         ({"epochs": 1, "lr": 0.0}, r"lr must be above 0 and finite, got 0\.0"),
         ({"epochs": 1, "criterion": na.CrossEntropyLoss(reduction="sum")}, "criterion must have reduction='mean'"),
