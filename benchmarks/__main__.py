@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import machine, output, rounds
-from benchmarks.cpu import ablation, forward, layers, memory, profile, scaling, step
+from benchmarks.cpu import ablation, algorithms, forward, layers, memory, peers, profile, scaling, step
 from benchmarks.gpu import layers as gpu_layers
 from benchmarks.gpu import network as gpu_network
 from benchmarks.precisions import PRECISIONS
@@ -26,6 +26,8 @@ QUESTIONS: dict[str, Any] = {
     "scaling": scaling,
     "profile": profile,
     "ablation": ablation,
+    "algorithms": algorithms,
+    "peers": peers,
     "gpu": gpu_network,
     "gpu-layers": gpu_layers,
 }
