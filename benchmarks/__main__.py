@@ -109,13 +109,8 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     add, count = parser.add_argument, number(int, 1)
     add("question", nargs="?", choices=QUESTIONS, help=f"one of those below (default: {' and '.join(DEFAULT)})")
-    add(
-        "--batch-sizes",
-        type=count,
-        nargs="+",
-        metavar="N",
-        help="images in a batch; for algorithms, in a shard (default: the question's own)",
-    )
+    sizes = "images in a batch; for algorithms, in a shard (default: the question's own)"
+    add("--batch-sizes", type=count, nargs="+", metavar="N", help=sizes)
     add("--rounds", type=count, metavar="N", help="measurements of each rival (default: the question's own)")
     add("--warmup", type=number(int, 0), default=2, metavar="N", help="warm-up rounds, which don't count (default: 2)")
     add("--precisions", nargs="+", choices=PRECISIONS, help="precisions to measure on a GPU (default: all)")

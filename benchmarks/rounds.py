@@ -13,8 +13,8 @@ import numpy as np
 PAUSE = 0.25  # seconds before each measurement: OpenMP's idle threads keep a core busy for a while after their work
 AT_LEAST = 0.1  # seconds: what takes less is run several times in a measurement, up to MOST times
 MOST = 100
-# Relative to the norm. Rounding of float32 through eight layers is far below, with Winograd's algorithm, too: its logits
-# are 7e-7 away from im2col's. Another computation is far above.
+# Relative to the norm. Rounding of float32 through eight layers is far below; with Winograd's algorithm the logits are
+# 7e-7 away from im2col's. Another computation is far above.
 AGREEMENT = 1e-4
 
 Name = TypeVar("Name", bound=Hashable)
