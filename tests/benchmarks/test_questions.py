@@ -19,6 +19,7 @@ from benchmarks.rivals import lineup, peer
 from benchmarks.rivals.gemm_lower_bound import DIRECT, WINOGRAD
 from benchmarks.rivals.npalexnet_rival import NpalexnetRival
 from benchmarks.rivals.rival import HELD, OURS
+from npalexnet.layers import algorithm_choice
 from tests.benchmarks.conftest import RIVALS, narrow_rivals
 from tests.networks import WIDTH
 
@@ -48,7 +49,7 @@ def answers(tmp_path_factory):
     def answer(question):
         if question not in found:
             name, printed = folder / question, io.StringIO()
-            with contextlib.redirect_stdout(printed):
+            with contextlib.redirect_stdout(printed), na.convolution_algorithm("auto"):
                 status = main([question, "--quick", "--classes", "3", "--threads", "1", "--output", str(name)])
             assert status == 0
             found[question] = printed.getvalue(), json.loads((folder / f"{question}.json").read_text())
@@ -60,9 +61,11 @@ def answers(tmp_path_factory):
         patch.setattr(lineup, "held_to_im2col", lambda *given: made["held"])
         patch.setattr(lineup, "compiled", lambda *given: [])  # test_compiled.py has a real one: it takes half a minute
         patch.setattr(memory, "compiled", lambda *given: [])
-        patch.setattr(algorithms, "SIZES", (9,))
-        patch.setattr(algorithms, "CHANNELS", (8,))
+        for sizes, channels in (("SIZES", "CHANNELS"), ("RARE_SIZES", "RARE_CHANNELS")):
+            patch.setattr(algorithms, sizes, (9,))
+            patch.setattr(algorithms, channels, (8,))
         patch.setattr(peer, "PEERS", {})
+        patch.setattr(algorithm_choice, "LEAST_WINDOWS", 27 * 27)  # of one image: conv2 by Winograd's, conv3 not
         for module in (ablation, peers, profile):
             patch.setattr(module, "NpalexnetRival", lambda *given: lineup.on_cpu(None, None)[0])
         patch.setattr(memory, "child", lambda *given: lambda: CHILD)  # test_memory.py has real ones

@@ -18,7 +18,7 @@ def row(task, im2col, winograd, chosen, **case):
 ROWS = [
     *(row(task, 2.0, 1.0, "winograd") for task in algorithms.TASKS),  # right
     row("forward", 1.0, 4.0, "winograd"),  # wrong, 4 times as slow
-    row("forward", 3.0, 3.0, "im2col"),  # as good
+    row("forward", 3.0, 2.95, "im2col"),  # as good
     row("forward", 9.0, 1.0, "im2col", channels=32),  # wrong, 9 times as slow
 ]
 
@@ -29,7 +29,7 @@ def test_a_rule_is_as_bad_as_its_wrong_choices():
     assert auto["forward"] == {
         "cases": 4,
         "wrong": 2,
-        "loss_of_all": pytest.approx(36 ** (1 / 4)),
+        "loss_of_all": pytest.approx((36 * 3 / 2.95) ** (1 / 4)),
         "loss_of_wrong": pytest.approx(6.0),
         "worst": 9.0,
     }
@@ -42,11 +42,11 @@ def test_a_rule_is_as_bad_as_its_wrong_choices():
 
 def test_other_constants_are_tried_and_forgotten(monkeypatch):
     monkeypatch.setattr(algorithms, "TRIED", {"LEAST_CHANNELS": (16,)})
-    before = algorithm_choice.LEAST_CHANNELS
+    monkeypatch.setattr(algorithm_choice, "LEAST_CHANNELS", 64)
     *_, tried = rules(ROWS[-1:])
     assert tried["rule"] == "LEAST_CHANNELS = 16"
     assert tried["forward"]["wrong"] == 0
-    assert algorithm_choice.LEAST_CHANNELS == before > 16
+    assert algorithm_choice.LEAST_CHANNELS == 64
 
 
 def test_a_case_is_chosen_for_by_its_shape_alone(monkeypatch):
@@ -84,7 +84,7 @@ def test_a_pass_computes_all_shards_with_one_algorithm_s_instance(task):
             assert grad_y.shape == x.shape
             counted["gradients"] += 1
 
-    algorithms._pass(Case(3, 9, 4, 2), Counting(), task)()
+    algorithms._passes(Case(3, 9, 4, 2), {"counting": Counting()})["counting", task]()
     backward = algorithms.SHARDS if task == "training" else 0
     assert counted == {"passes": 1, "output": algorithms.SHARDS, "gradients": backward}
 
