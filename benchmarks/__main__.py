@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import machine, output, rounds
-from benchmarks.cpu import ablation, accuracy, forward, layers, memory, profile, scaling, step
+from benchmarks.cpu import ablation, accuracy, algorithms, forward, layers, memory, peers, profile, scaling, step
 from benchmarks.gpu import layers as gpu_layers
 from benchmarks.gpu import network as gpu_network
 from benchmarks.precisions import PRECISIONS
@@ -27,6 +27,8 @@ QUESTIONS: dict[str, Any] = {
     "scaling": scaling,
     "profile": profile,
     "ablation": ablation,
+    "algorithms": algorithms,
+    "peers": peers,
     "gpu": gpu_network,
     "gpu-layers": gpu_layers,
 }
@@ -108,7 +110,8 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     add, count = parser.add_argument, number(int, 1)
     add("question", nargs="?", choices=QUESTIONS, help=f"one of those below (default: {' and '.join(DEFAULT)})")
-    add("--batch-sizes", type=count, nargs="+", metavar="N", help="images in a batch (default: the question's own)")
+    sizes = "images in a batch; for algorithms, in a shard (default: the question's own)"
+    add("--batch-sizes", type=count, nargs="+", metavar="N", help=sizes)
     add("--rounds", type=count, metavar="N", help="measurements of each rival (default: the question's own)")
     add("--warmup", type=number(int, 0), default=2, metavar="N", help="warm-up rounds, which don't count (default: 2)")
     add("--precisions", nargs="+", choices=PRECISIONS, help="precisions to measure on a GPU (default: all)")

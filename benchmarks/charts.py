@@ -14,13 +14,19 @@ if TYPE_CHECKING:
 
 COLOURS = {  # Okabe and Ito's, which colour-blind readers can tell apart
     "npalexnet": "#D55E00",
+    "npalexnet, im2col": "#E69F00",
     "torch": "#0072B2",
     "torch, channels_last": "#56B4E9",
+    "torch.compile": "#CC79A7",
     "npalexnet, GPU": "#E69F00",
     "torch, GPU": "#CC79A7",
     "torch, channels_last, GPU": "#F0E442",
     "ONNX Runtime": "#009E73",
-    "GEMM lower bound": "#999999",
+    "direct floor": "#999999",
+    "Winograd floor": "#444444",
+    "DeZero": "#0072B2",
+    "MyGrad": "#56B4E9",
+    "PyDyNet": "#009E73",
 }
 
 

@@ -14,7 +14,7 @@ from benchmarks.attempts import Attempts
 from benchmarks.clocks import Timing
 from benchmarks.precisions import FP32, Precision
 from benchmarks.rivals import gemm_lower_bound
-from benchmarks.rivals.gemm_lower_bound import GemmLowerBound, forward_flops, step_flops
+from benchmarks.rivals.gemm_lower_bound import DIRECT, WINOGRAD, GemmLowerBound, forward_flops, step_flops
 from benchmarks.rivals.rival import TASKS, first_results, flags_of
 
 Rows = list[dict[str, Any]]
@@ -55,7 +55,7 @@ class Comparison:
         precision: Precision = FP32,
         on_gpu: Attempts | None = None,
     ) -> list[str]:
-        """Compare the rivals, and the lower bound, at each batch size; returns the flags of each library on a GPU.
+        """Compare the rivals, and both floors, at each batch size; returns the flags of each library on a GPU.
 
         There, whatever fails or disagrees is left out; on the CPU it ends the run.
         """
@@ -115,20 +115,27 @@ class Comparison:
         threads = {rival.name: rival.threads for rival in rivals}
         if lowest:
             lowest.fastest.clear()
-            measurements[gemm_lower_bound.NAME] = lambda: Timing(lowest.seconds(flops))
-            threads[gemm_lower_bound.NAME] = lowest.threads
+            measurements[DIRECT] = lambda: Timing(lowest.seconds(flops))
+            threads[DIRECT] = lowest.threads
         arguments = self.arguments if place == "CPU" else rounds.replaced(self.arguments, pause=0.0)
         show = lambda timing: f"{1e3 * timing.seconds:.3f} ms"  # noqa: E731
         rows = []
         for name, timings in rounds.interleaved(measurements, arguments, self.say, show).items():
             found = rounds.summary([timing.seconds for timing in timings])
             row = {"place": place, "precision": precision.name, "batch": images, "task": task, "rival": name}
-            row["label"] = lowest.label if lowest and name == gemm_lower_bound.NAME else name
+            row["label"] = lowest.label if lowest and name == DIRECT else name
             row |= {"threads": threads[name], "flops": flops, **found}
             row["until_done"] = rounds.spread([timing.host for timing in timings])["median"]
             row["gflops_per_second"] = flops / found["median"] / 1e9
             rows.append(row)
-        return rows
+        return [*rows, *([self._winograd_floor(rows[-1])] if lowest else [])]
+
+    def _winograd_floor(self, direct: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the row of the same rounds and rates as the direct floor's, with fewer operations."""
+        flops = gemm_lower_bound.winograd_flops(self.model, direct["batch"], direct["task"])
+        found = rounds.summary([seconds * flops / direct["flops"] for seconds in direct["seconds"]])
+        about = {"rival": WINOGRAD, "label": f"{WINOGRAD}: fewer multiply-adds at that rate", "flops": flops}
+        return {**direct, **about, **found, "until_done": found["median"]}
 
 
 def _take(batch: tuple[np.ndarray, np.ndarray], rival: Any) -> None:

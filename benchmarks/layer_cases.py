@@ -77,7 +77,8 @@ def layer_cases(model: na.AlexNet, rivals: Sequence[Any], images: int, classes: 
         grad_y = grad_y if isinstance(following, na.Flatten) else channels_last_memory(grad_y)  # so does Flatten's
         flops = 2 * layer.multiply_adds(input_shape)
         for input_gradient in (False, True) if first else (True,):  # training needs none of the images
-            adapters = {rival.name: rival.layer(number, x, grad_y, input_gradient) for rival in rivals}
+            timed = [rival for rival in rivals if rival.times_alone(kind_name)]
+            adapters = {rival.name: rival.layer(number, x, grad_y, input_gradient) for rival in timed}
             passes = {"forward": flops, "backward": flops * (1 + input_gradient)}
             name = f"{kind_name}{numbers[kind_name]}"
             if first and input_gradient:
@@ -86,10 +87,10 @@ def layer_cases(model: na.AlexNet, rivals: Sequence[Any], images: int, classes: 
             about = (kind is not na.Dropout, kind_name, shape, trainable, input_gradient)
             yield Case(name, input_shape, passes, adapters, *about)
     logits, labels = rng.standard_normal(shape, dtype="float32"), rng.integers(classes, size=images)
-    adapters = {rival.name: rival.loss(logits, labels) for rival in rivals}
+    adapters = {rival.name: rival.loss(logits, labels) for rival in rivals if rival.times_alone("loss")}
     yield Case("loss", shape, {"forward": 0, "backward": 0}, adapters, kind="loss")
     gradients = [rng.random(parameter.shape, dtype="float32") for parameter in model.parameters()]
-    adapters = {rival.name: rival.update(gradients) for rival in rivals}
+    adapters = {rival.name: rival.update(gradients) for rival in rivals if rival.times_alone("SGD step")}
     count = sum(gradient.size for gradient in gradients)
     yield Case("SGD step", (count,), {"forward": 0}, adapters, kind="SGD step", parameters=count)
 

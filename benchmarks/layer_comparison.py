@@ -12,8 +12,9 @@ from benchmarks.attempts import Attempts
 from benchmarks.layer_cases import PASSES, Case, layer_cases
 from benchmarks.precisions import Precision
 from benchmarks.rivals import gemm_lower_bound
-from benchmarks.rivals.rival import LayerAdapter, is_ours
+from benchmarks.rivals.rival import HELD, OURS, LayerAdapter, is_ours
 
+BARS = {"ours": OURS, "im2col": HELD, "torch": "torch"}  # whose colours they have
 Pairs = dict[tuple[str, int, str, str], dict[str, Any]]
 
 
@@ -40,9 +41,9 @@ def layer_times(
         }
         most = max(case.flops.values())
         if lowest and most:
-            measurements[gemm_lower_bound.NAME, ""] = partial(lowest.seconds, most)
+            measurements[gemm_lower_bound.DIRECT, ""] = partial(lowest.seconds, most)
         times = rounds.interleaved(measurements, arguments)
-        best = times.pop((gemm_lower_bound.NAME, ""), None)
+        best = times.pop((gemm_lower_bound.DIRECT, ""), None)
         about = {"precision": precision.name, "batch": images, "layer": case.name, "input_shape": case.input_shape}
         rows = [
             {**about, "pass": which, "rival": name, "flops": case.flops[which], **rounds.summary(seconds)}
@@ -85,12 +86,18 @@ def _run_and_prepare(adapter: LayerAdapter, which: str) -> tuple[Any, Any]:
 
 
 def pairs_of(rows: Sequence[Mapping[str, Any]]) -> Pairs:
-    """Return, by precision, batch, layer and pass, npalexnet's row as "ours", and torch's, of its faster layout."""
+    """Return the rows by precision, batch, layer and pass.
+
+    Of each: npalexnet's as "ours", that held to im2col, if there is one, as "im2col", and as "torch" torch's, in its
+    faster layout.
+    """
     found: Pairs = {}
     for row in rows:
         key = (row["precision"], row["batch"], row["layer"], row["pass"])
         pair = found.setdefault(key, {"ours": None, "torch": None})
-        if is_ours(row["rival"]):
+        if row["rival"] == HELD:
+            pair["im2col"] = row
+        elif is_ours(row["rival"]):
             pair["ours"] = row
         elif pair["torch"] is None or row["median"] < pair["torch"]["median"]:
             pair["torch"] = row
@@ -98,7 +105,7 @@ def pairs_of(rows: Sequence[Mapping[str, Any]]) -> Pairs:
 
 
 def draw(what: str, result: Mapping[str, Any], more: int = 0) -> tuple[charts.Figure, Any]:
-    """Draw pairs of bars, forward on the left, backward on the right, a row for each precision and batch size.
+    """Draw bars, forward on the left, backward on the right, a row for each precision and batch size.
 
     `more` rows of panels stay empty below.
     """
@@ -111,13 +118,14 @@ def draw(what: str, result: Mapping[str, Any], more: int = 0) -> tuple[charts.Fi
             here = {layer: pairs.get((precision, batch, layer, which), {}) for layer in layers}
             charts.bars(axes, {layer: _bars(**pair) for layer, pair in here.items()})
             charts.title(axes, f"{precision}, {which} of {batch}: ms, and their ratio (less is better)")
-    rivals = ["npalexnet", *(["torch"] if any(pair["torch"] for pair in pairs.values()) else [])]
+    there = {which for pair in pairs.values() for which, row in pair.items() if row}
+    rivals = [rival for which, rival in BARS.items() if which in there]
     charts.legend_below(figure, {rival: charts.look(rival) for rival in rivals})
     return figure, panels
 
 
-def _bars(ours: Any = None, torch: Any = None) -> list[charts.Bar]:
-    """Return npalexnet's bar, with the ratio of the two beside it, and torch's."""
+def _bars(ours: Any = None, im2col: Any = None, torch: Any = None) -> list[charts.Bar]:
+    """Return npalexnet's bar, with its ratio to torch's beside it, and the others'."""
     ratio = f"  ({ours['median'] / torch['median']:.2f} x)" if ours and torch else ""
-    given = (("npalexnet", ours, ratio), ("torch", torch, ""))
-    return [charts.bar(row, rival, more=more) for rival, row, more in given if row]
+    rows = {"ours": ours, "im2col": im2col, "torch": torch}
+    return [charts.bar(row, BARS[which], more=ratio if which == "ours" else "") for which, row in rows.items() if row]

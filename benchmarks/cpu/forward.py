@@ -19,7 +19,8 @@ TITLE = "AlexNet, forward pass in eval mode"
 
 def run(arguments: argparse.Namespace, say: Say) -> dict[str, Any]:
     ours, others = lineup.on_cpu(arguments, say)
-    rivals = [ours, *others, *lineup.onnx_runtime(ours, say)]
+    more = [*lineup.compiled(arguments, ours, ["forward"], say), *lineup.onnx_runtime(ours, say)]
+    rivals = [ours, lineup.held_to_im2col(arguments, ours), *others, *more]
     return network.compare("forward", rivals, arguments, say)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from benchmarks import charts
+from benchmarks import charts, convolutions
 from benchmarks.attempts import Attempts
 from benchmarks.layer_cases import PASSES
 from benchmarks.layer_comparison import draw, layer_times, pairs_of
@@ -25,7 +25,7 @@ TITLE = "AlexNet's layers, each alone"
 
 def run(arguments: argparse.Namespace, say: Say) -> dict[str, Any]:
     ours, others = lineup.on_cpu(arguments, say)
-    rivals = [ours, *others[:1]]
+    rivals = [ours, lineup.held_to_im2col(arguments, ours), *others[:1]]
     say("looking for the fastest sgemm")
     lowest = gemm_lower_bound.GemmLowerBound(arguments.threads, gemm_lower_bound.products(ours.model))
     threads = {rival.name: rival.threads for rival in rivals}
@@ -41,13 +41,15 @@ def run(arguments: argparse.Namespace, say: Say) -> dict[str, Any]:
                 if torch:
                     row["time_over_torch"] = row["median"] / torch[row["pass"]]
                 rows.append(row)
-    return {"torch_flags": torch_flags(), "sgemm": lowest.label, "results": rows}
+    used = convolutions.used(ours.model, arguments.batch_sizes)
+    return {"torch_flags": torch_flags(), "winograd": used, "sgemm": lowest.label, "results": rows}
 
 
 def show(result: dict[str, Any]) -> str:
-    columns = ("torch's", "ratio", "GFLOP/s", "of sgemm")
+    columns = ("im2col's", "torch's", "ratio", "GFLOP/s", "of sgemm")
     header = ("layer", "input", *(cell for which in PASSES for cell in (f"{which} ms", *columns)))
-    parts, pairs = [result["sgemm"]], pairs_of(result["results"])
+    parts = [result["sgemm"], *convolutions.used_lines(result["winograd"])]
+    pairs = pairs_of(result["results"])
     shapes = {(row["batch"], row["layer"]): row["input_shape"] for row in result["results"]}
     for batch in dict.fromkeys(batch for batch, _ in shapes):
         rows = [
@@ -62,13 +64,13 @@ def show(result: dict[str, Any]) -> str:
     return "\n".join(parts)
 
 
-def _cells(ours: Any = None, torch: Any = None) -> tuple[str, ...]:
+def _cells(ours: Any = None, im2col: Any = None, torch: Any = None) -> tuple[str, ...]:
     if ours is None:
-        return ("-",) * 5
+        return ("-",) * 6
     products = ours["flops"] > 0
     return (
         f"{1e3 * ours['median']:.3f}",
-        f"{1e3 * torch['median']:.3f}" if torch else "-",
+        *(f"{1e3 * row['median']:.3f}" if row else "-" for row in (im2col, torch)),
         f"{ours['time_over_torch']:.2f}" if torch else "-",
         f"{ours['gflops_per_second']:.1f}" if products else "-",
         f"{ours['gflops_per_second'] / ours['sgemm_gflops_per_second']:.0%}" if products else "-",

@@ -17,7 +17,7 @@ from statistics import median
 from typing import Any
 
 from benchmarks import charts, rounds
-from benchmarks.rivals.rival import OURS
+from benchmarks.rivals.rival import HELD, OURS
 from benchmarks.rounds import Say
 from benchmarks.workload import settings
 from npalexnet.terminal import table
@@ -25,13 +25,15 @@ from npalexnet.terminal import table
 BATCH_SIZES, ROUNDS = [128], 3
 STEPS = 3
 TITLE = f"AlexNet, memory of a process that trains for {STEPS} steps"
-RIVALS = ("npalexnet", "torch", "torch, channels_last")
+RIVALS = (OURS, "torch", "torch, channels_last")
+COMPILED = "torch.compile"
 STAGES = {"imports": "libraries", "model": "the network's parameters", "peak": "training"}  # what each stage adds
 MIB = 2**20
 
 
 def run(arguments: argparse.Namespace, say: Say) -> dict[str, Any]:
-    rivals = installed(say)
+    ours, *torch = installed(say)
+    rivals = [ours, HELD, *torch, *(compiled(arguments, say) if torch else [])]
     rows: list[dict[str, Any]] = []
     for images in arguments.batch_sizes:
         say(f"memory, batch of {images}")
@@ -51,6 +53,16 @@ def installed(say: Say) -> list[str]:
         say("torch is not installed: npalexnet runs without it (pip install 'npalexnet[bench]')")
         return [OURS]
     return list(RIVALS)
+
+
+def compiled(arguments: argparse.Namespace, say: Say) -> list[str]:
+    """Return torch.compile, if it gets through a step of one image; else the reason is said."""
+    try:
+        child(COMPILED, 1, 1, arguments)()
+    except RuntimeError as error:
+        say(f"torch.compile is left out: {error}")
+        return []
+    return [COMPILED]
 
 
 def child(rival: str, images: int, steps: int, arguments: argparse.Namespace) -> Callable[[], dict[str, Any]]:

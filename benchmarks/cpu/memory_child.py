@@ -15,17 +15,21 @@ from typing import Any
 
 from benchmarks.workload import random_batch
 
+MODULES = {"npalexnet": "npalexnet_rival", "torch": "torch_rival", "torch.compile": "compiled_rival"}
 LIBRARIES = ("npalexnet", "torch", "onnxruntime", "matplotlib")
 
 
 def measure(rival: str, threads: int, classes: int, dropout: float, images: int, steps: int) -> dict[str, Any]:
     """Train, and return the bytes of memory with the imports, with the model, and at the peak."""
-    imported = importlib.import_module(f"benchmarks.rivals.{rival.partition(',')[0]}_rival")
+    library, _, variant = rival.partition(", ")
+    imported = importlib.import_module(f"benchmarks.rivals.{MODULES[library]}")
     imports = resident()
-    if rival == "npalexnet":
-        trainer: Any = imported.NpalexnetRival(threads, classes, dropout)
+    if library == "npalexnet":
+        trainer: Any = imported.NpalexnetRival(threads, classes, dropout, algorithm=variant or None)
+    elif library == "torch.compile":
+        trainer = imported.CompiledRival(threads, classes, dropout)
     else:
-        trainer = imported.TorchRival(threads, classes, dropout, channels_last="channels_last" in rival)
+        trainer = imported.TorchRival(threads, classes, dropout, channels_last=variant == "channels_last")
     model = resident()
     trainer.take(*random_batch(images, classes))
     step = trainer.runner("step")

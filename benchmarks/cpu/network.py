@@ -6,10 +6,9 @@ import argparse
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from benchmarks import charts
+from benchmarks import charts, convolutions
 from benchmarks.comparison import Comparison
-from benchmarks.rivals.gemm_lower_bound import NAME as LOWER_BOUND
-from benchmarks.rivals.gemm_lower_bound import GemmLowerBound, products
+from benchmarks.rivals.gemm_lower_bound import DIRECT, WINOGRAD, GemmLowerBound, products
 from benchmarks.rivals.rival import OURS
 from benchmarks.rivals.torch_network import torch_flags
 from benchmarks.rounds import Say
@@ -18,22 +17,28 @@ from npalexnet.terminal import table
 
 
 def compare(task: str, rivals: Sequence[Any], arguments: argparse.Namespace, say: Say) -> dict[str, Any]:
-    """Time a task of all rivals, of which npalexnet is the first, and the GEMM lower bound, at every batch size."""
+    """Time a task of all rivals, of which npalexnet is the first, and both floors, at every batch size."""
     model = rivals[0].model
     batches = {images: random_batch(images, arguments.classes) for images in arguments.batch_sizes}
     compared = Comparison(arguments, model, say, [task])
     compared.measure(rivals, batches, lambda: GemmLowerBound(arguments.threads, products(model)))
-    return {"torch_flags": torch_flags(), "first": compared.first, "results": with_ratios(compared.rows)}
+    return {
+        "torch_flags": torch_flags(),
+        "winograd": convolutions.used(model, arguments.batch_sizes),
+        "first": compared.first,
+        "results": with_ratios(compared.rows),
+    }
 
 
 def with_ratios(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Add what follows from the medians: rates, and ratios to the lower bound and to npalexnet."""
+    """Add what follows from the medians: rates, and ratios to both floors and to npalexnet."""
     medians = {(row["batch"], row["rival"]): row["median"] for row in rows}
     return [
         {
             **row,
             "images_per_second": row["batch"] / row["median"],
-            "time_over_lower_bound": row["median"] / medians[row["batch"], LOWER_BOUND],
+            "time_over_direct_floor": row["median"] / medians[row["batch"], DIRECT],
+            "time_over_winograd_floor": row["median"] / medians[row["batch"], WINOGRAD],
             "time_over_npalexnet": row["median"] / medians[row["batch"], OURS],
         }
         for row in rows
@@ -44,18 +49,20 @@ def show(result: dict[str, Any]) -> str:
     """Return the table, below the first results."""
     header = (
         *("rival", "batch", "threads", "median ms", "min..max", "images/s", "GFLOP/s"),
-        *("time / lower bound", "time / npalexnet's"),
+        *("time / direct floor", "/ Winograd floor", "time / npalexnet's"),
     )
     rows = [
         (
             *(row["label"], str(row["batch"]), str(row["threads"]), f"{1e3 * row['median']:.1f}"),
             f"{1e3 * row['min']:.1f}..{1e3 * row['max']:.1f}",
             *(f"{row['images_per_second']:.1f}", f"{row['gflops_per_second']:.1f}"),
-            *(f"{row['time_over_lower_bound']:.2f}", f"{row['time_over_npalexnet']:.2f}"),
+            *(f"{row['time_over_direct_floor']:.2f}", f"{row['time_over_winograd_floor']:.2f}"),
+            f"{row['time_over_npalexnet']:.2f}",
         )
         for row in result["results"]
     ]
-    return "\n".join([*agreement_lines(result["first"]), "", table(header, rows)])
+    about = [*convolutions.used_lines(result["winograd"]), *agreement_lines(result["first"])]
+    return "\n".join([*about, "", table(header, rows)])
 
 
 def agreement_lines(firsts: Mapping[int, Mapping[str, Mapping[str, float]]]) -> list[str]:
@@ -69,11 +76,13 @@ def agreement_lines(firsts: Mapping[int, Mapping[str, Mapping[str, float]]]) -> 
 
 
 def chart(what: str, result: dict[str, Any]) -> charts.Figure:
-    """Draw a panel of bars for each batch size, with the GEMM lower bound as a line through it."""
-    below = "milliseconds, median and min..max (less is better); lower bound: the best sgemm rate alone"
+    """Draw a panel of bars for each batch size, with both floors as lines through it."""
+    below = "milliseconds, median and min..max (less is better); floors: the best sgemm rate alone"
     figure, panels = charts.panel_each(what, result, 2.2, below)
     for axes, rows in panels:
-        factors = {row["rival"]: f"  ({row['time_over_lower_bound']:.2f} x lower bound)" for row in rows}
+        factors = {row["rival"]: f"  ({row['time_over_direct_floor']:.2f} x direct floor)" for row in rows}
         charts.bars(axes, {r["rival"]: [charts.bar(r, r["rival"], unit=" ms", more=factors[r["rival"]])] for r in rows})
-        axes.axvline(1e3 * rows[-1]["median"], color=charts.COLOURS[LOWER_BOUND], linestyle="--", zorder=0)
+        for row in rows:
+            if row["rival"] in (DIRECT, WINOGRAD):
+                axes.axvline(1e3 * row["median"], color=charts.COLOURS[row["rival"]], linestyle="--", zorder=0)
     return figure

@@ -18,29 +18,35 @@ from typing import Any
 from unittest.mock import patch
 
 import npalexnet as na
-from benchmarks import charts
+from benchmarks import charts, convolutions
 from benchmarks.rivals import gemm_lower_bound
 from benchmarks.rivals.npalexnet_rival import NpalexnetRival
 from benchmarks.rivals.rival import OURS
 from benchmarks.rounds import Say
 from benchmarks.workload import random_batch
 from npalexnet.backend.cpu import CpuDevice
-from npalexnet.layers import conv, im2col, im2col_gemm, sharding
+from npalexnet.layers import conv, im2col, im2col_gemm, sharding, winograd
 from npalexnet.terminal import table
 
 BATCH_SIZES, ROUNDS = [32, 128], 5
 TITLE = "npalexnet, where the time of a training step goes"
 PASSES = ("compute", "gradients", "parameter_gradients")
-PRODUCTS, LINEAR, SGD = "products of the convolutions", "products of the linear layers", "SGD"
+PRODUCTS, POINTS = "products with im2col's patches", "Winograd: products at the points"
+TO_POINTS, FROM_POINTS, WEIGHTS = "Winograd: to points", "Winograd: from points", "Winograd: transformed weights"
+LINEAR, SGD = "products of the linear layers", "SGD"
 LOSS, JOINING = "loss", "putting shards side by side"
 ALONE = (LINEAR, SGD, LOSS, JOINING)  # the calling thread's: it waits there for the others, or works alone
-LOWER_BOUND, WHOLE = gemm_lower_bound.NAME, "whole step"
+FLOORS, WHOLE = (gemm_lower_bound.DIRECT, gemm_lower_bound.WINOGRAD), "whole step"
+OWNERS = (PRODUCTS, TO_POINTS, FROM_POINTS, WEIGHTS, LINEAR)  # products inside of these belong to them
 REST = "adding up shards, waiting, Python"
 WATCHED: list[tuple[str, Any, tuple[str, ...]]] = [  # name, where the functions are, their names
     ("im2col", im2col_gemm, ("im2col",)),
     ("col2im", im2col_gemm, ("col2im",)),
     ("padding, channels last", im2col, ("covered_pixels",)),
     ("padding, channels last", conv, ("channels_last",)),
+    (TO_POINTS, winograd, ("_columns_to_points", "_row_to_points")),
+    (FROM_POINTS, winograd, ("_row_from_points", "_columns_from_points")),
+    (WEIGHTS, winograd.Winograd, ("_transformed",)),
     ("biases, sums over tiles, new arrays", na.Conv2d, PASSES),
     ("max-pooling", na.MaxPool2d, PASSES[:2]),
     ("ReLU, dropout", na.ReLU, PASSES[:2]),
@@ -49,6 +55,8 @@ WATCHED: list[tuple[str, Any, tuple[str, ...]]] = [  # name, where the functions
     (LINEAR, na.Linear, PASSES),
     (JOINING, sharding, ("_concatenate",)),
     (SGD, na.SGD, ("step",)),
+    (PRODUCTS, CpuDevice, ("matmul",)),
+    (POINTS, CpuDevice, ("products",)),
 ]
 
 
@@ -69,12 +77,18 @@ class Stopwatches:
         self._thread = threading.local()
 
     def around(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
-        """Return `function` with a stopwatch; products belong to the layer that they are computed for."""
+        """Return `function` with a stopwatch; products belong to what they are computed for.
+
+        A product in which several threads share is the time of the one that waits for it: those of the others, where
+        nothing else is watched, don't count.
+        """
 
         def watched(*arguments: Any, **keywords: Any) -> Any:
             running: list[_Running] = self._thread.__dict__.setdefault("running", [])
             outer = running[-1] if running else None
-            mine = _Running(LINEAR if name == PRODUCTS and outer and outer.name == LINEAR else name)
+            if name in (PRODUCTS, POINTS) and (outer is None or outer.name in OWNERS):
+                return function(*arguments, **keywords)
+            mine = _Running(name)
             running.append(mine)
             start = perf_counter()
             try:
@@ -91,9 +105,9 @@ class Stopwatches:
 
     @contextmanager
     def everywhere(self) -> Iterator[None]:
-        """Context in which all that is `WATCHED`, and each matrix product, has its stopwatch."""
+        """Context in which all that is `WATCHED` has its stopwatch."""
         with ExitStack() as stack:
-            for name, owner, functions in [*WATCHED, (PRODUCTS, CpuDevice, ("matmul",))]:
+            for name, owner, functions in WATCHED:
                 for function in functions:
                     stack.enter_context(patch.object(owner, function, self.around(name, getattr(owner, function))))
             yield
@@ -109,15 +123,19 @@ def run(arguments: argparse.Namespace, say: Say) -> dict[str, Any]:
         step = rival.runner("step")
         for _ in range(arguments.warmup):
             step()
+        direct_flops = gemm_lower_bound.step_flops(rival.model, images)
+        winograd_flops = gemm_lower_bound.winograd_flops(rival.model, images, "step")
         rounds = []
         for _ in range(arguments.rounds):
             parts = one_step(step, rival.threads)
-            parts[LOWER_BOUND] = lowest.seconds(gemm_lower_bound.step_flops(rival.model, images))
+            rate = lowest.rate()
+            operations = (direct_flops, winograd_flops)
+            parts |= {floor: flops / rate for floor, flops in zip(FLOORS, operations, strict=True)}
             rounds.append(parts)
         for part in dict.fromkeys(name for parts in rounds for name in parts):
             seconds = [parts.get(part, 0.0) for parts in rounds]
             rows.append({"batch": images, "part": part, "seconds": seconds, "median": median(seconds)})
-    return {"results": rows}
+    return {"winograd": convolutions.used(rival.model, arguments.batch_sizes), "results": rows}
 
 
 def one_step(step: Callable[[], object], threads: int) -> dict[str, float]:
@@ -148,11 +166,11 @@ def show(result: dict[str, Any]) -> str:
         for row in rows
     ]
     header = ("batch", "part", "median ms", "of the step", "min..max")
-    return "\n" + table(header, cells)
+    return "\n".join([*convolutions.used_lines(result["winograd"]), "", table(header, cells)])
 
 
 def chart(result: dict[str, Any]) -> charts.Figure:
-    below = f"milliseconds of a step; {LOWER_BOUND}: its products at the best sgemm rate"
+    below = "milliseconds of a step; floors: its products at the best sgemm rate"
     figure, panels = charts.panel_each(TITLE, result, 3.4, below)
     for axes, rows in panels:
         whole = next(row["median"] for row in rows if row["part"] == WHOLE)
@@ -161,5 +179,5 @@ def chart(result: dict[str, Any]) -> charts.Figure:
 
 
 def _bar(row: dict[str, Any], whole: float) -> charts.Bar:
-    colour = LOWER_BOUND if row["part"] in (LOWER_BOUND, WHOLE) else OURS
+    colour = FLOORS[0] if row["part"] in (*FLOORS, WHOLE) else OURS
     return charts.bar(row, colour, unit=" ms", more=f"  ({row['median'] / whole:.1%})")

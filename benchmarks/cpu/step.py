@@ -20,7 +20,8 @@ TITLE = "AlexNet, one training step"
 
 def run(arguments: argparse.Namespace, say: Say) -> dict[str, Any]:
     ours, others = lineup.on_cpu(arguments, say)
-    return network.compare("step", [ours, *others], arguments, say)
+    rivals = [ours, lineup.held_to_im2col(arguments, ours), *others, *lineup.compiled(arguments, ours, ["step"], say)]
+    return network.compare("step", rivals, arguments, say)
 
 
 show, chart = network.show, partial(network.chart, TITLE)

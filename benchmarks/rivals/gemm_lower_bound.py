@@ -1,8 +1,11 @@
-"""The GEMM lower bound: how long the network's matrix products would take at this machine's best sgemm rate.
+"""Two floors: how long the network's matrix products would take at this machine's best sgemm rate.
 
 Every convolution and linear layer is matrix products, here as in most libraries. A multiply-add counts as two
-operations. The best rate is that of the fastest of AlexNet's own products, when each of the threads computes one of
-its own with a single-threaded BLAS, all at the same time, on operands that are there already.
+operations. The *direct floor* has the multiply-adds of the definition; the *Winograd floor* those that remain where
+npalexnet uses Winograd's algorithm: products at the points, without the transforms to them and back.
+
+The best rate is that of the fastest of AlexNet's own products, when each of the threads computes one of its own with a
+single-threaded BLAS, all at the same time, on operands that are there already.
 """
 
 from __future__ import annotations
@@ -20,10 +23,11 @@ import numpy as np
 
 import npalexnet as na
 from benchmarks import rounds
+from benchmarks.convolutions import convolutions, saved_multiply_adds
 from benchmarks.workload import IMAGE_SIZE
 from npalexnet.backend.threads import single_threaded_blas
 
-NAME = "GEMM lower bound"
+DIRECT, WINOGRAD = "direct floor", "Winograd floor"
 IMAGES = (1, 4)  # that a product is made of: what im2col makes of one image, and of a few
 KEPT = 3  # products that are measured in each round: the fastest of all at the beginning
 
@@ -52,7 +56,7 @@ class Product:
 
 
 def forward_flops(model: na.AlexNet, images: int) -> int:
-    """Operations of the matrix products of a forward pass."""
+    """Operations of the matrix products of a forward pass, by the definition."""
     return 2 * model.multiply_adds(_batch(images))
 
 
@@ -61,22 +65,27 @@ def step_flops(model: na.AlexNet, images: int) -> int:
     return 3 * forward_flops(model, images) - 2 * model.layers[0].multiply_adds(_batch(images))
 
 
+def winograd_flops(model: na.AlexNet, images: int, task: str) -> int:
+    """Operations of a "forward" pass or of a "step" that remain with the algorithms that npalexnet uses."""
+    saved = saved_multiply_adds(model, images)
+    if task == "forward":
+        return forward_flops(model, images) - 2 * sum(saved.values())
+    first = next(iter(saved))  # nobody computes the gradient of its input, the images
+    return step_flops(model, images) - 2 * (3 * sum(saved.values()) - saved[first])
+
+
 def products(model: na.AlexNet, images: Sequence[int] = ()) -> Iterator[Product]:
     """Yield the products of all convolutions, forward and backward, for each number of images, or of `IMAGES`."""
     for count in images or IMAGES:
-        shape, number = _batch(count), 0
-        for layer in model.layers:
-            if isinstance(layer, na.Conv2d):
-                number += 1
-                N, O, oH, oW = layer.output_shape(shape)
-                length = layer.weight.size // O  # kH*kW*C
-                columns, weight, output = (N * oH * oW, length), (O, length), (N * oH * oW, O)
-                what = f"{count} image{'s' * (count > 1)}"
-                flops = 2 * layer.multiply_adds(shape)
-                yield Product(f"conv{number} forward, {what}", columns, weight, "right", flops)
-                yield Product(f"conv{number} weight gradient, {what}", output, columns, "left", flops)
-                yield Product(f"conv{number} input gradient, {what}", output, weight, "", flops)
-            shape = layer.output_shape(shape)
+        for name, layer, shape in convolutions(model, count):
+            N, O, oH, oW = layer.output_shape(shape)
+            length = layer.weight.size // O  # kH*kW*C
+            columns, weight, output = (N * oH * oW, length), (O, length), (N * oH * oW, O)
+            what = f"{count} image{'s' * (count > 1)}"
+            flops = 2 * layer.multiply_adds(shape)
+            yield Product(f"{name} forward, {what}", columns, weight, "right", flops)
+            yield Product(f"{name} weight gradient, {what}", output, columns, "left", flops)
+            yield Product(f"{name} input gradient, {what}", output, weight, "", flops)
 
 
 class GemmLowerBound:
@@ -107,7 +116,7 @@ class GemmLowerBound:
     @property
     def label(self) -> str:
         """Name in the tables, with the product that was fastest most often."""
-        return f"{NAME}: sgemm alone ({self.fastest.most_common(1)[0][0]})"
+        return f"{DIRECT}: sgemm alone ({self.fastest.most_common(1)[0][0]})"
 
 
 class _Candidate:

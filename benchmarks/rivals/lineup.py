@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 
 from benchmarks.rivals.npalexnet_rival import NpalexnetRival
 from benchmarks.rounds import Say
+from benchmarks.workload import random_batch
 from npalexnet.backend.cuda.device import probe
 
 ON_GPU = {"npalexnet": "cuda", "torch": "cuda"}
@@ -24,6 +25,31 @@ def on_cpu(arguments: argparse.Namespace, say: Say) -> tuple[NpalexnetRival, lis
     if not others:
         say("torch is not installed: npalexnet runs without it (pip install 'npalexnet[bench]')")
     return ours, [make() for make in others]
+
+
+def held_to_im2col(arguments: argparse.Namespace, ours: NpalexnetRival) -> NpalexnetRival:
+    """Return npalexnet with im2col in all convolutions, and the same weights as `ours`."""
+    return NpalexnetRival(*_settings(arguments), "cpu", ours.model.state_dict(), "im2col")
+
+
+def compiled(arguments: argparse.Namespace, ours: NpalexnetRival, tasks: Sequence[str], say: Say) -> list[Any]:
+    """Return torch.compile with npalexnet's weights, if it can do the tasks; else the reason is said.
+
+    It needs a C++ compiler, and is tried with one image.
+    """
+    try:
+        from benchmarks.rivals.compiled_rival import CompiledRival
+    except ImportError:
+        return []  # torch is not installed: `on_cpu` says so
+    say("compiling for torch.compile")
+    try:
+        rival = CompiledRival(*_settings(arguments), ours.model.state_dict())
+        rival.take(*random_batch(1, arguments.classes))
+        rival.try_out(tasks)
+    except Exception as error:  # whatever its compilers throw
+        say(f"torch.compile is left out: {type(error).__name__}: {' '.join(str(error).split())[:300]}")
+        return []
+    return [rival]
 
 
 def onnx_runtime(ours: NpalexnetRival, say: Say) -> list[Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import Any
 
@@ -17,7 +18,11 @@ from npalexnet.backend import Array, get_device
 
 
 class NpalexnetRival(Rival):
-    """npalexnet, in the dtype of its images."""
+    """npalexnet, in the dtype of its images.
+
+    With `algorithm` its convolutions are held to it, "im2col" or "winograd"; without, they are what npalexnet's setting
+    says, which is "auto" unless the environment says something else.
+    """
 
     dtype = np.dtype("float32")
 
@@ -28,8 +33,12 @@ class NpalexnetRival(Rival):
         dropout: float,
         device: str = "cpu",
         state: Mapping[str, np.ndarray] | None = None,
+        algorithm: str | None = None,
     ) -> None:
         self.name = OURS if device == "cpu" else f"{OURS}, GPU"
+        self.algorithm = algorithm
+        if algorithm:
+            self.name = f"{self.name}, {algorithm}"
         self.use_threads(threads)
         self.device, self.state = get_device(device), state
         if device != "cpu":
@@ -66,12 +75,18 @@ class NpalexnetRival(Rival):
     def numbers(self, array: Array) -> np.ndarray:
         return self.device.to_host(array).astype("float32", copy=False)
 
+    def convolving(self) -> AbstractContextManager[None]:
+        """Context of every forward pass; backward uses the algorithm of its forward."""
+        return na.convolution_algorithm(self.algorithm) if self.algorithm else nullcontext()
+
     def infer(self) -> Array:
-        return self.model(self.images)
+        with self.convolving():
+            return self.model(self.images)
 
     def backward(self) -> Array:
         self.optimizer.zero_grad()
-        loss = self.criterion(self.model(self.images), self.labels)
+        with self.convolving():
+            loss = self.criterion(self.model(self.images), self.labels)
         self.model.backward(self.criterion.backward(), input_gradient=False)
         return loss
 
@@ -121,6 +136,10 @@ class NpalexnetRival(Rival):
             raise RuntimeError("no CUDA graph was captured; the log says why")
         return lambda: graphed(self.images)
 
+    def times_alone(self, kind: str) -> bool:
+        """Held to an algorithm, it differs in convolutions alone."""
+        return self.algorithm is None or kind == "conv"
+
     def layer(self, number: int, x: np.ndarray, grad_y: np.ndarray, input_gradient: bool) -> LayerAdapter:
         layer = [*self.model.train().layers, *self.model.classifier][number]
         return _Adapter(self, layer, self.array(x), self.array(grad_y), input_gradient)
@@ -145,7 +164,8 @@ class _Adapter:
         self.y = self.grad_x = None
 
     def forward(self) -> None:
-        self.y = self.layer(self.x)
+        with self.rival.convolving():
+            self.y = self.layer(self.x)
 
     def backward(self) -> None:
         self.grad_x = self.layer.backward(self.grad_y, input_gradient=self.input_gradient)

@@ -13,7 +13,7 @@ import numpy as np
 from benchmarks.clocks import Clock, HostClock
 from benchmarks.precisions import Precision
 
-OURS = "npalexnet"
+OURS, HELD = "npalexnet", "npalexnet, im2col"  # as it comes, and held to im2col
 TASKS = ("forward", "step")
 GRAPH = "graph"
 
@@ -88,6 +88,10 @@ class Rival(ABC):
     @abstractmethod
     def numbers(self, array: Any) -> np.ndarray:
         """Return an array as float32 on the host."""
+
+    def times_alone(self, kind: str) -> bool:
+        """Whether layers of this kind, such as "conv", are to be timed alone in this library."""
+        return True
 
     def runner(self, task: str) -> Callable[[], Any]:
         """Return what a task does again and again; the model is in its mode already."""

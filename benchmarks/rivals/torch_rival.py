@@ -51,6 +51,7 @@ class TorchRival(Rival):
             copies = {name: torch.from_numpy(value.copy()) for name, value in state.items()}
             self.model.load_state_dict(copies, assign=True)
         self.model.to(device=self.device, memory_format=self.layout).requires_grad_(True)
+        self.call: Callable[[torch.Tensor], torch.Tensor] = self.model  # what computes the logits
         self.criterion = torch.nn.CrossEntropyLoss()
         self.optimizer = sgd(self.model.parameters())
         self.free = lambda: torch.cuda.empty_cache()
@@ -92,12 +93,12 @@ class TorchRival(Rival):
 
     def infer(self) -> torch.Tensor:
         with torch.inference_mode(), self.computing:
-            return self.model(self.images)
+            return self.call(self.images)
 
     def backward(self) -> torch.Tensor:
         self.optimizer.zero_grad()
         with self.computing:
-            loss = self.criterion(self.model(self.images), self.labels)
+            loss = self.criterion(self.call(self.images), self.labels)
         loss.backward()
         return loss
 

@@ -14,9 +14,12 @@ import torch
 
 import npalexnet as na
 from benchmarks.__main__ import QUESTIONS, main
-from benchmarks.cpu import ablation, memory, profile, scaling
-from benchmarks.rivals import lineup
-from benchmarks.rivals.gemm_lower_bound import NAME as LOWER_BOUND
+from benchmarks.cpu import ablation, algorithms, memory, peers, profile, scaling
+from benchmarks.rivals import lineup, peer
+from benchmarks.rivals.gemm_lower_bound import DIRECT, WINOGRAD
+from benchmarks.rivals.npalexnet_rival import NpalexnetRival
+from benchmarks.rivals.rival import HELD, OURS
+from npalexnet.layers import algorithm_choice
 from tests.benchmarks.conftest import RIVALS, narrow_rivals
 from tests.networks import WIDTH
 
@@ -35,8 +38,10 @@ def answers(tmp_path_factory):
         if not made:
             made["trainers"] = real(arguments or SimpleNamespace(threads=1, classes=3, dropout=0.5), say)
             made["state"] = made["trainers"][0].model.state_dict()
+            made["held"] = NpalexnetRival(1, 3, 0.5, "cpu", made["state"], "im2col")
         ours, others = made["trainers"]
-        ours.model.load_state_dict(made["state"])  # a question before this one may have trained them
+        for mine in (ours, made["held"]):  # a question before this one may have trained them
+            mine.model.load_state_dict(made["state"])
         for other in others:
             other.model.load_state_dict({name: torch.from_numpy(value) for name, value in made["state"].items()})
         return ours, others
@@ -44,7 +49,7 @@ def answers(tmp_path_factory):
     def answer(question):
         if question not in found:
             name, printed = folder / question, io.StringIO()
-            with contextlib.redirect_stdout(printed):
+            with contextlib.redirect_stdout(printed), na.convolution_algorithm("auto"):
                 status = main([question, "--quick", "--classes", "3", "--threads", "1", "--output", str(name)])
             assert status == 0
             found[question] = printed.getvalue(), json.loads((folder / f"{question}.json").read_text())
@@ -53,7 +58,15 @@ def answers(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         narrow_rivals(patch)
         patch.setattr(lineup, "on_cpu", trainers)
-        for module in (ablation, profile):
+        patch.setattr(lineup, "held_to_im2col", lambda *given: made["held"])
+        patch.setattr(lineup, "compiled", lambda *given: [])  # test_compiled.py has a real one: it takes half a minute
+        patch.setattr(memory, "compiled", lambda *given: [])
+        for sizes, channels in (("SIZES", "CHANNELS"), ("RARE_SIZES", "RARE_CHANNELS")):
+            patch.setattr(algorithms, sizes, (9,))
+            patch.setattr(algorithms, channels, (8,))
+        patch.setattr(peer, "PEERS", {})
+        patch.setattr(algorithm_choice, "LEAST_WINDOWS", 27 * 27)  # of one image: conv2 by Winograd's, conv3 not
+        for module in (ablation, peers, profile):
             patch.setattr(module, "NpalexnetRival", lambda *given: lineup.on_cpu(None, None)[0])
         patch.setattr(memory, "child", lambda *given: lambda: CHILD)  # test_memory.py has real ones
         answer.folder = folder
@@ -100,23 +113,28 @@ def test_a_chart_is_written_beside_the_numbers(answers, question):
 
 
 @pytest.mark.parametrize(("question", "more"), [("step", []), ("forward", ["ONNX Runtime"])])
-def test_step_and_forward_have_every_rival_and_the_lower_bound(answers, question, more):
+def test_step_and_forward_have_every_rival_and_both_floors(answers, question, more):
     table, result = answers(question)
     rows = result["results"]
-    assert [row["rival"] for row in rows] == [*RIVALS, *more, LOWER_BOUND]
+    assert [row["rival"] for row in rows] == [OURS, HELD, *RIVALS[1:], *more, DIRECT, WINOGRAD]
     for row in rows:
         assert row["threads"] == row["batch"] == len(row["seconds"]) == 1
         assert row["median"] == row["seconds"][0] == row["min"] == row["max"] > 0
         assert row["images_per_second"] == pytest.approx(1 / row["median"])
         assert row["gflops_per_second"] == pytest.approx(row["flops"] / row["median"] / 1e9)
         assert row["time_over_npalexnet"] == pytest.approx(row["median"] / rows[0]["median"])
-        assert row["time_over_lower_bound"] == pytest.approx(row["median"] / rows[-1]["median"])
+        assert row["time_over_direct_floor"] == pytest.approx(row["median"] / rows[-2]["median"])
+        assert row["time_over_winograd_floor"] == pytest.approx(row["median"] / rows[-1]["median"])
+    direct, fewer = rows[-2:]
+    assert fewer["flops"] < direct["flops"] == rows[0]["flops"]
+    assert fewer["gflops_per_second"] == pytest.approx(direct["gflops_per_second"])  # the same rate
     header, cells = table_rows(table)
     assert header == [
         *("rival", "batch", "threads", "median ms", "min..max", "images/s", "GFLOP/s"),
-        *("time / lower bound", "time / npalexnet's"),
+        *("time / direct floor", "/ Winograd floor", "time / npalexnet's"),
     ]
-    assert cells[-1][0].startswith("GEMM lower bound: sgemm alone (conv")
+    assert cells[-2][0].startswith("direct floor: sgemm alone (conv")
+    assert cells[-1][0].startswith("Winograd floor")
 
 
 def test_the_first_passes_are_reported(answers):
@@ -124,7 +142,7 @@ def test_the_first_passes_are_reported(answers):
     _, forward = answers("forward")
     for what, first in (("loss", step), ("norm of the gradients", step), ("logits", forward)):
         norms = {rival: values[what] for rival, values in first["first"]["1"].items()}
-        assert list(norms) == [row["rival"] for row in first["results"][:-1]]
+        assert list(norms) == [row["rival"] for row in first["results"][:-2]]
         assert all(norm == pytest.approx(norms["torch"], rel=1e-4) for norm in norms.values())
         assert f"first {what}" in answers(first["question"])[0]
 
@@ -132,7 +150,7 @@ def test_the_first_passes_are_reported(answers):
 def test_layers_has_every_layer_once_forward_and_backward(answers):
     table, result = answers("layers")
     header, cells = table_rows(table)
-    pass_columns = ["torch's", "ratio", "GFLOP/s", "of sgemm"]
+    pass_columns = ["im2col's", "torch's", "ratio", "GFLOP/s", "of sgemm"]
     assert header == ["layer", "input", "forward ms", *pass_columns, "backward ms", *pass_columns]
     assert [(row[0], row[1]) for row in cells] == [
         ("conv1", "1 x 3 x 227 x 227"),
@@ -159,11 +177,12 @@ def test_layers_has_every_layer_once_forward_and_backward(answers):
         ("SGD step", str(CONVOLUTIONS + 9217 * WIDTH + (WIDTH + 1) * (WIDTH + 3))),
     ]
     for name, _, *rest in cells:
-        forward, backward = rest[:5], rest[5:]
-        assert ("-" in forward[:3]) == (name == "conv1, to the images")
-        assert ("-" in backward[:3]) == (name == "SGD step")
+        forward, backward = rest[:6], rest[6:]
+        assert (forward[0] == "-") == (forward[2] == "-") == (name == "conv1, to the images")
+        assert (backward[0] == "-") == (backward[2] == "-") == (name == "SGD step")
+        assert (backward[1] == "-") != name.startswith("conv")  # im2col alone is timed in no other layer
         products = name.startswith(("conv", "linear"))
-        assert backward[4].endswith("%") == products
+        assert backward[5].endswith("%") == products
     rows = {(row["layer"], row["pass"], row["rival"]): row for row in result["results"]}
     conv1 = 2 * 55 * 55 * 96 * 11 * 11 * 3
     assert rows["conv1", "forward", "npalexnet"]["flops"] == rows["conv1", "backward", "torch"]["flops"] == conv1
@@ -175,7 +194,7 @@ def test_layers_has_every_layer_once_forward_and_backward(answers):
 
 def test_memory_has_every_rival_and_stage(answers):
     table, result = answers("memory")
-    assert [row["rival"] for row in result["results"]] == RIVALS
+    assert [row["rival"] for row in result["results"]] == [OURS, HELD, *RIVALS[1:]]
     for row in result["results"]:
         assert row["stages"] == {"imports": 2**20, "model": 3 * 2**20, "peak": 8 * 2**20}
         assert row["peak_over_torch"] == 1
@@ -200,11 +219,11 @@ def test_scaling_varies_batch_and_threads_and_measures_memory(answers):
 def test_the_parts_of_a_profile_add_up_to_the_step(answers):
     _, result = answers("profile")
     seconds = {row["part"]: row["median"] for row in result["results"]}
-    whole, lowest = seconds.pop("whole step"), seconds.pop(LOWER_BOUND)
+    whole, lowest, fewer = (seconds.pop(name) for name in ("whole step", DIRECT, WINOGRAD))
     assert sum(seconds.values()) == pytest.approx(whole)
-    assert set(seconds) == {name for name, _, _ in profile.WATCHED} | {profile.PRODUCTS, profile.REST}
+    assert set(seconds) == {name for name, _, _ in profile.WATCHED} | {profile.REST}
     assert all(part > 0 for part in seconds.values())  # one thread: nothing counts twice, so there is a rest
-    assert lowest > 0
+    assert lowest > fewer > 0
 
 
 def test_the_time_of_what_is_inside_counts_once_and_products_belong_to_their_layer():
@@ -212,12 +231,18 @@ def test_the_time_of_what_is_inside_counts_once_and_products_belong_to_their_lay
     product = watches.around(profile.PRODUCTS, lambda: time.sleep(0.05))
     linear = watches.around(profile.LINEAR, lambda: (time.sleep(0.02), product()))
     convolution = watches.around("biases", lambda: (time.sleep(0.02), product()))
+    for_the_points = watches.around(profile.POINTS, lambda: time.sleep(0.01))
+    transform = watches.around(profile.TO_POINTS, lambda: for_the_points())
     start = time.perf_counter()
     linear()
     convolution()
+    transform()
+    product()  # on a thread that shares in somebody else's: who waits for it has its time
     elapsed = time.perf_counter() - start
     assert watches.seconds[profile.LINEAR] >= 0.07
-    assert watches.seconds[profile.PRODUCTS] >= 0.05
+    assert 0.05 <= watches.seconds[profile.PRODUCTS] < 0.1
+    assert watches.seconds[profile.TO_POINTS] >= 0.01
+    assert profile.POINTS not in watches.seconds
     assert watches.seconds["biases"] >= 0.02
     assert sum(watches.seconds.values()) <= elapsed
 
@@ -238,8 +263,12 @@ def test_each_variant_switches_ideas_off_computes_the_same_and_leaves_all_as_it_
     outputs = []
     for number in range(len(ablation.IDEAS) + 1):
         with ablation.variant(number):
-            off = [value for idea in ablation.IDEAS[number:] for _, _, value in idea.off]
-            assert everything()[len(before) - len(off) :] == off
+            off = {}
+            for idea in ablation.IDEAS[number:]:
+                for module, name, value in idea.off:
+                    off.setdefault((module, name), value)  # the earliest idea's
+            for (module, name), value in off.items():
+                assert getattr(module, name) is value or getattr(module, name) == value
             layers = na.Conv2d(2, 8, 5, padding=2, dtype="float64", seed=0), na.ReLU(), na.MaxPool2d(3, 2)
             tail = na.Flatten(), na.Linear(8 * 19 * 19, 600, dtype="float64", seed=0)
             outputs.append(na.Sequential(*layers, *tail)(x))
@@ -258,17 +287,19 @@ def test_tables_and_charts_do_without_torch(answers, question):
     _, result = answers(question)
     alone = dict(result, torch_flags=None)
     for part in {"results", "times", "memory"} & set(result):
-        rows = [row for row in result[part] if row.get("rival", "npalexnet") in ("npalexnet", LOWER_BOUND)]
+        rows = [row for row in result[part] if row.get("rival", OURS) in (OURS, DIRECT, WINOGRAD)]
         alone[part] = [{**row, "peak_over_torch": None} for row in rows]
     _, rows = table_rows(QUESTIONS[question].show(alone))
     expected = {
-        "step": 2,
-        "forward": 2,
+        "step": 3,
+        "forward": 3,
         "layers": 22,
         "memory": 1,
         "scaling": 1,
-        "profile": 14,
-        "ablation": 7,
+        "profile": 19,
+        "ablation": 9,
+        "algorithms": 14,
+        "peers": 2,
         "gpu": 2,
         "gpu-layers": 42,
     }

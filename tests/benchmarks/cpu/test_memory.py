@@ -19,7 +19,7 @@ def python(code):
     return subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout
 
 
-@pytest.mark.parametrize("rival", ["npalexnet", "torch, channels_last"])
+@pytest.mark.parametrize("rival", ["npalexnet, im2col", "torch, channels_last"])
 def test_a_child_imports_its_own_library_and_tells_what_each_stage_takes(rival):
     report = memory.child(rival, 1, 1, ARGUMENTS)()
     assert report["libraries"] == [rival.split(",")[0]]

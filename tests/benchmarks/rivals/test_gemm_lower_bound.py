@@ -6,7 +6,7 @@ import pytest
 import npalexnet as na
 from benchmarks.cpu import network
 from benchmarks.rivals import gemm_lower_bound
-from benchmarks.rivals.gemm_lower_bound import NAME, GemmLowerBound, Product, products
+from benchmarks.rivals.gemm_lower_bound import DIRECT, WINOGRAD, GemmLowerBound, Product, products
 
 # Windows x kernels x numbers of a window, from the paper's figure 2 in one column; then inputs x outputs.
 CONVOLUTIONS = [
@@ -31,6 +31,17 @@ def test_operations_of_the_forward_pass_and_of_the_step(model):
     assert gemm_lower_bound.forward_flops(model, 5) == 2 * 5 * forward
     # Weights' and inputs' gradients take as much again each, but nobody asks for the gradient of the images.
     assert gemm_lower_bound.step_flops(model, 5) == 2 * 5 * (3 * forward - CONVOLUTIONS[0])
+
+
+def test_operations_that_remain_with_winograd(model):
+    # Tiles x points x channels x kernels: 7 x 7 tiles of 4 x 4 with 8 x 8 points, 3 x 3 tiles of 5 x 5 with 7 x 7.
+    points = [49 * 64 * 96 * 256, 9 * 49 * 256 * 384, 9 * 49 * 384 * 384, 9 * 49 * 384 * 256]
+    forward = CONVOLUTIONS[0] + sum(points) + sum(LINEAR)
+    with na.convolution_algorithm("winograd"):
+        assert gemm_lower_bound.winograd_flops(model, 5, "forward") == 2 * 5 * forward
+        assert gemm_lower_bound.winograd_flops(model, 5, "step") == 2 * 5 * (3 * forward - CONVOLUTIONS[0])
+    with na.convolution_algorithm("im2col"):
+        assert gemm_lower_bound.winograd_flops(model, 5, "step") == gemm_lower_bound.step_flops(model, 5)
 
 
 def test_the_products_are_those_of_im2col_forward_and_backward(model, monkeypatch):
@@ -64,7 +75,7 @@ def test_the_lower_bound_is_the_work_at_the_highest_rate_of_the_round(monkeypatc
     lowest = GemmLowerBound(2, (Product(name, (1, 1), (1, 1), "", 2) for name in rates))
     assert [candidate.product.name for candidate in lowest._candidates] == ["b", "c", "d"]
     assert lowest.seconds(flops=100) == 100 / 50
-    assert lowest.label == "GEMM lower bound: sgemm alone (c)"
+    assert lowest.label == "direct floor: sgemm alone (c)"
 
 
 def test_a_rate_counts_the_operations_of_all_threads():
@@ -82,13 +93,17 @@ def test_rates_and_ratios_follow_from_the_medians_of_the_same_batch():
     medians = {
         (2, "npalexnet"): 4.0,
         (2, "torch"): 2.0,
-        (2, NAME): 1.0,
+        (2, DIRECT): 1.0,
+        (2, WINOGRAD): 0.5,
         (8, "npalexnet"): 8.0,
-        (8, NAME): 4.0,
+        (8, DIRECT): 4.0,
+        (8, WINOGRAD): 2.0,
     }
     rows = [{"batch": b, "rival": r, "flops": 6_000_000_000 * b, "median": m} for (b, r), m in medians.items()]
     found = {(row["batch"], row["rival"]): row for row in network.with_ratios(rows)}
     assert found[2, "torch"]["images_per_second"] == 1.0
-    assert found[2, "torch"]["time_over_lower_bound"] == 2.0
+    assert found[2, "torch"]["time_over_direct_floor"] == 2.0
+    assert found[2, "torch"]["time_over_winograd_floor"] == 4.0
     assert found[2, "torch"]["time_over_npalexnet"] == 0.5
-    assert found[8, "npalexnet"]["time_over_lower_bound"] == 2.0
+    assert found[8, "npalexnet"]["time_over_direct_floor"] == 2.0
+    assert found[8, "npalexnet"]["time_over_winograd_floor"] == 4.0
