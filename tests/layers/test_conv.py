@@ -6,7 +6,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from torch import nn
 
-from npalexnet import Conv2d, naive
+from npalexnet import Conv2d, convolution_algorithm, naive
 from tests.support import (
     PROPERTY,
     assert_close,
@@ -71,11 +71,14 @@ def test_output_and_gradients_are_those_of_the_formula(padding, sides, groups, d
         assert_close(gradient, its_expected)
 
 
-def test_the_kernel_is_not_rotated():
+@pytest.mark.parametrize(("algorithm", "tolerance"), [("im2col", 0), ("winograd", 1e-14)])
+def test_the_kernel_is_not_rotated(algorithm, tolerance):
     layer = Conv2d(1, 1, (2, 2), bias=False, dtype="float64")
     layer.weight.data[...] = [[[[1, 10], [100, 1000]]]]
-    y = layer(np.arange(1.0, 10).reshape(1, 1, 3, 3))
-    np.testing.assert_array_equal(y, [[[[5421, 6532], [8754, 9865]]]])  # 1*1 + 2*10 + 4*100 + 5*1000, ...
+    with convolution_algorithm(algorithm):
+        y = layer(np.arange(1.0, 10).reshape(1, 1, 3, 3))
+    # 1*1 + 2*10 + 4*100 + 5*1000, ...
+    np.testing.assert_allclose(y, [[[[5421, 6532], [8754, 9865]]]], rtol=tolerance, atol=0)
 
 
 def test_the_bias_is_added_once_to_each_channel_and_its_gradient_is_the_sum():
