@@ -58,7 +58,7 @@ def test_output_and_gradients_are_torchs(case, dtype, device):
 
 
 def sums_of_products(layer, x, grad_y):
-    """Output and gradients of input, weight and bias, and how many numbers are added up in each; by torch in float64."""
+    """Output and gradients of input, weight and bias by torch in float64, each with how many numbers it adds up."""
     arrays = [x, get(layer.weight.data), *([] if layer.bias is None else [get(layer.bias.data)])]
     inputs = [tensor(array).double().requires_grad_() for array in arrays]
     (top, bottom), (left, right) = layer.geometry.padding
@@ -77,8 +77,9 @@ def im2col():
         yield
 
 
+@pytest.mark.usefixtures("im2col")
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
-def test_each_number_is_rounded_no_more_than_a_sum_of_products(case, dtype, device, im2col):
+def test_each_number_is_rounded_no_more_than_a_sum_of_products(case, dtype, device):
     """``|error| <= gamma(K) * (sum of the magnitudes)`` for K products, N. Higham, "Accuracy and Stability", (3.5)."""
     C, O, H, W, arguments = case
     layer = Conv2d(C, O, **arguments, dtype=dtype, device=device, seed=1)
@@ -96,8 +97,9 @@ def test_each_number_is_rounded_no_more_than_a_sum_of_products(case, dtype, devi
         assert (np.abs(found - sums.numpy()) <= gamma * magnitude.numpy()).all()
 
 
+@pytest.mark.usefixtures("im2col")
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
-def test_whole_numbers_give_exactly_torchs(case, dtype, device, im2col):
+def test_whole_numbers_give_exactly_torchs(case, dtype, device):
     """All sums are whole numbers below 2**24: nothing is rounded."""
     C, O, H, W, arguments = case
     layer = Conv2d(C, O, **arguments, dtype=dtype, device=device)
