@@ -15,7 +15,8 @@ from tests.support import assert_close, get, normal, put, tensor
 
 CLASSES = 10
 SGD_SETTINGS = {"lr": 1e-4, "momentum": 0.9, "weight_decay": 5e-4}
-IMAGES, LABELS = normal((3, 3, 227, 227)), np.array([3, 0, 9])
+IMAGES = np.stack([normal((3, 227, 227), seed=seed) for seed in (2, 11, 14)])  # far from ties, see below
+LABELS = np.array([3, 0, 9])
 
 
 @pytest.fixture(scope="module")
@@ -78,12 +79,12 @@ def test_outputs_gradients_and_training_steps_are_torchs(reference, device):
 
 
 def test_float32_stays_within_its_rounding_error(reference, device):
-    """Bounds on relative L2 norms; measured: 7e-7 and less, for the output and for each gradient.
+    """Bounds on relative L2 norms.
 
-    Largest differences would say nothing: where two numbers of a pooling window, or a ReLU's input and 0, are closer
-    than float32 can tell, the gradient takes another way, and single numbers of it are wholly different. These images
-    have no such place. On four other inputs there was one in two of them here, and in one of them in torch's float32:
-    errors of 2e-3 to 6e-3 against float64; 2e-6 and less elsewhere.
+    Where the two largest numbers of a pooling window, or a ReLU's input and 0, are closer than float32 can tell, the
+    gradient takes another way, and is wrong by 2e-3 to 6e-3 in the norm. The images are those of 100 that are farthest
+    from such ties in float64: by 5.5e-6 of the first convolution's standard deviation, and 1.2e-5 of each other
+    layer's. Measured: logits 5e-7, gradients 6e-7; with Winograd's convolution 1.1e-6 and 6.3e-6.
     """
     model = AlexNet(CLASSES, dropout=0, device=device, seed=1)
     model.load_state_dict(reference.state)
@@ -98,9 +99,9 @@ def test_float32_stays_within_its_rounding_error(reference, device):
     assert get(logits).dtype == get(grad_images).dtype == np.float32
     assert error(logits, reference.logits) < 1e-5
     assert abs(float(get(loss)) / reference.losses[0] - 1) < 1e-5
-    assert error(grad_images, reference.grad_images) < 1e-3
+    assert error(grad_images, reference.grad_images) < 2e-5
     for name, parameter in model.named_parameters():
-        assert error(parameter.grad, reference.gradients[name]) < 1e-3, name
+        assert error(parameter.grad, reference.gradients[name]) < 2e-5, name
 
 
 def test_a_state_comes_from_torch_and_goes_back_unchanged(model):

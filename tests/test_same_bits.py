@@ -64,24 +64,66 @@ def assert_same_bits(found, expected):
         assert np.asarray(one).tobytes() == np.asarray(other).tobytes(), f"array {number} of {len(found)}"
 
 
+@pytest.mark.parametrize("algorithm", ["im2col", "winograd"])
 @pytest.mark.parametrize(("batch_size", "steps"), [(1, 3), (5, 3), (33, 10)])
-def test_the_number_of_threads_changes_no_bit(batch_size, steps, dtype):
+def test_the_number_of_threads_changes_no_bit(batch_size, steps, dtype, algorithm):
     results = []
     for threads in THREADS:
         set_num_threads(threads)
-        results.append(trained(0, batch_size, dtype, steps))
+        with na.convolution_algorithm(algorithm):
+            results.append(trained(0, batch_size, dtype, steps))
     for result in results[1:]:
         assert_same_bits(result, results[0])
 
 
+class WholeBatch(na.Layer):
+    """A container of one's own that computes the whole batch at once: what is inside may use all threads."""
+
+    def __init__(self, inner):
+        self.inner = inner
+
+    def compute(self, x, noise=None):
+        return self.inner.compute(x)
+
+    def gradients(self, grad_y, saved):
+        return self.inner.gradients(grad_y, saved)
+
+    def parameter_gradients(self, grad_y, saved):
+        return self.inner.parameter_gradients(grad_y, saved)
+
+
+@pytest.mark.parametrize("algorithm", ["auto", "im2col", "winograd"])
+@pytest.mark.parametrize("container", [lambda layer: layer, na.Sequential, WholeBatch])
+@pytest.mark.parametrize(("batch_size", "size"), [(1, 20), (5, 14), (33, 14)])
+def test_the_number_of_threads_changes_no_bit_of_a_convolution(algorithm, container, batch_size, size):
+    x = normal((batch_size, 64, size, size - 1), "float32")
+    grad_y, results = normal((batch_size, 64, size, size - 1), "float32", seed=1), []
+    model = container(na.Conv2d(64, 64, 3, padding=1, seed=0))
+    with na.convolution_algorithm(algorithm):
+        for threads in THREADS:
+            set_num_threads(threads)
+            model.zero_grad()
+            y = model(x)
+            grad_x = model.backward(grad_y)
+            model_gradients = [parameter.grad for parameter in model.parameters()]
+            model.zero_grad()
+            model(x)
+            model.backward(grad_y, input_gradient=False)
+            results.append([y, grad_x, *model_gradients, *(parameter.grad for parameter in model.parameters())])
+    for result in results[1:]:
+        assert_same_bits(result, results[0])
+
+
+@pytest.mark.parametrize("algorithm", ["auto", "im2col", "winograd"])
 @pytest.mark.parametrize("batch_size", [1, 9])
-def test_the_number_of_threads_changes_no_bit_of_alexnets_convolutions(batch_size):
+def test_the_number_of_threads_changes_no_bit_of_alexnets_convolutions(batch_size, algorithm):
     x, grad_y = normal((batch_size, 3, 227, 227), "float32"), normal((batch_size, 9216), "float32", seed=1)
     model, results = na.AlexNet(num_classes=2, seed=0).layers, []
     for threads in (1, 3):
         set_num_threads(threads)
         model.zero_grad()
-        y = model(x)
+        with na.convolution_algorithm(algorithm):
+            y = model(x)
         grad_x = model.backward(grad_y)
         results.append([y, grad_x, *(parameter.grad for parameter in model.parameters())])
     assert_same_bits(results[1], results[0])

@@ -52,6 +52,7 @@ METHODS = {
     "min": lambda axis=None, out=None, keepdims=False: ...,
     "reshape": lambda *shape, order="C", copy=None: ...,
     "sum": lambda axis=None, dtype=None, out=None, keepdims=False: ...,
+    "swapaxes": lambda axis1, axis2: ...,
     "transpose": lambda *axes: ...,
 }
 ATTRIBUTES = ("dtype", "itemsize", "nbytes", "ndim", "shape", "size", "strides")

@@ -6,7 +6,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from torch import nn
 
-from npalexnet import Conv2d, naive
+from npalexnet import Conv2d, convolution_algorithm, naive
 from tests.support import (
     PROPERTY,
     assert_close,
@@ -54,6 +54,66 @@ def test_output_and_gradients_are_torchs(case, dtype, device):
     assert_matches_torch(layer, twin, normal((3, C, H, W), dtype), device)
 
 
+# --- each number with a bound of its own: im2col adds products up, in whatever order ----------------------------------
+
+
+def sums_of_products(layer, x, grad_y):
+    """Output and gradients of input, weight and bias by torch in float64, each with how many numbers it adds up."""
+    arrays = [x, get(layer.weight.data), *([] if layer.bias is None else [get(layer.bias.data)])]
+    inputs = [tensor(array).double().requires_grad_() for array in arrays]
+    (top, bottom), (left, right) = layer.geometry.padding
+    padded = nn.functional.pad(inputs[0], (left, right, top, bottom))
+    y = nn.functional.conv2d(padded, *inputs[1:], stride=layer.stride, dilation=layer.dilation, groups=layer.groups)
+    y.backward(tensor(grad_y).double())
+    O, *window = inputs[1].shape
+    windows = y[:, 0].numel()
+    counts = np.prod(window) + 1, np.prod(layer.kernel_size) * O // layer.groups, windows, windows
+    return list(zip((y.detach(), *(array.grad for array in inputs)), counts, strict=False))
+
+
+@pytest.fixture
+def im2col():
+    with convolution_algorithm("im2col"):
+        yield
+
+
+@pytest.mark.usefixtures("im2col")
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+def test_each_number_is_rounded_no_more_than_a_sum_of_products(case, dtype, device):
+    """``|error| <= gamma(K) * (sum of the magnitudes)`` for K products, N. Higham, "Accuracy and Stability", (3.5)."""
+    C, O, H, W, arguments = case
+    layer = Conv2d(C, O, **arguments, dtype=dtype, device=device, seed=1)
+    x = normal((3, C, H, W), dtype)
+    grad_y = normal(layer.output_shape(x.shape), dtype, seed=2)
+    y, grad_x, gradients = forward_backward(layer, x, grad_y, device)
+    expected = sums_of_products(layer, x, grad_y)
+    for parameter in layer.parameters():
+        parameter.data[...] = put(np.abs(get(parameter.data)), device)
+    magnitudes = sums_of_products(layer, np.abs(x), np.abs(grad_y))
+    for found, (sums, K), (magnitude, _) in zip((y, grad_x, *gradients.values()), expected, magnitudes, strict=True):
+        assert found.shape == sums.shape
+        roundoff = np.array([np.finfo(kind).eps / 2 for kind in (dtype, "float64")])  # here, and in torch
+        gamma = (K * roundoff / (1 - K * roundoff)).sum()
+        assert (np.abs(found - sums.numpy()) <= gamma * magnitude.numpy()).all()
+
+
+@pytest.mark.usefixtures("im2col")
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+def test_whole_numbers_give_exactly_torchs(case, dtype, device):
+    """All sums are whole numbers below 2**24: nothing is rounded."""
+    C, O, H, W, arguments = case
+    layer = Conv2d(C, O, **arguments, dtype=dtype, device=device)
+    rng = np.random.default_rng(0)
+    for parameter in layer.parameters():
+        parameter.data[...] = put(rng.integers(-9, 10, parameter.shape).astype(dtype), device)
+    x = rng.integers(-9, 10, (3, C, H, W)).astype(dtype)
+    grad_y = rng.integers(-9, 10, layer.output_shape(x.shape)).astype(dtype)
+    y, grad_x, gradients = forward_backward(layer, x, grad_y, device)
+    for found, (sums, K) in zip((y, grad_x, *gradients.values()), sums_of_products(layer, x, grad_y), strict=True):
+        assert K * 9 * 9 < 2**24
+        np.testing.assert_array_equal(found, sums.numpy().astype(dtype), strict=True)
+
+
 @pytest.mark.parametrize(
     ("padding", "sides"), [((2, 1), ((2, 2), (1, 1))), ("same", ((1, 1), (1, 2))), (0, ((0, 0), (0, 0)))]
 )
@@ -71,11 +131,14 @@ def test_output_and_gradients_are_those_of_the_formula(padding, sides, groups, d
         assert_close(gradient, its_expected)
 
 
-def test_the_kernel_is_not_rotated():
+@pytest.mark.parametrize(("algorithm", "tolerance"), [("im2col", 0), ("winograd", 1e-14)])
+def test_the_kernel_is_not_rotated(algorithm, tolerance):
     layer = Conv2d(1, 1, (2, 2), bias=False, dtype="float64")
     layer.weight.data[...] = [[[[1, 10], [100, 1000]]]]
-    y = layer(np.arange(1.0, 10).reshape(1, 1, 3, 3))
-    np.testing.assert_array_equal(y, [[[[5421, 6532], [8754, 9865]]]])  # 1*1 + 2*10 + 4*100 + 5*1000, ...
+    with convolution_algorithm(algorithm):
+        y = layer(np.arange(1.0, 10).reshape(1, 1, 3, 3))
+    # 1*1 + 2*10 + 4*100 + 5*1000, ...
+    np.testing.assert_allclose(y, [[[[5421, 6532], [8754, 9865]]]], rtol=tolerance, atol=0)
 
 
 def test_the_bias_is_added_once_to_each_channel_and_its_gradient_is_the_sum():

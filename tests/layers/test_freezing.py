@@ -7,6 +7,8 @@ from torch import nn
 
 import npalexnet as na
 from npalexnet import Conv2d, Dropout, Flatten, Linear, MaxPool2d, ReLU, Sequential
+from npalexnet.layers.im2col_gemm import Im2colGemm
+from npalexnet.layers.winograd import Winograd
 from tests.support import assert_close, copy_state, normal, put, tensor
 
 
@@ -72,16 +74,21 @@ def test_what_lies_below_the_lowest_trainable_layer_is_not_gone_through_backward
     assert calls == [("Linear", "parameter_gradients")]
 
 
-def test_a_frozen_convolution_between_trainable_ones_computes_no_gradient_of_its_weight(monkeypatch):
-    model = network().freeze("0.3.weight")
+@pytest.mark.parametrize("algorithm", [Im2colGemm, Winograd])
+def test_a_frozen_convolution_between_trainable_ones_computes_no_gradient_of_its_weight(monkeypatch, algorithm):
     computed = []
-    original = type(model[0][3].algorithm).weight_gradient
 
-    def weight_gradient(self, grad_y, x, weight, windows, groups):
-        computed.append(weight.shape)
-        return original(self, grad_y, x, weight, windows, groups)
+    class Recording(algorithm):
+        def weight_gradient(self, grad_y, x, weight, windows, groups):
+            computed.append(weight.shape)
+            return super().weight_gradient(grad_y, x, weight, windows, groups)
 
-    monkeypatch.setattr(type(model[0][3].algorithm), "weight_gradient", weight_gradient)
+        def gradients(self, grad_y, x, weight, windows, groups):
+            computed.append(weight.shape)
+            return super().gradients(grad_y, x, weight, windows, groups)
+
+    model = network().freeze("0.3.weight")
+    monkeypatch.setattr(Conv2d, "algorithm", Recording())
     model(X)
     model.backward(GRAD_Y, input_gradient=False)
     assert set(computed) == {(3, 3, 3, 4)}

@@ -64,7 +64,7 @@ FAULTS = {
     "rotated kernel": Fault(
         "layers/conv.py", {"(self.weight.data.transpose": "(self.weight.data[:, :, ::-1, ::-1].transpose"}
     ),
-    "missing bias gradient of Conv2d": Fault("layers/conv.py", {"pairs.append((self.bias, sum_rows(grad)))": "pass"}),
+    "missing bias gradient of Conv2d": Fault("layers/conv.py", {"pairs.append((self.bias, sum_rows(grad_y)))": "pass"}),
     "missing bias gradient of Linear": Fault(
         "layers/linear.py", {"pairs.append((self.bias, sum_rows(grad_rows)))": "pass"}
     ),
