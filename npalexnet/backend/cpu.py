@@ -20,7 +20,7 @@ import numpy as np
 
 from npalexnet.backend.arrays import HALF
 from npalexnet.backend.buffers import BufferPool
-from npalexnet.backend.device import Array, Device, Item, Result, Tiling, WinogradPays
+from npalexnet.backend.device import Array, Device, Item, Result, Tiling
 from npalexnet.backend.threads import get_num_threads, single_threaded_blas, workers
 
 SHARD_IMAGES = 8  # most images of a shard, so that its arrays stay in cache
@@ -40,7 +40,7 @@ class CpuDevice(Device):
 
     name = "cpu"
     xp = np
-    winograd_pays = WinogradPays(least_channels=64, least_windows=300, least_size=8, most_size=64)
+    few_multiplications_pay = True
 
     def owns(self, array: object) -> bool:
         """Whether `array` is a NumPy array or a NumPy scalar."""

@@ -52,25 +52,6 @@ class Tiling(NamedTuple):
     aligned_row_length: int
 
 
-class WinogradPays(NamedTuple):
-    """The convolutions for which fewer multiplications pay for more memory traffic.
-
-    Attributes
-    ----------
-    least_channels : int
-        Input channels, and output channels, of a group.
-    least_windows : int
-        Windows of all images at hand: with fewer, transforming the weights takes too long.
-    least_size, most_size : int
-        Rows and columns of windows: few leave much of a tile empty, many make the banded matrices wide.
-    """
-
-    least_channels: int
-    least_windows: int
-    least_size: int
-    most_size: int
-
-
 class Device:
     """A place where arrays are stored and computed on.
 
@@ -82,8 +63,8 @@ class Device:
         The array module: NumPy, or one that follows NumPy's names.
     kernels : object or None
         Has a method for each `primitive` that has a kernel on this device.
-    winograd_pays : WinogradPays or None
-        Where Winograd's convolution was measured to be faster than im2col; None for nowhere.
+    few_multiplications_pay : bool
+        Whether fewer multiplications at the price of more memory traffic were measured to be faster.
     active : callable
         ``with device.active():`` makes this device the current one, on which new arrays are made.
     """
@@ -91,7 +72,7 @@ class Device:
     name: str
     xp: Any
     kernels: Any = None
-    winograd_pays: WinogradPays | None = None
+    few_multiplications_pay: bool = False
     active: Callable[[], AbstractContextManager[Any]] = nullcontext
 
     def owns(self, array: object) -> bool:

@@ -1,4 +1,4 @@
-"""The setting that says which algorithm convolutions are computed with; `Conv2d` obeys it."""
+"""Which algorithm a convolution is computed with: the user's setting, and the rule behind "auto"."""
 
 from __future__ import annotations
 
@@ -7,9 +7,21 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
+from npalexnet.backend import Array, device_of
+from npalexnet.layers.im2col_gemm import ConvolutionAlgorithm, Im2colGemm
+from npalexnet.layers.sharding import images_of_smallest_shard
+from npalexnet.layers.winograd import Winograd
+from npalexnet.windows import Windows
+
 ENVIRONMENT_VARIABLE = "NPALEXNET_CONVOLUTION"
 NAMES = ("auto", "im2col", "winograd")
 
+# What "auto" asks for, as measured by ``python -m benchmarks algorithms``.
+LEAST_CHANNELS = 64  # input and output channels of a group
+LEAST_WINDOWS = 300  # of the images of a shard: with fewer, transforming the weights takes too long
+LEAST_SIZE, MOST_SIZE = 8, 64  # output rows and columns: few leave tiles half empty, many make the bands wide
+
+IM2COL, WINOGRAD = Im2colGemm(), Winograd()
 _setting: str | None = None
 _in_context: ContextVar[str | None] = ContextVar("convolution algorithm", default=None)
 
@@ -58,6 +70,34 @@ def convolution_algorithm(name: str) -> Iterator[None]:
         yield
     finally:
         _in_context.reset(token)
+
+
+def choose_algorithm(
+    preferred: ConvolutionAlgorithm | None, x: Array, weight: Array, windows: Windows
+) -> ConvolutionAlgorithm:
+    """Return `preferred`, or without one what the setting says; im2col where that does not support the windows.
+
+    For images (N, H, W, C) and a weight (kH, kW, C/G, O).
+    """
+    if preferred is None:
+        name = get_convolution_algorithm()
+        if name == "im2col" or (name == "auto" and not _is_faster(x, weight, windows)):
+            return IM2COL
+        preferred = WINOGRAD
+    return preferred if preferred.supports(windows, x.dtype) else IM2COL
+
+
+def _is_faster(x: Array, weight: Array, windows: Windows) -> bool:
+    """Whether Winograd's convolution, if it supports the windows, was measured to be faster than im2col."""
+    (oH, oW), (C, O) = windows.output_size, weight.shape[2:]  # C of a group
+    groups = x.shape[-1] // C
+    return (
+        device_of(x).few_multiplications_pay
+        and x.dtype.name == "float32"
+        and min(C, O // groups) >= LEAST_CHANNELS
+        and images_of_smallest_shard(len(x)) * oH * oW >= LEAST_WINDOWS  # one algorithm for the whole batch
+        and LEAST_SIZE <= min(oH, oW) <= max(oH, oW) <= MOST_SIZE
+    )
 
 
 def _from_environment() -> str:

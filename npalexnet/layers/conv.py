@@ -14,14 +14,13 @@ import numpy as np
 
 from npalexnet.backend import Array, device_of
 from npalexnet.checks import IntOrPair, integer, pair
-from npalexnet.layers.algorithm_choice import get_convolution_algorithm
+from npalexnet.layers.algorithm_choice import choose_algorithm
 from npalexnet.layers.im2col import channels_last
-from npalexnet.layers.im2col_gemm import ConvolutionAlgorithm, Im2colGemm, sum_rows
+from npalexnet.layers.im2col_gemm import ConvolutionAlgorithm, sum_rows
 from npalexnet.layers.init import Seed, weight_and_bias
 from npalexnet.layers.layer import Layer
 from npalexnet.layers.parameter import Gradients, Shape
 from npalexnet.layers.sharding import once_per_pass
-from npalexnet.layers.winograd import Winograd
 from npalexnet.windows import Geometry, Windows, padding_of_sides
 
 # The input, the weight as (kH, kW, C/G, O), the windows, and what computes with them in this pass.
@@ -113,15 +112,16 @@ class Conv2d(Layer):
         bias = None if self.bias is None else self.bias.data.astype(x.dtype, copy=False)
         images = channels_last(x)  # (N, H, W, C)
         chosen = choose_algorithm(self.algorithm, images, weight, windows)
-        algorithm = chosen if chosen is IM2COL else once_per_pass((self, chosen), chosen.for_pass)
+        algorithm = once_per_pass((self, chosen), chosen.for_pass)
         y = algorithm.output(images, weight, bias, windows, self._groups, relu=relu)  # (N, oH, oW, O)
         return y.transpose(0, 3, 1, 2), (x, weight, windows, algorithm)
 
     def gradients(self, grad_y: Array, saved: Saved) -> tuple[Array, Gradients]:
         """Gradients of the input, and of weight and bias; the bias's is `grad_y` summed over images and positions."""
         x, weight, windows, algorithm = saved
-        grad, images, pairs = channels_last(grad_y), channels_last(x), []  # (N, oH, oW, O), (N, H, W, C)
-        arguments = grad, images, weight, windows, self._groups
+        grad = channels_last(grad_y)  # (N, oH, oW, O)
+        arguments = grad, channels_last(x), weight, windows, self._groups
+        pairs = []
         if self.weight.requires_grad:
             grad_x, grad_weight = algorithm.gradients(*arguments)  # (N, H, W, C), (kH, kW, C/G, O)
             pairs.append((self.weight, grad_weight.transpose(3, 2, 0, 1)))  # (O, C/G, kH, kW)
@@ -157,30 +157,3 @@ class Conv2d(Layer):
             f"Conv2d({self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, stride={self.stride}, "
             f"padding={self.padding!r}, dilation={self.dilation}, groups={self.groups}, bias={self.bias is not None})"
         )
-
-
-IM2COL, WINOGRAD = Im2colGemm(), Winograd()
-
-
-def choose_algorithm(
-    preferred: ConvolutionAlgorithm | None, x: Array, weight: Array, windows: Windows
-) -> ConvolutionAlgorithm:
-    """Return `preferred`, or without one what the setting says; im2col for what either does not support.
-
-    For images (N, H, W, C) and a weight (kH, kW, C/G, O). "auto" is Winograd's convolution in float32, where the device
-    is faster with it.
-    """
-    if preferred is None:
-        name, pays = get_convolution_algorithm(), device_of(x).winograd_pays
-        (oH, oW), (C, O) = windows.output_size, weight.shape[2:]
-        faster = (
-            pays is not None
-            and x.dtype.name == "float32"
-            and pays.least_channels <= min(C, O * C // x.shape[-1])  # of a group
-            and pays.least_windows <= len(x) * oH * oW
-            and pays.least_size <= min(oH, oW) <= max(oH, oW) <= pays.most_size
-        )
-        if name == "im2col" or (name == "auto" and not faster):
-            return IM2COL
-        preferred = WINOGRAD
-    return preferred if preferred.supports(windows, x.dtype) else IM2COL

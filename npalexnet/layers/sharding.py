@@ -20,8 +20,6 @@ from npalexnet.layers.parameter import Gradients
 
 Result = TypeVar("Result")
 
-_pass: ContextVar[tuple[threading.Lock, dict[Hashable, Any]] | None] = ContextVar("pass", default=None)
-
 
 @dataclass(frozen=True)
 class Noise:
@@ -47,7 +45,7 @@ def forward(layer: Any, x: Array, noise: Any) -> tuple[Array, list[tuple[slice, 
         return y, [(slice(None), kept)]
 
     shards = device_of(x).shards(len(x))
-    with _one_pass():
+    with _one_pass(shards):
         results = device_of(x).map(lambda s: layer.compute(x[s], noise and _from_image(noise, s.start)), shards)
         parts, saved = zip(*results, strict=True)
     return _concatenate(parts), list(zip(shards, saved, strict=True))
@@ -59,7 +57,7 @@ def infer(layer: Any, x: Array, noise: Any) -> Array:
         return layer.infer(x, noise)
 
     shards = device_of(x).shards(len(x))
-    with _one_pass():
+    with _one_pass(shards):
         results = device_of(x).map(lambda s: layer.infer(x[s], noise and _from_image(noise, s.start)), shards)
         parts = list(results)
     return _concatenate(parts)
@@ -75,7 +73,11 @@ def backward(
     if not input_gradient and not layer.trainable:
         return None, []
 
-    gradients_of = layer.gradients if input_gradient else lambda *given: (None, layer.parameter_gradients(*given))
+    def gradients_of(grad_y: Array, kept: Any) -> tuple[Array | None, Gradients]:
+        if input_gradient:
+            return layer.gradients(grad_y, kept)
+        return None, layer.parameter_gradients(grad_y, kept)
+
     if not layer.per_image:
         return gradients_of(grad_y, saved[0][1])
 
@@ -93,9 +95,21 @@ def backward(
     return _concatenate(parts) if input_gradient else None, totals
 
 
+class _Pass:
+    """What the shards of one forward pass have in common."""
+
+    def __init__(self, shards: Sequence[slice]) -> None:
+        self.smallest = min(shard.stop - shard.start for shard in shards)
+        self.lock = threading.Lock()
+        self.values: dict[Hashable, Any] = {}
+
+
+_pass: ContextVar[_Pass | None] = ContextVar("pass", default=None)
+
+
 @contextmanager
-def _one_pass() -> Iterator[None]:
-    token = _pass.set((threading.Lock(), {}))
+def _one_pass(shards: Sequence[slice]) -> Iterator[None]:
+    token = _pass.set(_Pass(shards))
     try:
         yield
     finally:
@@ -103,14 +117,23 @@ def _one_pass() -> Iterator[None]:
 
 
 def once_per_pass(key: Hashable, make: Callable[[], Result]) -> Result:
-    """Return ``make()``, called by the first of a batch's shards that gets here with an equal `key`; else by each."""
-    if (shared := _pass.get()) is None:
+    """Return ``make()``, which is called by the first shard of a batch that gets here with an equal `key`.
+
+    Outside of a pass it is called each time. It must not call this function itself.
+    """
+    here = _pass.get()
+    if here is None:
         return make()
-    lock, values = shared
-    with lock:
-        if key not in values:
-            values[key] = make()
-        return values[key]
+    with here.lock:
+        if key not in here.values:
+            here.values[key] = make()
+        return here.values[key]
+
+
+def images_of_smallest_shard(images: int) -> int:
+    """Return how many images the smallest shard of the batch has; outside of a pass `images`."""
+    here = _pass.get()
+    return images if here is None else here.smallest
 
 
 def _from_image(noise: Any, first: int) -> Any:

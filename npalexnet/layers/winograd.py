@@ -6,34 +6,42 @@ A kernel g of 3 values, moved over 4 values d, gives 2 outputs, F(2, 3). By defi
 
 and with these it takes 4, one at each of n = 4 *points*::
 
-    m0 = (d0 - d2) * g0                 m1 = (d1 + d2)/2 * (g0 + g1 + g2)
-    m3 = (d3 - d1) * g2                 m2 = (d2 - d1)/2 * (g0 - g1 + g2)
+    m0 = (d0 - d2)   * g0
+    m1 = (d1 + d2)/2 * (g0 + g1 + g2)
+    m2 = (d2 - d1)/2 * (g0 - g1 + g2)
+    m3 = (d3 - d1)   * g2
     y0 = m0 + m1 + m2,   y1 = m1 - m2 + m3
 
-In matrices ``y = A.T ((B d) * (G g))``: three linear maps and an elementwise product. B, G and A have a row per point.
+(Halving is not counted, and the sums of g are computed once for all positions.) In matrices it is
+``y = A.T ((B d) * (G g))``: three linear maps and an elementwise product. A, B and G have a row for each point.
 
-*Where they come from.* Read g and m values a as coefficients of polynomials. Their product s has n = m + r - 1
-coefficients, and at a point p it is ``s(p) = g(p) a(p)``. So evaluate both at n points (``G g`` and ``A a``, with rows
-1, p, p^2, ...), multiply, and interpolate: ``s = B.T ((G g) * (A a))``. For a fixed g that is a linear map from a to s,
-the matrix of a full convolution; its transpose is the correlation wanted here, ``y = A.T ((G g) * (B d))``. The last
-point is infinity, where a polynomial's value is its last coefficient.
+*Where they come from.* Take g as the r coefficients of a polynomial, and another polynomial a with m coefficients, which
+goes away again below. Their product s has n = m + r - 1 coefficients, and at a point p it is ``s(p) = g(p) a(p)``. So
+evaluate both at n points (``G g`` and ``A a``, with rows 1, p, p^2, ...), multiply, and interpolate:
+``s = B.T ((G g) * (A a))``. For a fixed g, s is a linear function of a: the full convolution with g. Its transpose is
+the correlation wanted here, and transposing reverses the order of the maps: ``y = A.T ((G g) * (B d))``. The last point
+is infinity, where a polynomial's value is its last coefficient.
 
-*Images.* In two dimensions the maps act along rows and columns, ``y = A.T ((B x B.T) * (G w G.T)) A`` on n x n pixels.
-An output is split into tiles of m x m. The elementwise products are summed over the channels, which makes them a matrix
-product at each of the n*n points: (tiles, C) @ (C, O). AlexNet's 3x3 kernels take 49 of them for 5 x 5 outputs: 1.96
-multiplications per output, channel and kernel instead of 9; the 5x5 kernels take 4 instead of 25.
+*Images.* In two dimensions the maps act along columns and rows: ``y = A.T ((B x B.T) * (G w G.T)) A`` makes a tile of
+m x m outputs from n x n pixels. The elementwise products are summed over the channels, which makes them a matrix
+product at each of the n*n points: (tiles, C) @ (C, O). For 3x3 kernels, 7*7 multiplications give 5 x 5 outputs, 1.96
+each instead of 9; for 5x5 kernels, 8*8 give 4 x 4 outputs, 4 each instead of 25. AlexNet's images do not divide into
+whole tiles: 13 x 13 outputs are 3 x 3 tiles, 2.6 each, and 27 x 27 are 7 x 7, 4.3 each.
 
 *The backward pass* is the chain rule through linear maps, with U = G w G.T, V = B x B.T, M = V U, y = A.T M A::
 
     dM = A dy A.T,   dV = dM U.T,   dx = B.T dV B,   dU = V.T dM,   dw = G.T dU G
+
+*What it costs.* More additions, more memory, and rounding errors several times as large as im2col's. And a pixel that
+is infinite or NaN makes its whole image NaN, because the maps multiply it by 0 for the tiles that do not hold it.
 
 Symbols as in `im2col_gemm.py`; m outputs of a kernel of r at n points, along each axis; tH x tW tiles.
 
 References
 ----------
 S. Winograd, "Arithmetic Complexity of Computations", 1980. A. Lavin and S. Gray, "Fast Algorithms for Convolutional
-Neural Networks", 2016 (whose B is the transpose of this one). B. Barabasz et al., "Error Analysis and Improving the
-Accuracy of Winograd Convolution for Deep Neural Networks", 2020: the choice of points.
+Neural Networks", 2016 (whose B is the transpose of this one, up to factors). B. Barabasz et al., "Error Analysis and
+Improving the Accuracy of Winograd Convolution for Deep Neural Networks", 2020: the choice of points.
 """
 
 from __future__ import annotations
@@ -48,11 +56,11 @@ from npalexnet.backend import Array, Device, device_of
 from npalexnet.layers.im2col_gemm import ConvolutionAlgorithm, Groups, add_bias_relu
 from npalexnet.windows import Windows
 
-OUTPUTS = {2: 6, 3: 5, 4: 4, 5: 4}  # m for kernels of r x r
-# The n - 1 points besides infinity: pairs of +p and -p and, if their number is odd, 0. Rounding errors stay small if no
-# power of a point is large or tiny, and pairs halve them. All powers of these are exact in float32.
+OUTPUTS = {2: 6, 3: 5, 4: 4, 5: 4}  # m for kernels of r x r: larger ones save more multiplications and round worse
+# The n - 1 points besides infinity: pairs of +p and -p and, if their number is odd, 0; those for n = 4 are the
+# example's. Rounding errors stay small if no power of a point is large or tiny; A and G are exact in float32.
 POINTS = {4: (0, 1, -1), 7: (3 / 8, -3 / 8, 7 / 8, -7 / 8, 7 / 4, -7 / 4), 8: (0, 1 / 2, -1 / 2, 1, -1, 2, -2)}
-BLOCK_TILES = 256  # about as many tiles are in a block of images
+BLOCK_TILES = 256  # most tiles in a block of images, which has at least one image
 
 
 class Winograd(ConvolutionAlgorithm):
@@ -61,6 +69,10 @@ class Winograd(ConvolutionAlgorithm):
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._U: Array | None = None
+
+    def __reduce__(self) -> tuple[type[Winograd], tuple[()]]:
+        """Copies, of a model between forward and backward, compute U anew: a lock can't be copied."""
+        return type(self), ()
 
     def for_pass(self) -> Winograd:
         """Return a new instance: the weights may have changed."""
@@ -136,9 +148,9 @@ def _output(x: Array, U: Array, maps: Maps, groups: Groups, y: Array) -> None:
     """(N, H, W, C) -> `y`, (N, oH, oW, O), which is filled."""
     device, n, O = device_of(x), maps.n, U.shape[-1]
     Bx = _columns_to_points(maps.B[0], x, n, "B x")  # (n, tH, W, N, C)
-    MA = _empty_columns(maps.A[1], Bx, O, "M A")  # (oW, n, tH, N, O)
+    MA = _room_for_rows(maps.A[1], Bx, O, "M A")  # (oW, n, tH, N, O)
 
-    def row_of_points(a: int) -> None:  # one after the other, so that V and M stay in the cache
+    def row_of_points(a: int) -> None:  # a row at a time, so that V and M stay in the cache
         V = _row_to_points(maps.B[1], Bx[a], n, "V")  # (n, tW*tH*N, C)
         M = device.scratch("M", (*V.shape[:2], O), x.dtype)  # (n, tW*tH*N, O)
         for c, o in groups:
@@ -155,9 +167,9 @@ def _gradients(
 ) -> Array | None:
     """(N, oH, oW, O) -> `grad_x`, (N, H, W, C), which is filled; return the weight's gradient, (r, r, C/G, O)."""
     device, n, r, C = device_of(x), maps.n, maps.G.shape[1], x.shape[-1]
-    Ady = _columns_to_points(maps.A[0], grad_y, n, "M A")  # (n, tH, oW, N, O)
+    Ady = _columns_to_points(maps.A[0], grad_y, n, "M A")  # (n, tH, oW, N, O), in M A's memory
     Bx = _columns_to_points(maps.B[0], x, n, "B x")  # (n, tH, W, N, C)
-    dVB = _empty_columns(maps.B[1], Bx, C, "dV B")  # (W, n, tH, N, C)
+    dVB = _room_for_rows(maps.B[1], Bx, C, "dV B")  # (W, n, tH, N, C)
     dUG = device.scratch("dU G", (n, r, U[0, 0].size), x.dtype)
 
     def row_of_points(a: int) -> None:
@@ -182,8 +194,9 @@ def _gradients(
 
 
 # --- from pixels to points and back, along one axis of the image after the other --------------------------------------
-# Along an axis, a map on all tiles is one banded matrix. The axes of what is between are in such an order that all of
-# these are matrix products of views: nothing is copied.
+# Along an axis, a map on all tiles is one banded matrix. First along H, from images to rows of points; then along W,
+# from one row of points to its points. Batch and channels stay innermost, so that a row of points is one block of
+# memory, and all of these are matrix products of views: nothing is copied.
 
 
 def _columns_to_points(matrix: Array, x: Array, n: int, name: str) -> Array:
@@ -191,7 +204,7 @@ def _columns_to_points(matrix: Array, x: Array, n: int, name: str) -> Array:
     N, _, W, C = x.shape
     points = device_of(x).scratch(name, (len(matrix), W, N, C), x.dtype)
     device_of(x).products(matrix, x.swapaxes(1, 2), out=points.transpose(2, 1, 0, 3))  # of each image and column
-    return points.reshape(n, -1, W, N, C)
+    return points.reshape(n, len(matrix) // n, W, N, C)
 
 
 def _row_to_points(matrix: Array, row: Array, n: int, name: str) -> Array:
@@ -199,18 +212,20 @@ def _row_to_points(matrix: Array, row: Array, n: int, name: str) -> Array:
     tH, W, N, C = row.shape
     points = device_of(row).scratch(name, (len(matrix), tH, N * C), row.dtype)
     device_of(row).products(matrix, row.reshape(tH, W, N * C), out=points.swapaxes(0, 1))  # of each row of tiles
-    return points.reshape(n, -1, C)
+    return points.reshape(n, len(matrix) // n * tH * N, C)
 
 
-def _empty_columns(matrix: Array, points: Array, channels: int, name: str) -> Array:
-    """(n*tW, W) and (n, tH, ..., N, C) -> (W, n, tH, N, channels), whose ``[:, a]`` `_row_from_points` fills."""
+def _room_for_rows(matrix: Array, points: Array, channels: int, name: str) -> Array:
+    """(n*tW, W) and (n, tH, _, N, _) -> (W, n, tH, N, channels), whose ``[:, a]`` `_row_from_points` fills."""
     n, tH, _, N, _ = points.shape
     return device_of(points).scratch(name, (matrix.shape[1], n, tH, N, channels), points.dtype)
 
 
 def _row_from_points(matrix: Array, points: Array, out: Array) -> None:
     """The transpose of `_row_to_points`: (n*tW, W) and (n, tW*tH*N, C) -> `out`, (W, tH, N, C)."""
-    device_of(points).products(matrix.T, points.reshape(len(matrix), -1), out=out.reshape(len(out), -1))
+    device_of(points).products(
+        matrix.T, points.reshape(len(matrix), out[0].size), out=out.reshape(len(out), out[0].size)
+    )
 
 
 def _columns_from_points(matrix: Array, points: Array, out: Array) -> None:
@@ -232,7 +247,7 @@ class Maps(NamedTuple):
     G: Array
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=32)
 def _maps(device: Device, windows: Windows, size: tuple[int, int], dtype: np.dtype) -> Maps:
     """Return the matrices for images of `size`, (H, W)."""
     r = windows.kernel_size[0]

@@ -139,6 +139,12 @@ class CudaDevice(Device):
                 result = super().matmul(a, b, out)
             return result
 
+    def products(self, a: Array, b: Array, out: Array | None = None) -> Array:
+        """Compute stacks of products through CuPy, in the precision that is set."""
+        with self.active():
+            _tell_cupy(get_float32_matmul_precision())
+            return super().products(a, b, out)
+
     def graphed(self, function: Callable[..., Array], *arrays: Array) -> Callable[..., Array]:
         """Capture ``function`` as a CUDA graph, or return it as it is where that fails, with the reason logged.
 
