@@ -15,8 +15,8 @@ and with these it takes 4, one at each of n = 4 *points*::
 (Halving is not counted, and the sums of g are computed once for all positions.) In matrices it is
 ``y = A.T ((B d) * (G g))``: three linear maps and an elementwise product. A, B and G have a row for each point.
 
-*Where they come from.* Take g as the r coefficients of a polynomial, and another one, a, with m coefficients, which goes
-away again below. Their product s has n = m + r - 1 coefficients, and at a point p it is ``s(p) = g(p) a(p)``. So
+*Where they come from.* Take g as the r coefficients of a polynomial, and another one, a, with m coefficients, which
+goes away again below. Their product s has n = m + r - 1 coefficients, and at a point p it is ``s(p) = g(p) a(p)``. So
 evaluate both at n points (``G g`` and ``A a``, with rows 1, p, p^2, ...), multiply, and interpolate:
 ``s = B.T ((G g) * (A a))``. For a fixed g, s is a linear function of a: the full convolution with g. Its transpose is
 the correlation wanted here, and transposing reverses the order of the maps: ``y = A.T ((G g) * (B d))``. The last point
@@ -48,6 +48,7 @@ from __future__ import annotations
 
 import threading
 from functools import lru_cache
+from math import prod
 from typing import NamedTuple
 
 import numpy as np
