@@ -38,9 +38,11 @@ def get_convolution_algorithm() -> str:
         If the environment variable holds something else.
     """
     global _setting
+    if (name := _in_context.get()) is not None:
+        return name
     if _setting is None:
         _setting = _checked(f"the environment variable {ENVIRONMENT_VARIABLE}", _from_environment())
-    return _in_context.get() or _setting
+    return _setting
 
 
 def set_convolution_algorithm(name: str) -> None:
@@ -78,12 +80,22 @@ def choose_algorithm(
     """Return `preferred`, or without one what the setting says; im2col where that does not support the windows.
 
     For images (N, H, W, C) and a weight (kH, kW, C/G, O).
+
+    Raises
+    ------
+    TypeError
+        If `preferred` is not an instance of an algorithm.
     """
     if preferred is None:
         name = get_convolution_algorithm()
         if name == "im2col" or (name == "auto" and not _is_faster(x, weight, windows)):
             return IM2COL
         preferred = WINOGRAD
+    if not isinstance(preferred, ConvolutionAlgorithm):
+        raise TypeError(
+            f"Conv2d.algorithm must be a ConvolutionAlgorithm such as Winograd(), or None, got {preferred!r}; "
+            "set_convolution_algorithm takes names"
+        )
     return preferred if preferred.supports(windows, x.dtype) else IM2COL
 
 
@@ -105,6 +117,6 @@ def _from_environment() -> str:
 
 
 def _checked(who: str, name: str) -> str:
-    if name not in NAMES:
+    if not isinstance(name, str) or name not in NAMES:
         raise ValueError(f"{who} must be 'auto', 'im2col' or 'winograd', got {name!r}")
     return name

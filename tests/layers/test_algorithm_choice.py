@@ -1,6 +1,8 @@
 """Which algorithm a convolution is computed with: what a user sets, and what "auto" makes of it."""
 
+import copy
 import os
+import pickle
 import subprocess
 import sys
 import threading
@@ -336,3 +338,19 @@ def test_each_pass_has_an_algorithm_of_its_own_and_all_its_shards_the_same():
     assert layer.algorithm not in seen
     assert len(seen) == 4 * len(backend.CPU.shards(33))
     assert get(layer.eval()(x)).shape == (33, 3, 3, 3)
+
+
+@pytest.mark.parametrize("wrong", ["winograd", Winograd, 5])
+def test_a_layers_own_algorithm_is_an_instance(wrong):
+    layer = na.Conv2d(2, 3, 3)
+    layer.algorithm = wrong
+    with pytest.raises(TypeError, match=r"Conv2d\.algorithm must be a ConvolutionAlgorithm such as Winograd\(\)"):
+        layer(np.ones((1, 2, 5, 5), "float32"))
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda layer: pickle.loads(pickle.dumps(layer))])
+def test_a_network_can_be_copied_between_forward_and_backward(copied):
+    layer = na.Conv2d(2, 3, 3, seed=0)
+    layer.algorithm = Winograd()
+    y = layer(np.ones((1, 2, 5, 5), "float32"))
+    np.testing.assert_array_equal(copied(layer).backward(y), layer.backward(y))
