@@ -166,25 +166,6 @@ def check(layer, x, device, factor=FACTOR_OF_FEW):
     assert_within_bounds(relu, np.maximum(expected[0], 0), magnitude_y, factor)
 
 
-@PROPERTY
-@given(data=st.data())
-def test_any_convolution_is_torchs(device, data):
-    dtype = data.draw(st.sampled_from(["float32", "float64"]), "dtype")
-    r = data.draw(st.integers(2, 5), "kernel")
-    padding = data.draw(st.one_of(st.tuples(st.integers(0, r), st.integers(0, r)), st.just("same")), "padding")
-    H, W = data.draw(st.tuples(st.integers(1, 30), st.integers(1, 30)), "size")
-    around = (r - 1, r - 1) if padding == "same" else (2 * padding[0], 2 * padding[1])
-    assume(H + around[0] >= r and W + around[1] >= r)
-    groups = data.draw(st.sampled_from([1, 1, 2, 4]), "groups")
-    C, O = groups * data.draw(st.integers(1, 3), "C/G"), groups * data.draw(st.integers(1, 3), "O/G")
-    N = data.draw(st.sampled_from([0, 1, 2, 3, 3, 17, 33] if H * W < 200 else [0, 1, 2, 3]), "N")
-    bias = data.draw(st.booleans(), "bias")
-    layer = na.Conv2d(C, O, r, 1, padding, 1, groups, bias, dtype=dtype, device=device, seed=1)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(winograd, "BLOCK_TILES", data.draw(st.sampled_from([1, 9, 40, 10**6]), "tiles in a block"))
-        check(layer, normal((N, C, H, W), dtype), device)
-
-
 @pytest.mark.parametrize(("m", "r"), SIZES)
 @pytest.mark.parametrize("channels", FACTOR)
 def test_each_number_is_rounded_no_more_than_its_sums_allow(m, r, channels, dtype, device):
@@ -219,7 +200,26 @@ def test_output_and_gradients_are_those_of_the_formula_and_of_im2col(r, padding,
             assert_close(found, wanted)
 
 
-@pytest.mark.parametrize("tiles", [1, 5, 30, 10**6])
+@PROPERTY
+@given(data=st.data())
+def test_any_convolution_is_torchs(device, data):
+    dtype = data.draw(st.sampled_from(["float32", "float64"]), "dtype")
+    r = data.draw(st.integers(2, 5), "kernel")
+    padding = data.draw(st.one_of(st.tuples(st.integers(0, r), st.integers(0, r)), st.just("same")), "padding")
+    H, W = data.draw(st.tuples(st.integers(1, 30), st.integers(1, 30)), "size")
+    around = (r - 1, r - 1) if padding == "same" else (2 * padding[0], 2 * padding[1])
+    assume(H + around[0] >= r and W + around[1] >= r)
+    groups = data.draw(st.sampled_from([1, 1, 2, 4]), "groups")
+    C, O = groups * data.draw(st.integers(1, 3), "C/G"), groups * data.draw(st.integers(1, 3), "O/G")
+    N = data.draw(st.sampled_from([0, 1, 2, 3, 3, 17, 33] if H * W < 200 and device != "cuda" else [0, 1, 2, 3]), "N")
+    bias = data.draw(st.booleans(), "bias")
+    layer = na.Conv2d(C, O, r, 1, padding, 1, groups, bias, dtype=dtype, device=device, seed=1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(winograd, "BLOCK_TILES", data.draw(st.sampled_from([1, 9, 40, 10**6]), "tiles in a block"))
+        check(layer, normal((N, C, H, W), dtype), device)
+
+
+@pytest.mark.parametrize("tiles", [1, 30, 10**6])
 def test_no_image_is_lost_however_the_batch_is_cut(tiles, monkeypatch, device):
     monkeypatch.setattr(winograd, "BLOCK_TILES", tiles)
     for count in (0, 1, 2, 3, 17, 33):

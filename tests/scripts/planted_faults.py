@@ -64,7 +64,10 @@ FAULTS = {
     "rotated kernel": Fault(
         "layers/conv.py", {"(self.weight.data.transpose": "(self.weight.data[:, :, ::-1, ::-1].transpose"}
     ),
-    "missing bias gradient of Conv2d": Fault("layers/conv.py", {"pairs.append((self.bias, sum_rows(grad_y)))": "pass"}),
+    "missing bias gradient of Conv2d": Fault(
+        "layers/conv.py",
+        {"pairs.append((self.bias, sum_rows(grad)))  # (O,)\n        return grad_x": "pass\n        return grad_x"},
+    ),
     "missing bias gradient of Linear": Fault(
         "layers/linear.py", {"pairs.append((self.bias, sum_rows(grad_rows)))": "pass"}
     ),
@@ -85,6 +88,29 @@ FAULTS = {
     "last tile of windows forgotten": Fault(
         "layers/im2col_gemm.py",
         {"* (i + 1) // count) for i in range(count)]": "* (i + 1) // count) for i in range(max(1, count - 1))]"},
+    ),
+    "a sign of Winograd's B": Fault("layers/winograd.py", {"np.poly(others)[::-1]": "np.poly(-others)[::-1]"}),
+    "infinity's row of Winograd's A and G": Fault("layers/winograd.py", {"np.eye(k)[-1]]": "np.eye(k)[0]]"}),
+    "Winograd's G taken by the wrong rows": Fault(
+        "layers/winograd.py", {"device.products(G, Gw[a], out=U[a])": "device.products(G, Gw[a - 1], out=U[a])"}
+    ),
+    "a tile of Winograd's a pixel too far": Fault(
+        "layers/winograd.py", {"start + tile * m + j": "start + tile * (m + 1) + j"}
+    ),
+    "padding forgotten in Winograd's tiles": Fault(
+        "layers/winograd.py", {"-(-outputs // m), -padding, inputs)": "-(-outputs // m), 0, inputs)"}
+    ),
+    "Winograd's dw with one G where two belong": Fault(
+        "layers/winograd.py",
+        {"device.products(maps.G.T, dU.reshape(n, -1), out=dUG[a])": "dUG[a] = dU.reshape(n, -1)[: maps.G.shape[1]]"},
+    ),
+    "Winograd's dV by another point's weights": Fault(
+        "layers/winograd.py", {"U[a, ..., o].swapaxes(1, 2)": "U[a - 1, ..., o].swapaxes(1, 2)"}
+    ),
+    "transformed weights of the pass before": Fault("layers/winograd.py", {"return type(self)()": "return self"}),
+    "transformed weights in every shard anew": Fault("layers/winograd.py", {"if self._U is None:": "if True:"}),
+    "an algorithm set for a block that stays": Fault(
+        "layers/algorithm_choice.py", {"_in_context.reset(token)": "pass"}
     ),
     "dropout not scaled": Fault("layers/dropout.py", {"1 / (1 - p)": "1.0"}),
     "loss not divided by N": Fault("losses.py", {"losses.mean() if": "losses.sum() if"}),
