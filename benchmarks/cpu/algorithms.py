@@ -38,6 +38,7 @@ AT_LEAST = 0.008  # seconds: what takes less is run several times in a measureme
 SAME = 1.05  # times that differ by less count as equal
 TASKS = {"forward": "forward", "training": "forward and backward"}
 TRIED = {  # other values of the rule's constants
+    "LEAST_KERNEL": (2, 3),
     "LEAST_CHANNELS": (16, 32, 64, 128),
     "LEAST_WINDOWS": (0, 150, 300, 600, 1200),
     "LEAST_SIZE": (0, 8, 16),

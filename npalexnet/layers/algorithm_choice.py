@@ -17,6 +17,7 @@ ENVIRONMENT_VARIABLE = "NPALEXNET_CONVOLUTION"
 NAMES = ("auto", "im2col", "winograd")
 
 # What "auto" asks for, as measured by ``python -m benchmarks algorithms``.
+LEAST_KERNEL = 3
 LEAST_CHANNELS = 64  # input and output channels of a group
 LEAST_WINDOWS = 300  # of the images of a shard: with fewer, transforming the weights takes too long
 LEAST_SIZE, MOST_SIZE = 8, 64  # output rows and columns: few leave tiles half empty, many make the bands wide
