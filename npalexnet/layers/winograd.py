@@ -136,7 +136,7 @@ class Winograd(ConvolutionAlgorithm):
         with self._lock:
             if self._U is None:
                 device, r = device_of(weight), len(weight)
-                G = device.from_host(matrices(OUTPUTS[r], r)[1].astype(weight.dtype))  # (n, r)
+                G = _G(device, r, weight.dtype)
                 Gw = device.products(G, weight.reshape(r, -1)).reshape(len(G), r, -1)  # (n, r, C/G*O)
                 U = device.pooled_buffer((len(G), len(G), Gw.shape[-1]), weight.dtype)
                 for _ in device.map(lambda a: device.products(G, Gw[a], out=U[a]), range(len(G))):
@@ -252,12 +252,18 @@ def _maps(device: Device, windows: Windows, size: tuple[int, int], dtype: np.dty
     """Return the matrices for images of `size`, (H, W)."""
     r = windows.kernel_size[0]
     m = OUTPUTS[r]
-    A, G, B = matrices(m, r)
+    A, _, B = matrices(m, r)
     axes = list(zip(windows.output_size, windows.padding, size, strict=True))
     both_A = [banded(A, m, -(-outputs // m), 0, outputs) for outputs, _, _ in axes]
     both_B = [banded(B, m, -(-outputs // m), -padding, inputs) for outputs, padding, inputs in axes]
-    there = [device.from_host(matrix.astype(dtype)) for matrix in (*both_A, *both_B, G)]
-    return Maps(len(A), (there[0], there[1]), (there[2], there[3]), there[4])
+    there = [device.from_host(matrix.astype(dtype)) for matrix in (*both_A, *both_B)]
+    return Maps(len(A), (there[0], there[1]), (there[2], there[3]), _G(device, r, dtype))
+
+
+@lru_cache
+def _G(device: Device, r: int, dtype: np.dtype) -> Array:
+    """(n, r), on the device: copied there once, because a CUDA graph can't."""
+    return device.from_host(matrices(OUTPUTS[r], r)[1].astype(dtype))
 
 
 def banded(matrix: np.ndarray, m: int, tiles: int, start: int, size: int) -> np.ndarray:
