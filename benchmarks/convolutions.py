@@ -31,18 +31,17 @@ def convolutions(model: na.AlexNet, images: int) -> Iterator[tuple[str, na.Conv2
 def images_by_winograd(model: na.AlexNet, images: int) -> dict[str, int]:
     """Return, for each convolution, of how many of so many images Winograd's algorithm computes it.
 
-    npalexnet chooses an algorithm for each shard of the batch, by its shape; the setting is the one of this moment.
+    npalexnet chooses an algorithm for the whole batch, by the shape of its smallest shard; the setting is the one of
+    this moment.
     """
     found = {}
     for name, layer, (_, C, H, W) in convolutions(model, images):
         weight = layer.weight.data.transpose(2, 3, 1, 0)  # (kH, kW, C/G, O)
-        found[name] = 0
-        for shard in device_of(weight).shards(images):
-            count = shard.stop - shard.start
-            x = np.broadcast_to(weight.dtype.type(0), (count, H, W, C))  # no memory: the shape alone is looked at
-            windows = layer.geometry.windows("Conv2d", (count, C, H, W))
-            if isinstance(choose_algorithm(layer.algorithm, x, weight, windows), Winograd):
-                found[name] += count
+        smallest = min(shard.stop - shard.start for shard in device_of(weight).shards(images))
+        x = np.broadcast_to(weight.dtype.type(0), (smallest, H, W, C))  # no memory: the shape alone is looked at
+        windows = layer.geometry.windows("Conv2d", (smallest, C, H, W))
+        chosen = choose_algorithm(layer.algorithm, x, weight, windows)
+        found[name] = images if isinstance(chosen, Winograd) else 0
     return found
 
 

@@ -24,7 +24,7 @@ from benchmarks.rounds import Say
 from benchmarks.workload import IMAGE_SIZE
 from npalexnet.terminal import table
 
-BATCH_SIZES, ROUNDS = [2], 10  # a round is a batch
+BATCH_SIZES, ROUNDS = [1], 10  # a round is a batch
 TITLE = "AlexNet in float32 against float64"
 ALGORITHMS = {OURS: "auto", f"{OURS}, im2col": "im2col", f"{OURS}, Winograd": "winograd"}
 KINDS = ("logits", "gradients")
