@@ -18,8 +18,8 @@ import numpy as np
 
 import npalexnet as na
 from benchmarks import charts
+from benchmarks.rivals import torch_network
 from benchmarks.rivals.rival import OURS
-from benchmarks.rivals.torch_network import torch_alexnet
 from benchmarks.rounds import Say
 from benchmarks.workload import IMAGE_SIZE
 from npalexnet.terminal import table
@@ -82,7 +82,7 @@ def _torch(network: na.AlexNet, arguments: argparse.Namespace) -> Any:
     import torch
 
     torch.set_num_threads(arguments.threads)
-    twin = torch_alexnet(torch.nn, arguments.classes, 0)
+    twin = torch_network.torch_alexnet(torch.nn, arguments.classes, 0)
     twin.load_state_dict({name: torch.from_numpy(value) for name, value in network.state_dict().items()})
 
     def compute(x: np.ndarray, labels: np.ndarray) -> Vectors:

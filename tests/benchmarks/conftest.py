@@ -7,7 +7,7 @@ import torch
 
 import npalexnet as na
 from benchmarks import rounds
-from benchmarks.rivals import gemm_lower_bound, torch_rival
+from benchmarks.rivals import gemm_lower_bound, torch_network, torch_rival
 from benchmarks.rivals.torch_network import torch_alexnet
 from tests.networks import narrow, narrowed
 
@@ -41,7 +41,8 @@ def narrow_rivals(monkeypatch):
     """Give npalexnet's and torch's AlexNet few parameters, see `tests.networks.narrow`."""
     narrow(monkeypatch)
     nn = SimpleNamespace(**{**vars(torch.nn), "Linear": narrowed(torch.nn.Linear)})
-    monkeypatch.setattr(torch_rival, "torch_alexnet", lambda _, *settings: torch_alexnet(nn, *settings))
+    for module in (torch_rival, torch_network):
+        monkeypatch.setattr(module, "torch_alexnet", lambda _, *settings: torch_alexnet(nn, *settings))
 
 
 @pytest.fixture(name="narrow_rivals")

@@ -296,6 +296,7 @@ def test_tables_and_charts_do_without_torch(answers, question):
         "forward": 3,
         "layers": 22,
         "memory": 1,
+        "accuracy": 2,
         "scaling": 1,
         "profile": 19,
         "ablation": 9,
