@@ -107,6 +107,7 @@ def _is_faster(x: Array, weight: Array, windows: Windows) -> bool:
     return (
         device_of(x).few_multiplications_pay
         and x.dtype.name == "float32"
+        and windows.kernel_size[0] >= LEAST_KERNEL
         and min(C, O // groups) >= LEAST_CHANNELS
         and images_of_smallest_shard(len(x)) * oH * oW >= LEAST_WINDOWS  # one algorithm for the whole batch
         and LEAST_SIZE <= min(oH, oW) <= max(oH, oW) <= MOST_SIZE

@@ -173,6 +173,7 @@ FAR_ENOUGH = {"in_channels": 256, "out_channels": 384, "kernel_size": 3, "paddin
         ({"stride": 2}, (16, 256, 27, 27), Im2colGemm),
         ({"dilation": 2}, (16, 256, 15, 15), Im2colGemm),
         ({"kernel_size": 1}, (16, 256, 13, 13), Im2colGemm),
+        ({"kernel_size": 2}, (16, 256, 13, 13), Im2colGemm),
         ({"kernel_size": (3, 1)}, (16, 256, 13, 13), Im2colGemm),
         ({"dtype": "float64"}, (16, 256, 13, 13), Im2colGemm),
     ],
