@@ -54,6 +54,7 @@ IDEAS = (
     Idea("+ patches made tile by tile", ((cpu, "TILE_ROWS", UNLIMITED),)),
     Idea("+ max-pooling before the preceding ReLU", ((sequential, "_swap_relu_and_pool", list),)),
     Idea("+ skinny products transposed", ((cpu, "SKINNY", 0),)),
+    Idea("+ products of few rows in narrow pieces", ((cpu, "SMALL_PRODUCT", 0),)),
     Idea("+ SGD block by block, on all threads", ((cpu, "BLOCK_ELEMENTS", UNLIMITED),)),
     Idea("+ large gradients in pooled buffers", ((CpuDevice, "pooled_buffer", Device.pooled_buffer),)),
     Idea(

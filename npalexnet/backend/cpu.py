@@ -24,11 +24,13 @@ from npalexnet.backend.device import Array, Device, Item, Result, Tiling
 from npalexnet.backend.threads import get_num_threads, single_threaded_blas, workers
 
 SHARD_IMAGES = 8  # most images of a shard, so that its arrays stay in cache
-MIN_SHARDS = 4  # fewest shards of a batch (or single images), so that every core gets some
+MIN_SHARDS = 4  # fewest shards of a batch, with exceptions, so that every core gets some
 TILE_ROWS = 768  # most rows of patches in a tile, so that they stay in cache
 MATMUL_TILE = 512  # most columns or rows of a product that a thread computes at a time
 MIN_TILES = 4  # fewest tiles of one image, or of one product, if that is the only work
 SKINNY = 128  # most rows for which OpenBLAS is faster at the transposed product, if b's columns are contiguous
+NARROW = 8  # columns of a product that is small enough for OpenBLAS to take b as it lies, which saves half the time
+SMALL_PRODUCT = 10**6  # most multiplications of such a product
 POOLED_BYTES = 1 << 20  # smallest buffer that is pooled: smaller ones the C library keeps itself
 SHORT = 8  # longest last axis that NumPy is slow to copy
 BLOCK_ELEMENTS = 1 << 16  # elements in a block of an in-place update: 256 KiB in float32
@@ -55,8 +57,12 @@ class CpuDevice(Device):
         return array
 
     def shards(self, batch_size: int) -> list[slice]:
-        """Split a batch into nearly equal shards of at most `SHARD_IMAGES`, whatever the number of threads."""
-        count = max(-(-batch_size // SHARD_IMAGES), min(MIN_SHARDS, batch_size), 1)
+        """Split a batch into nearly equal shards of at most `SHARD_IMAGES`, whatever the number of threads.
+
+        There are at least `MIN_SHARDS`, or else single images, or two: shards of two images would be slow.
+        """
+        least = 2 if MIN_SHARDS < batch_size < 3 * MIN_SHARDS else MIN_SHARDS
+        count = max(-(-batch_size // SHARD_IMAGES), min(least, batch_size), 1)
         return [slice(batch_size * i // count, batch_size * (i + 1) // count) for i in range(count)]
 
     def map(self, function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
@@ -145,6 +151,8 @@ class CpuDevice(Device):
             part = slice(start, start + size)
             if by_rows:
                 self.products(a[part], b, result[part])
+            elif rows * len(b) * NARROW <= SMALL_PRODUCT and b.flags.f_contiguous:
+                self._narrow_products(a, b[:, part], result[:, part])
             elif rows <= SKINNY and b.flags.f_contiguous:
                 result[:, part] = self.products(b.T[part], a.T).T
             else:
@@ -153,6 +161,15 @@ class CpuDevice(Device):
         for _ in self.map(tile, range(0, length, size)):
             pass
         return result
+
+    def _narrow_products(self, a: np.ndarray, b: np.ndarray, out: np.ndarray) -> None:
+        """``a @ b``, by `NARROW` of b's columns at a time, which are contiguous."""
+        count = b.shape[1] // NARROW
+        whole = count * NARROW
+        pieces = b.T[:whole].reshape(count, NARROW, len(b)).swapaxes(1, 2)  # (count, K, NARROW), a view
+        self.products(a, pieces, out[:, :whole].reshape(len(a), count, NARROW).swapaxes(0, 1))
+        if whole < b.shape[1]:
+            self.products(a, b[:, whole:], out[:, whole:])
 
     def products(self, a: np.ndarray, b: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
         """Multiply; an invalid value among the results is NaN, as anywhere, but raises no warning.

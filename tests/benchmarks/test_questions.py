@@ -299,7 +299,7 @@ def test_tables_and_charts_do_without_torch(answers, question):
         "accuracy": 2,
         "scaling": 1,
         "profile": 19,
-        "ablation": 9,
+        "ablation": 10,
         "algorithms": 3 + sum(v != getattr(algorithm_choice, name) for name, v in tried),
         "peers": 2,
         "gpu": 2,
