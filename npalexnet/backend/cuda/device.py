@@ -140,10 +140,14 @@ class CudaDevice(Device):
             return result
 
     def products(self, a: Array, b: Array, out: Array | None = None) -> Array:
-        """Compute stacks of products through CuPy, in the precision that is set."""
-        with self.active():
-            _tell_cupy(get_float32_matmul_precision())
-            return super().products(a, b, out)
+        """Compute a stack of products one by one, as `matmul` does: CuPy's own could not be captured in a CUDA graph."""
+        xp, stack = self.xp, np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+        if out is None:
+            out = xp.empty((*stack, a.shape[-2], b.shape[-1]), a.dtype)
+        a, b = xp.broadcast_to(a, (*stack, *a.shape[-2:])), xp.broadcast_to(b, (*stack, *b.shape[-2:]))
+        for index in np.ndindex(*stack):
+            self.matmul(a[index], b[index], out[index])
+        return out
 
     def graphed(self, function: Callable[..., Array], *arrays: Array) -> Callable[..., Array]:
         """Capture ``function`` as a CUDA graph, or return it as it is where that fails, with the reason logged.
