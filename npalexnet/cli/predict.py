@@ -24,7 +24,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add_weights(parser)
     parser.add_argument(
         "images", nargs="+", metavar="IMAGE",
-        help="image file, folder (all images in it and below, by content), or - for paths on standard input, one a line",
+        help="image file, folder (all images in it and below), or - for paths on standard input, one a line",
     )  # fmt: skip
     parser.add_argument("--top", type=number(int, 1), default=3, metavar="K", help="print the K most probable classes")
     add_ten_crop(parser)

@@ -24,7 +24,7 @@ FORMATS = (
     "JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIF", "JPEG2000", "PPM", "QOI", "SGI", "DIB", "PCX", "TGA",
 )  # fmt: skip
 # Bytes for each pixel while a picture is decoded, turned and converted, at most.
-BYTES_PER_PIXEL = {"WEBP": 24, "AVIF": 24, "HEIF": 24, "JPEG2000": 32, "TIFF": 12, "PPM": 16, "QOI": 16}
+BYTES_PER_PIXEL = {"WEBP": 20, "AVIF": 20, "HEIF": 20, "JPEG2000": 24, "TIFF": 12, "PPM": 16, "QOI": 16}
 OTHER_BYTES_PER_PIXEL = 8
 KEEP_THEIR_DECODER = ("AVIF", "HEIF", "WEBP")  # as long as there is the image that they opened
 TOGETHER = 4  # all pictures together may take a quarter of what a single one may
@@ -147,14 +147,11 @@ def _decoded(file: IO[bytes], name: str, at_least: int) -> tuple[Image, bool]:
                 # Pillow would turn it by itself, but reads all the metadata for that, which may be odd.
                 image.load_end = lambda: None
             image.load()
-            grey = image.mode in GREY_MODES
-            turned = stated_orientation(image)
-            rgb = to_rgb(
-                upright(image, turned) if not colour else image, encoding, _low_bytes(file) if colour else None
-            )
-            if rgb is image and image.format in KEEP_THEIR_DECODER:
-                rgb = image.copy()
-            return (upright(rgb, turned) if colour else rgb), grey
+            grey, kind, orientation = image.mode in GREY_MODES, image.format, stated_orientation(image)
+            low_bytes = upright(_low_bytes(file), orientation) if colour else None
+            image = upright(image, orientation)  # of which the picture as it was is dropped
+            rgb = to_rgb(image, encoding, low_bytes)
+            return (image.copy() if rgb is image and kind in KEEP_THEIR_DECODER else rgb), grey
     except MemoryError:
         raise MemoryError(f"{name} could not be decoded") from None
     except Exception as error:  # on a damaged file Pillow's readers can stumble over anything

@@ -57,10 +57,7 @@ def test_a_block_that_says_nothing_leaves_a_picture_as_it_is(tmp_path, block):
 )
 def test_a_tiff_of_every_mode_is_turned_as_it_says(tmp_path, mode, orientation, turn, compression):
     grey = (np.arange(7 * 5, dtype=np.uint8) * 7).reshape(5, 7)
-    if mode == "I;16":
-        stored = Image.fromarray(grey.astype(np.uint16) * 257)
-    else:
-        stored = Image.fromarray(grey).convert(mode)
+    stored = Image.fromarray(grey.astype(np.uint16) * 257) if mode == "I;16" else Image.fromarray(grey).convert(mode)
     stored.save(tmp_path / "a.tiff", compression=compression, tiffinfo={0x112: orientation})
     np.testing.assert_array_equal(np.asarray(open_picture(tmp_path / "a.tiff"))[..., 1], turn(grey))
 
