@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 from npalexnet.data.images import decode
+from npalexnet.data.memory import PICTURES
 from npalexnet.terminal import progress
 
 THREADS = max(8, os.cpu_count() or 1)  # on few cores they mostly wait for the disk
@@ -49,6 +50,8 @@ def inspect(paths: Iterable[str], opened: Callable[[str], Any] = str) -> list[Fi
 def inspect_file(source: Any) -> Finding:
     """Return whether `open_picture` can open a file, and whether its picture is grey."""
     try:
-        return Finding(None, grey=decode(source)[1])
+        with PICTURES.held():  # until the picture is dropped
+            grey = decode(source)[1]
+        return Finding(None, grey=grey)
     except OSError as error:
         return Finding(str(error), grey=False)

@@ -113,7 +113,7 @@ def watched(tmp_path, monkeypatch):
     for i in range(12):
         noise((100, 100), seed=i).save(tmp_path / f"{i:02}.png")
     watched = Watched()
-    for module in ("images", "loader", "statistics"):
+    for module in ("images", "inspection", "loader", "statistics"):
         monkeypatch.setattr(f"npalexnet.data.{module}.PICTURES", watched)
     monkeypatch.setattr(images, "TOGETHER", 1_000_000 // (2 * 100 * 100 * 8))  # of a megabyte, what two take
     monkeypatch.setenv("NPALEXNET_PICTURE_MEMORY", "1")
