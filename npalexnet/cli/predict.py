@@ -50,8 +50,8 @@ def run(options: argparse.Namespace) -> int:
                 failed = 1
         if not paths:
             continue
-        found = np.exp(classifier.log_probabilities(np.stack(prepared)))
-        for path, probabilities in zip(paths, found, strict=True):
+        shares = np.exp(classifier.log_probabilities(np.stack(prepared)))
+        for path, probabilities in zip(paths, shares, strict=True):
             top = np.argsort(-probabilities, kind="stable")[: options.top].tolist()
             if options.json:
                 print(_as_json(path, top, probabilities, names))
