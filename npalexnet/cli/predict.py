@@ -24,7 +24,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add_weights(parser)
     parser.add_argument(
         "images", nargs="+", metavar="IMAGE",
-        help="image file, folder (all image files in it and below), or - for paths on standard input, one a line",
+        help="image file, folder (all images in it and below), or - for paths on standard input, one a line",
     )  # fmt: skip
     parser.add_argument("--top", type=number(int, 1), default=3, metavar="K", help="print the K most probable classes")
     add_ten_crop(parser)
@@ -37,19 +37,21 @@ def run(options: argparse.Namespace) -> int:
     classifier = Classifier.load(options.weights, options.device)
     names, failed = classifier.names, 0
     for group in _groups(options.images):
-        pictures: list[tuple[str, Any]] = []
+        paths: list[str] = []
+        prepared: list[np.ndarray] = []  # so that never more than one picture is in memory
         for path in group:
             try:
                 if os.path.isdir(path):  # which no image file was found in
                     raise OSError(f"{path} is a folder without image files")
-                pictures.append((shown(path), open_picture(path)))
+                prepared.append(classifier.inputs([open_picture(path)], ten_crop=options.ten_crop)[0])
+                paths.append(shown(path))
             except OSError as error:
                 print(f"npalexnet predict: error: {shown(str(error))}", file=sys.stderr)
                 failed = 1
-        if not pictures:
+        if not paths:
             continue
-        inputs = classifier.inputs([picture for _, picture in pictures], ten_crop=options.ten_crop)
-        for (path, _), probabilities in zip(pictures, np.exp(classifier.log_probabilities(inputs)), strict=True):
+        shares = np.exp(classifier.log_probabilities(np.stack(prepared)))
+        for path, probabilities in zip(paths, shares, strict=True):
             top = np.argsort(-probabilities, kind="stable")[: options.top].tolist()
             if options.json:
                 print(_as_json(path, top, probabilities, names))
@@ -76,13 +78,21 @@ def _groups(images: Sequence[str]) -> Iterator[list[str]]:
             for lines in _arriving_lines():
                 yield from (lines[start : start + BATCH_SIZE] for start in range(0, len(lines), BATCH_SIZE))
             continue
-        for path in (find_images(image) or [image]) if os.path.isdir(image) else [image]:
+        for path in _in_folder(image) if os.path.isdir(image) else [image]:
             waiting.append(path)
             if len(waiting) == BATCH_SIZE:
                 yield waiting
                 waiting = []
     if waiting:
         yield waiting
+
+
+def _in_folder(folder: str) -> list[str]:
+    """Return the image files in a folder and below, or the folder if there are none, and name what else is there."""
+    paths, faults = find_images(folder)
+    for fault in faults:
+        print(f"npalexnet predict: left out: {shown(fault)}", file=sys.stderr)
+    return paths or [folder]
 
 
 def _arriving_lines() -> Iterator[list[str]]:

@@ -22,6 +22,7 @@ FILES = {"train": tuple(f"data_batch_{i}.bin" for i in range(1, 6)), "test": ("t
 IMAGES_PER_FILE = 10_000
 SIDE = 32
 RECORD = 1 + 3 * SIDE * SIDE
+MOST_NAMES = 10_000  # bytes of the file that names the classes
 
 
 def read_cifar10(folder: str | Path, split: str) -> ArrayDataset:
@@ -73,6 +74,8 @@ def _class_names(folder: Path) -> tuple[str, ...]:
     path = folder / NAMES_FILE
     if not path.is_file():
         return CLASSES
+    if path.stat().st_size > MOST_NAMES:
+        raise ValueError(f"{path} must name {len(CLASSES)} classes, one a line, but has {path.stat().st_size:,} bytes")
     names = tuple(line.strip() for line in path.read_text(encoding="utf-8", errors="replace").splitlines())
     names = tuple(name for name in names if name)
     if len(set(names)) != len(CLASSES) or len(names) != len(CLASSES):

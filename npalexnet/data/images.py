@@ -2,41 +2,95 @@
 
 from __future__ import annotations
 
+import os
+import stat
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
-import numpy as np
+from npalexnet.data.memory import PICTURES, VARIABLE, picture_limit
+from npalexnet.data.orientation import stated_orientation
+from npalexnet.data.pixels import GREY_MODES, stated_encoding, to_rgb, upright
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+# Pillow's names of the formats that are read, those that are recognised by the least at the end. Others of Pillow's
+# hand the file to another program (PostScript, to Ghostscript), hold no photographs, or hold a picture of a size other
+# than they say.
+FORMATS = (
+    "JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIF", "JPEG2000", "PPM", "QOI", "SGI", "DIB", "PCX", "TGA",
+)  # fmt: skip
+# Bytes for each pixel while a picture is decoded, turned and converted, at most.
+BYTES_PER_PIXEL = {"WEBP": 20, "AVIF": 20, "HEIF": 20, "JPEG2000": 24, "TIFF": 12, "PPM": 16, "QOI": 16}
+OTHER_BYTES_PER_PIXEL = 8
+KEEP_THEIR_DECODER = ("AVIF", "HEIF", "WEBP")  # as long as there is the image that they opened
+TOGETHER = 4  # all pictures together may take a quarter of what a single one may
+PILLOWS_LIMIT = 89_478_485  # Image.MAX_IMAGE_PIXELS, unless a program sets it
+_KINDS = (
+    (stat.S_ISDIR, "a folder"), (stat.S_ISFIFO, "a named pipe, not a file"), (stat.S_ISSOCK, "a socket, not a file"),
+    (stat.S_ISCHR, "a device, not a file"), (stat.S_ISBLK, "a device, not a file"),
+)  # fmt: skip
 
-def find_images(folder: str | Path) -> list[str]:
-    """Return the paths of all image files in a folder and below, sorted; their names say which files are images.
 
-    Hidden files and folders, whose names begin with a dot, are left out.
+def find_images(folder: str | Path) -> tuple[list[str], list[str]]:
+    """Find the images in a folder and below, as for training: all files that hold one, whatever their names.
+
+    Names that begin with a dot are left out; links are followed.
+
+    Returns
+    -------
+    paths : list of str
+        Sorted. Files that are images by their names are among them, even if they can't be read.
+    faults : list of str
+        A line for each pipe, device or damaged file whose name does not say what it is.
     """
     from PIL import Image
 
-    readable = {suffix for suffix, kind in Image.registered_extensions().items() if kind in Image.OPEN}
-    found = [
-        path
-        for path in Path(folder).rglob("*")
-        if path.suffix.lower() in readable
-        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-        and path.is_file()
-    ]
-    return [str(path) for path in sorted(found)]
+    Image.init()
+    suffixes = {suffix for suffix, kind in Image.registered_extensions().items() if kind in FORMATS}
+    paths: list[str] = []
+    faults: list[str] = []
+    for path in _files(os.fspath(folder), ()):
+        if os.path.splitext(path)[1].lower() not in suffixes:
+            try:
+                with opened(path) as file:
+                    _identified(file, path)
+            except _NoImage:  # nor does its name say so
+                continue
+            except OSError as error:
+                faults.append(str(error))
+                continue
+        paths.append(path)
+    return paths, faults
 
 
-def open_picture(path: str | Path, *, at_least: int = 512) -> Image:
+def _files(folder: str, above: tuple[tuple[int, int], ...]) -> Iterator[str]:
+    """Yield the files in a folder and below, sorted; a folder that links lead back to is entered once."""
+    info = os.stat(folder)
+    here = (info.st_dev, info.st_ino)
+    if here in above:
+        return
+    for name in sorted(name for name in os.listdir(folder) if not name.startswith(".")):
+        path = os.path.join(folder, name)
+        if os.path.isdir(path):
+            yield from _files(path, (*above, here))
+        else:
+            yield path
+
+
+def open_picture(source: Any, *, at_least: int = 512) -> Image:
     """Open an image file as an RGB picture, the right way up.
 
-    Grey, palette and CMYK pictures become RGB, 16-bit grey is scaled to 8 bits, and transparent pixels become white.
+    Grey, palette and CMYK pictures become RGB, grey of more than 8 bits is scaled to 8, and transparent pixels become
+    white. Of an animation this is the first picture.
 
     Parameters
     ----------
-    path : path
+    source : path or binary file
+        Of a file object, ``str(source)`` is what messages call it.
     at_least : int
         A larger JPEG picture is decoded at a half, a quarter or an eighth of its size, as long as its shorter side
         keeps so many pixels. For a photograph of 12 million pixels that takes a quarter of the time; and 512 is twice
@@ -45,34 +99,137 @@ def open_picture(path: str | Path, *, at_least: int = 512) -> Image:
     Raises
     ------
     OSError
-        If the file can't be read, or is not a complete image that can be shown in RGB; the message names it.
+        If the file can't be read, is not a regular file, or is not a complete image that can be shown in RGB, or would
+        take more memory than `npalexnet.data.memory.picture_limit`; the message names it.
     """
-    from PIL import Image, ImageOps, UnidentifiedImageError
+    return decode(source, at_least=at_least)[0]
 
+
+def decode(source: Any, *, at_least: int = 512) -> tuple[Image, bool]:
+    """Open an image file as `open_picture` does; returns the picture, and whether it is grey."""
+    if not isinstance(source, str | os.PathLike):
+        return _decoded(source, str(source), at_least)
+    with opened(source) as file:
+        return _decoded(file, os.fspath(source), at_least)
+
+
+@contextmanager
+def opened(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
+    """Context with a regular file, open to be read; an OSError, which names it, for anything else.
+
+    Not even opened: a pipe would wait for a writer, and a device may do something.
+    """
+    _check_regular(path, os.stat(path))
+    flags = getattr(os, "O_NONBLOCK", 0)  # should it be replaced by a pipe meanwhile
+    with open(path, "rb", opener=lambda name, mode: os.open(name, mode | flags)) as file:
+        _check_regular(path, os.fstat(file.fileno()))
+        yield file
+
+
+def _check_regular(path: str | os.PathLike[str], info: os.stat_result) -> None:
+    if not stat.S_ISREG(info.st_mode):
+        kind = next((kind for is_a, kind in _KINDS if is_a(info.st_mode)), "not a regular file")
+        raise OSError(f"{os.fspath(path)} is {kind}")
+
+
+def _decoded(file: IO[bytes], name: str, at_least: int) -> tuple[Image, bool]:
+    limit = picture_limit()
     try:
-        with Image.open(path) as image:
-            image.draft(None, (at_least, at_least))
-            return _as_rgb(ImageOps.exif_transpose(image))
-    except UnidentifiedImageError:
-        raise OSError(f"{path} is not an image file") from None
-    except Image.DecompressionBombError as error:
-        raise OSError(f"{path} is too large: {error}") from None
+        image = _identified(file, name)
+        encoding = stated_encoding(image)
+        colour = encoding.raw_mode == "RGB;16B" and isinstance(image.info.get("transparency"), tuple)
+        whole = image.size
+        image.draft(None, (at_least, at_least))
+        needed, others = _bytes_needed(image, whole, 2 if colour else 1)
+        _check_size(name, whole, max(needed, others), limit)
+        with PICTURES.reserve(needed, max(1, limit // TOGETHER)):
+            if image.format == "TIFF":
+                # Pillow would turn it by itself, but reads all the metadata for that, which may be odd.
+                image.load_end = lambda: None
+            image.load()
+            grey, kind, orientation = image.mode in GREY_MODES, image.format, stated_orientation(image)
+            low_bytes = upright(_low_bytes(file), orientation) if colour else None
+            image = upright(image, orientation)  # of which the picture as it was is dropped
+            rgb = to_rgb(image, encoding, low_bytes)
+            return (image.copy() if rgb is image and kind in KEEP_THEIR_DECODER else rgb), grey
     except MemoryError:
-        raise
+        raise MemoryError(f"{name} could not be decoded") from None
     except Exception as error:  # on a damaged file Pillow's readers can stumble over anything
         if isinstance(error, OSError) and error.errno is not None:
-            raise
-        raise OSError(f"{path} is damaged, or not usable: {error}") from None
+            raise OSError(error.errno, error.strerror, name) from error
+        if isinstance(error, _Refused):
+            raise OSError(str(error)) from None
+        if type(error).__name__ == "DecompressionBombError":  # of Pillow's own, while it opens or loads
+            raise OSError(f"{name} is too large: {error}") from None
+        raise OSError(f"{name} is damaged, or not usable: {error}") from None
 
 
-def _as_rgb(image: Image) -> Image:
+class _Refused(OSError):
+    """The message is complete."""
+
+
+class _NoImage(_Refused):
+    """The file is of no format that is read."""
+
+
+def _identified(file: IO[bytes], name: str) -> Any:
+    """Return a file as a Pillow image that is not decoded yet.
+
+    Not by `Image.open`: it bounds sizes itself, and takes any format if given a file whose name it doesn't know.
+    """
+    from PIL import Image
+    from PIL.JpegImagePlugin import JpegImageFile
+
+    Image.init()
+    start, reason = file.read(16), ""
+    for kind in FORMATS:
+        factory, accept = Image.OPEN.get(kind, (None, None))
+        try:
+            if factory is None or (accept is not None and accept(start) is not True):
+                continue
+            file.seek(0)
+            return JpegImageFile(file) if kind == "JPEG" else factory(file, "")  # the first picture of several (MPO)
+        except (SyntaxError, IndexError, TypeError, struct.error) as error:
+            if accept is not None and start:
+                reason = f"{kind}: {error}"
+    raise (
+        _Refused(f"{name} is damaged, or not usable: {reason}") if reason else _NoImage(f"{name} is not an image file")
+    )
+
+
+def _bytes_needed(image: Any, whole: tuple[int, int], times: int) -> tuple[int, int]:
+    """Return how much memory a picture takes while it is decoded, and how much it may take at the worst."""
+    width, height = image.size
+    needed = times * width * height * BYTES_PER_PIXEL.get(image.format, OTHER_BYTES_PER_PIXEL)
+    if image.format != "JPEG":
+        return needed, needed
+    # The decoder keeps the coefficients of a progressive picture, and of one in several scans, which Pillow doesn't
+    # tell.
+    coefficients = 2 * image.layers * whole[0] * whole[1]
+    presumed = image.info.get("progressive") or whole[0] * whole[1] > 1 << 26
+    return needed + coefficients * bool(presumed), needed + coefficients
+
+
+def _check_size(name: str, size: tuple[int, int], needed: int, limit: int) -> None:
     from PIL import Image
 
-    if image.mode.startswith("I;16"):  # convert() would clip at 255
-        return Image.fromarray((np.asarray(image) // 257).astype(np.uint8)).convert("RGB")
-    if image.mode in ("I", "F"):
-        raise ValueError(f"its numbers are of mode {image.mode!r}, without a known range")
-    if image.has_transparency_data:
-        white = Image.new("RGBA", image.size, "white")
-        return Image.alpha_composite(white, image.convert("RGBA")).convert("RGB")
-    return image.convert("RGB")
+    set_by_program = Image.MAX_IMAGE_PIXELS if Image.MAX_IMAGE_PIXELS != PILLOWS_LIMIT else None
+    if set_by_program is not None and size[0] * size[1] > 2 * set_by_program:  # as Pillow would have it
+        raise _Refused(f"{name} is too large: {size[0]} x {size[1]} pixels, with PIL.Image.MAX_IMAGE_PIXELS "
+                       f"{set_by_program}")  # fmt: skip
+    if needed > limit:
+        raise _Refused(
+            f"{name} is too large: to decode {size[0]} x {size[1]} pixels may take {needed / 1e6:,.0f} MB of memory, "
+            f"and a picture may take {limit / 1e6:,.0f}; make it smaller, or set {VARIABLE} to more megabytes"
+        )
+
+
+def _low_bytes(file: IO[bytes]) -> Any:
+    """Return the lower halves of the numbers of a PNG of 16 bits, of which Pillow otherwise gives the higher ones."""
+    from PIL.PngImagePlugin import PngImageFile
+
+    file.seek(0)
+    image: Any = PngImageFile(file)
+    image.tile = [image.tile[0]._replace(args="RGB;16L")]
+    image.load()
+    return image

@@ -12,6 +12,7 @@ import numpy as np
 
 from npalexnet.checks import integer
 from npalexnet.data.datasets import Dataset
+from npalexnet.data.memory import PICTURES
 from npalexnet.data.pipeline import Pipeline
 
 
@@ -145,7 +146,8 @@ class DataLoader:
         """Write a picture as the network's input to `row`."""
         rng = np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=(number, index)))
         try:
-            row[...] = self.pipeline(self.dataset[index][0], rng)
+            with PICTURES.held():
+                row[...] = self.pipeline(self.dataset[index][0], rng)
         except MemoryError:
             raise
         except Exception as error:

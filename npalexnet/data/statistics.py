@@ -9,6 +9,7 @@ import numpy as np
 
 from npalexnet.checks import integer
 from npalexnet.data.datasets import Dataset
+from npalexnet.data.memory import PICTURES
 from npalexnet.data.transforms import ResizeCenterCrop, Triple
 
 LIMIT = 2000
@@ -63,7 +64,7 @@ class Statistics:
         pixels, first, second = 0, np.zeros(3, np.int64), np.zeros((3, 3), np.int64)
         image = None if mean_image is None else np.zeros((mean_image, mean_image, 3), np.int64)
         with ThreadPoolExecutor(workers, thread_name_prefix="measure") as pool:
-            for part in pool.map(lambda i: _measure(dataset, i, mean_image), chosen):
+            for part in pool.map(lambda i: _measured(dataset, i, mean_image), chosen):
                 pixels, first, second = pixels + part[0], first + part[1], second + part[2]
                 if image is not None:
                     image += part[3]
@@ -77,6 +78,14 @@ class Statistics:
             _as_triple(first / pixels / 255), _as_triple(std), _as_triple(values), (rows[0], rows[1], rows[2]),
             None if image is None else (image / (255 * count)).astype(np.float32),
         )  # fmt: skip
+
+
+def _measured(
+    dataset: Dataset, index: int, mean_image: int | None
+) -> tuple[int, np.ndarray, np.ndarray, np.ndarray | int]:
+    """Measure a picture, and let the next one be decoded only then."""
+    with PICTURES.held():
+        return _measure(dataset, index, mean_image)
 
 
 def _measure(

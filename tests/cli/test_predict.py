@@ -2,6 +2,7 @@ import io
 import json
 import os
 import sys
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -64,6 +65,20 @@ def test_a_folder_without_image_files_is_an_error(run, tmp_path, capsys):
     output = capsys.readouterr()
     assert f"{tmp_path / 'empty'} is a folder without image files" in output.err
     assert output.out == ""
+
+
+def test_no_picture_is_kept_once_the_next_one_is_read(run, pictures, monkeypatch):
+    opened, alive = [], []
+
+    def watched(path):
+        alive.append(sum(reference() is not None for reference in opened))
+        picture = open_picture(path)
+        opened.append(weakref.ref(picture))
+        return picture
+
+    monkeypatch.setattr("npalexnet.cli.predict.open_picture", watched)
+    assert main(["predict", run, str(pictures)]) == 0
+    assert alive == [0, 0, 0, 0]
 
 
 def test_json_has_an_object_a_line_with_classes_from_the_most_probable_down(run, pictures, capsys):

@@ -1,4 +1,5 @@
 import gzip
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -43,5 +44,42 @@ def test_refuses_damaged_or_foreign_files_by_name(tmp_path, content, message):
 @pytest.mark.parametrize("damage", [lambda packed: packed[:-9], lambda packed: b"no gzip"])
 def test_refuses_a_damaged_gzip_file(tmp_path, damage):
     (tmp_path / "file.gz").write_bytes(damage(gzip.compress(TWO_BY_THREE)))
+    with pytest.raises(ValueError, match=r"file\.gz is not a complete gzip file"):
+        read_idx(tmp_path / "file.gz")
+
+
+def test_a_header_that_states_more_than_the_file_can_hold_is_refused_before_memory_is_taken(tmp_path):
+    lie = bytes([0, 0, 8, 3]) + bytes([255] * 4 + [0, 0, 16, 0] * 2) + bytes(100)
+    for name, content, message in (
+        ("plain", lie, r"should hold \d+ numbers of shape \(4294967295, 4096, 4096\), got 100"),
+        (
+            "packed.gz",
+            gzip.compress(lie),
+            r"numbers of shape .*, more than a file of its size can hold",
+        ),
+    ):
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(ValueError, match=message):
+            read_idx(tmp_path / name)
+
+
+def test_no_more_is_unpacked_than_the_header_states(tmp_path):
+    (tmp_path / "bomb.gz").write_bytes(gzip.compress(TWO_BY_THREE + bytes(30_000_000), compresslevel=1))
+    tracemalloc.start()
+    with pytest.raises(ValueError, match=r"should hold 6 numbers of shape \(2, 3\), got more"):
+        read_idx(tmp_path / "bomb.gz")
+    assert tracemalloc.get_traced_memory()[1] < 10_000_000
+    tracemalloc.stop()
+
+
+def test_numbers_that_would_fill_the_memory_are_refused(tmp_path, monkeypatch):
+    (tmp_path / "file").write_bytes(TWO_BY_THREE)
+    monkeypatch.setattr("npalexnet.data.idx.memory_allowed", lambda: 20)
+    with pytest.raises(ValueError, match=r"holds 6 numbers of shape \(2, 3\): more than a quarter of the memory, 5"):
+        read_idx(tmp_path / "file")
+
+
+def test_trailing_rubbish_behind_a_gzip_file_is_refused(tmp_path):
+    (tmp_path / "file.gz").write_bytes(gzip.compress(TWO_BY_THREE) + b"rubbish")
     with pytest.raises(ValueError, match=r"file\.gz is not a complete gzip file"):
         read_idx(tmp_path / "file.gz")
