@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from npalexnet.data.datasets import Subset
-from npalexnet.data.loader import LoadError
 from npalexnet.layers.linear import Linear
 from npalexnet.training.metrics import Metrics
 from npalexnet.training.progress import Callback
@@ -48,7 +47,7 @@ class Saver:
     def working(self, callback: Callback) -> Iterator[None]:
         """Context of training, in which no other process can train the run; at the end everything is saved.
 
-        A picture that can't be loaded is such an end, too: training is between two steps then. A ValueError if there is
+        Whatever ends it, the state after the last whole step is saved first. A ValueError if there is
         a checkpoint that `resume` should have been called for, an OSError if at the end something can't be written.
         """
         self._callback, self._saved_at = callback, time.monotonic()
@@ -65,7 +64,9 @@ class Saver:
                 self._save_split()
             try:
                 yield
-            except LoadError:
+            except DivergedError:
+                raise  # the last good checkpoint is kept
+            except BaseException:
                 self._end_early(self._run)
                 raise
             self._end(self._run)
@@ -157,12 +158,15 @@ class Saver:
     def _end_early(self, run: Run) -> None:
         """Save what was learned, because an error is about to end training."""
         try:
-            self._end(run)
-        except OSError as error:
-            self._callback.on_message(f"can't write what was learned: {error}")
+            if not self._state.torn:
+                self._end(run)
+        except Exception as error:
+            with suppress(Exception):  # of the callback, which may be what ends training
+                self._callback.on_message(f"can't write what was learned: {error}")
         if self._saved:
             kept = f"The checkpoint of step {self._saved[0]} is kept in {run.folder}/"
-            self._callback.on_message(f"{kept}; go on from there with --resume {run.folder}")
+            with suppress(Exception):
+                self._callback.on_message(f"{kept}; go on from there with --resume {run.folder}")
 
     # --- how -------------------------------------------------------------------------------------------------------
 

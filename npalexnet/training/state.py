@@ -49,6 +49,7 @@ class TrainingState:
     bad_evaluations: int = 0  # evaluations in a row that were no better than the best one
     best: tuple[float, float] | None = None  # 1 - accuracy, and loss, of the best evaluation
     weights_missing: bool = False  # whether the weights of the best evaluation could not be written
+    torn: bool = False  # whether an error came amid an update of the parameters: they are of no step
     evaluations: list[Metrics] = field(default_factory=list)  # of this process
 
     def __post_init__(self) -> None:

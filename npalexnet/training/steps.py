@@ -60,6 +60,7 @@ class Stepper:
         self.clip_norm, self.dtype = clip_norm, backend.input_dtype(dtype)
         self.scales_loss = dtype == "float16"
         self.scaler = GradScaler(enabled=self.scales_loss)
+        self.updating = False
         self.device = backend.get_device(model.device or "cpu")
 
     def step(self, batches: Iterable[tuple[Array, Array]], images: int) -> tuple[float, float, float | None]:
@@ -70,6 +71,7 @@ class Stepper:
         needed, is not finite, that is a DivergedError, and no parameter is changed.
         """
         self.optimizer.zero_grad()
+        self.updating = False  # until the parameters change; then, until the caller has counted the step
         results: list[Array] = []
         counts: list[int] = []
         for inputs, labels in batches:
@@ -87,6 +89,7 @@ class Stepper:
         if not isfinite(loss):
             raise DivergedError(f"the loss is {loss}")
         norm = self._clip()
+        self.updating = True
         self.scaler.step(self.optimizer)
         self.scaler.update()
         return loss, sum(values[1::2]) / images, norm

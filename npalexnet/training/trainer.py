@@ -12,7 +12,7 @@ from typing import cast
 import numpy as np
 
 from npalexnet.backend import Batch
-from npalexnet.data.loader import DataLoader, LoadError
+from npalexnet.data.loader import DataLoader
 from npalexnet.layers.algorithm_choice import convolution_algorithm, get_convolution_algorithm
 from npalexnet.layers.layer import Layer
 from npalexnet.losses import CrossEntropyLoss
@@ -206,12 +206,15 @@ class Trainer:
                 lr, generators = state.set_learning_rate(), state.generators()
                 try:
                     loss, accuracy, norm = self.stepper.step(islice(moved, count), images)
+                    state.step, state.images, state.batch = state.step + 1, state.images + images, state.batch + count
                 except DivergedError as error:
                     raise self._saver.diverged(str(error)) from None
-                except LoadError:  # maybe not in the first of the batches that are accumulated
-                    state.restore_generators(generators)
+                except BaseException:  # maybe not in the first of the batches that are accumulated
+                    state.torn = self.stepper.updating
+                    if not state.torn:
+                        state.restore_generators(generators)
                     raise
-                state.step, state.images, state.batch = state.step + 1, state.images + images, state.batch + count
+                self.stepper.updating = False
                 seconds = time.perf_counter() - started
                 yield StepResult(state.step, state.steps, state.images, loss, accuracy, lr, norm, seconds)
                 started = time.perf_counter()
