@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 
@@ -114,43 +113,44 @@ def sync_folder(folder: Path) -> bool:
 
 def missing_promises(folder: Path) -> list[str]:
     """Return what a folder's file system can't promise, each as the end of "... can't"; may be empty."""
-    temporary, mode = _temporary_beside(folder / "promises")
-    try:
-        missing = []
+    missing = []
+    with suppress(OSError):  # a full disk, say, is noticed with the files that matter
         if not sync_folder(folder):
             missing.append("flush the names of files: after a power cut, the newest checkpoint may be gone")
-        if not _supported(lambda: temporary.chmod(mode)):
-            missing.append("set permissions: files have those that the file system gives them")
-        return missing
-    finally:
-        temporary.unlink(missing_ok=True)
+    with suppress(OSError):
+        temporary, mode = _temporary_beside(folder / "promises")
+        try:
+            if not _supported(lambda: temporary.chmod(mode)):
+                missing.append("set permissions: files have those that the file system gives them")
+        finally:
+            temporary.unlink(missing_ok=True)
+    return missing
 
 
 # --- what belongs to one process ------------------------------------------------------------------------------------
 
 
-def open_own(path: Path) -> BinaryIO:
-    """Open a file to append to it and to cut it; it is made if there is none.
+def own(path: str | os.PathLike[str], flags: int) -> int:
+    """Open a file of a run in place: the `opener` of ``open(path, "ab", opener=own)``.
 
     Raises
     ------
     OSError
         If there is a link, or something else that is no file: nothing is written through it.
     """
-    flags = os.O_RDWR | os.O_CREAT | os.O_APPEND
-    for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "O_BINARY"):  # as far as the system has them
+    for name in ("O_NOFOLLOW", "O_NONBLOCK"):  # as far as the system has them
         flags |= getattr(os, name, 0)
     try:
         descriptor = os.open(path, flags, 0o666)
     except OSError:
-        if path.is_symlink():
-            raise _not_own(path, "a link") from None
+        if os.path.islink(path):
+            raise _not_own(path) from None
         raise
     opened, there = os.fstat(descriptor), os.lstat(path)
     if not (stat.S_ISREG(opened.st_mode) and os.path.samestat(opened, there)):  # where there is no O_NOFOLLOW
         os.close(descriptor)
-        raise _not_own(path, "a link" if stat.S_ISLNK(there.st_mode) else "no file")
-    return open(descriptor, "ab")
+        raise _not_own(path)
+    return descriptor
 
 
 def unshare(path: Path) -> None:
@@ -162,8 +162,9 @@ def unshare(path: Path) -> None:
                 shutil.copyfile(path, temporary)
 
 
-def _not_own(path: Path, what: str) -> OSError:
-    return OSError(f"{path} is {what}, and must be a file of the run itself: nothing is written through a link")
+def _not_own(path: str | os.PathLike[str]) -> OSError:
+    what = "a link" if os.path.islink(path) else "no file"
+    return OSError(f"{os.fspath(path)} is {what}, and must be a file of the run's own: nothing is written through it")
 
 
 @contextmanager

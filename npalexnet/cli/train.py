@@ -18,9 +18,9 @@ from npalexnet.alexnet import AlexNet
 from npalexnet.cli.training_options import add_options, as_config, complete
 from npalexnet.data import Data, DataLoader, Subset, open_data
 from npalexnet.layers.algorithm_choice import get_convolution_algorithm
-from npalexnet.terminal import shown
+from npalexnet.terminal import say, shown
 from npalexnet.training.finetune import load_fitting, read_weights
-from npalexnet.training.interrupt import INTERRUPTED, STOPPING, Stop, stop_on_ctrl_c
+from npalexnet.training.interrupt import Interrupted, Stop, stop_on_signals
 from npalexnet.training.progress import Progress
 from npalexnet.training.run import CONFIG, Run, names_of_outputs, new_run_folder, saved_split
 from npalexnet.training.trainer import Trainer
@@ -32,13 +32,17 @@ LAST_LAYER = "classifier.6"
 
 
 def run(options: argparse.Namespace) -> int:
-    """Train as the command line's options say; returns 130 if Ctrl-C stopped it, else 0."""
-    for needed in ("PIL", "matplotlib", "safetensors", "tqdm"):
+    """Train as the options say; returns 0, or 128 + the number of the signal that stopped it (Ctrl-C: 130)."""
+    for needed in ("PIL", "filelock", "matplotlib", "safetensors", "tqdm"):
         import_module(needed)  # a missing one is to be known before training, not when its result is to be written
-    with warnings.catch_warnings(), stop_on_ctrl_c() as stop:
+    with warnings.catch_warnings(), stop_on_signals() as stop:
         # NumPy's, of training that diverges, which has a message of its own.
         warnings.filterwarnings("ignore", "(overflow|invalid value) encountered", RuntimeWarning)
-        return 0 if _train(vars(options), stop) else INTERRUPTED
+        try:
+            return 0 if _train(vars(options), stop) else stop.status
+        except Interrupted:
+            say("\nnpalexnet train: interrupted", error=True)
+            return stop.status
 
 
 def _train(given: dict[str, Any], stop: Stop) -> bool:
@@ -52,7 +56,7 @@ def _train(given: dict[str, Any], stop: Stop) -> bool:
     if stop.requested:
         print("Stopped before the first step.")
         return False
-    stop.message = STOPPING
+    stop.began = True
     known = {name: value for name, value in as_config(options).items() if value is not None}
     metadata = {"classes": classes, "options": known}
     if options.resume is None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
@@ -12,6 +14,7 @@ import numpy as np
 
 from npalexnet.data.datasets import Subset
 from npalexnet.layers.linear import Linear
+from npalexnet.training.interrupt import Interrupted
 from npalexnet.training.metrics import Metrics
 from npalexnet.training.progress import Callback
 from npalexnet.training.run import SPLIT, Run, names_of_outputs
@@ -59,6 +62,8 @@ class Saver:
                 raise ValueError(
                     f"{self._run.folder} has a checkpoint, and would be overwritten: call the trainer's resume() first"
                 )
+            if note := self._run.promises():
+                callback.on_message(note)
             if not self._state.step:
                 self._run.rewind(0)  # what an earlier process left that was stopped before its first checkpoint
                 self._save_split()
@@ -66,10 +71,15 @@ class Saver:
                 yield
             except DivergedError:
                 raise  # the last good checkpoint is kept
-            except BaseException:
-                self._end_early(self._run)
+            except BaseException as error:
+                self._end_early(self._run, error)
                 raise
-            self._end(self._run)
+            try:
+                self._end(self._run)
+                self._run.remove_leftovers()
+            except Interrupted:
+                self._tell_kept(self._run, True)
+                raise
 
     def record_step(self, step: StepResult) -> None:
         """Add a step to the metrics."""
@@ -137,7 +147,7 @@ class Saver:
         state = self._state
         if not state.step:
             return
-        errors: list[OSError] = []
+        errors: list[Exception] = []
         if self._saved != state.position:
             errors += _failure(lambda: self._write_checkpoint(run))
         unevaluated = state.best is None and state.validated_step < state.step
@@ -155,18 +165,30 @@ class Saver:
         if errors:
             raise errors[0]
 
-    def _end_early(self, run: Run) -> None:
-        """Save what was learned, because an error is about to end training."""
+    def _end_early(self, run: Run, error: BaseException) -> None:
+        """Save what was learned, because an error is about to end training; not if it has to end at once."""
+        if isinstance(error, MemoryError):  # what the interrupted step holds is in the way of saving
+            traceback.clear_frames(error.__traceback__)
+            self._state.optimizer.zero_grad()
+            self._state.model.to(self._state.model.device or "cpu")  # forgets what a backward pass would need
         try:
-            if not self._state.torn:
+            if not self._state.torn and not isinstance(error, Interrupted):
                 self._end(run)
-        except Exception as error:
-            with suppress(Exception):  # of the callback, which may be what ends training
-                self._callback.on_message(f"can't write what was learned: {error}")
-        if self._saved:
-            kept = f"The checkpoint of step {self._saved[0]} is kept in {run.folder}/"
+        except Exception as second:
             with suppress(Exception):
-                self._callback.on_message(f"{kept}; go on from there with --resume {run.folder}")
+                self._callback.on_message(f"can't write what was learned: {second}")
+        self._tell_kept(run, isinstance(error, Interrupted))
+
+    def _tell_kept(self, run: Run, at_once: bool) -> None:
+        """Tell how to go on."""
+        if self._saved:
+            line = f"The checkpoint of step {self._saved[0]} is kept in {run.folder}/; go on from there with"
+        elif at_once and run.records:
+            line = "There is no checkpoint yet; begin again with"
+        else:
+            return
+        with suppress(Exception):  # of the callback, which may be what ends training
+            self._callback.on_message(f"{line} --resume {shlex.quote(str(run.folder))}")
 
     # --- how -------------------------------------------------------------------------------------------------------
 
@@ -217,11 +239,13 @@ class Saver:
             raise self.diverged(f"{bad} is not finite")
 
 
-def _failure(write: Callable[[], None]) -> list[OSError]:
-    """Write; returns the error in a list if that fails, else an empty one."""
+def _failure(write: Callable[[], None]) -> list[Exception]:
+    """Write; returns the error in a list if that fails, else an empty one: what else there is to write comes first."""
     try:
         write()
-    except OSError as error:
+    except DivergedError:
+        raise
+    except Exception as error:
         return [error]
     return []
 

@@ -239,9 +239,11 @@ class Trainer:
         """Take note of an evaluation; returns whether it is the best one so far."""
         state = self.state
         better = state.add_evaluation(metrics)
+        state.weights_missing = state.weights_missing or better  # until they are written
+        lowered = state.schedule.report(1 - metrics.top1)
         self._saver.record_validation(metrics, epochs)
-        callback.on_validation_end(metrics, epochs)
-        if state.schedule.report(1 - metrics.top1):
+        callback.on_validation_end(metrics, epochs)  # which may raise: all that is saved is as it should be
+        if lowered:
             callback.on_message(f"no better: the learning rate is now {state.schedule.lr(state.step):g}")
         if state.out_of_patience and state.step < state.steps:
             times = f"{state.bad_evaluations} evaluation{'s' * (state.bad_evaluations > 1)}"
