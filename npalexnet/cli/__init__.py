@@ -14,7 +14,9 @@ COMMANDS = {
     "train": (
         "Train AlexNet on pictures",
         "Without --data, on the built-in sample of Fashion-MNIST: 2,000 training and 500 validation images of ten "
-        "classes of clothing. Ctrl-C stops after the current step and keeps what was learned; --resume continues.",
+        "classes of clothing. Ctrl-C stops after the current step and keeps what was learned, as do SIGTERM, "
+        "SIGHUP and SIGUSR1 (exit status 128 + the signal's number); a second one stops at once; --resume continues. "
+        "Where tensorboard or tensorboardX is installed, its event files are written to the run, too.",
     ),
     "predict": ("Predict the classes of images", "By default, from the middle of each image."),
     "evaluate": (

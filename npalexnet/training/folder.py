@@ -83,6 +83,11 @@ class RunFolder:
             f"--resume {self.path} (in Python, Run.reopen)"
         )
 
+    @property
+    def made(self) -> bool:
+        """Whether this process made the folder."""
+        return self.path in self._made
+
     def file(self, name: str) -> Path:
         """Return the path of a file that will be written."""
         self._new = False
@@ -136,7 +141,7 @@ class RunFolder:
 
     def discard(self) -> bool:
         """Remove the folder, and the parents made for it, if this process made it and it holds settings alone."""
-        if self.path not in self._made or any(p.name not in (CONFIG, SPLIT, LOCK) for p in self.path.iterdir()):
+        if not self.made or any(p.name not in (CONFIG, SPLIT, LOCK) for p in self.path.iterdir()):
             return False
         try:
             with self.locked():

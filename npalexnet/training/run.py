@@ -15,7 +15,7 @@ from npalexnet import visualize
 from npalexnet.files import atomic_write
 from npalexnet.terminal import shown
 from npalexnet.training.checkpoint import LAST, PREVIOUS, load_checkpoint, load_newest, save_checkpoint
-from npalexnet.training.folder import CONFIG, METRICS, SPLIT, RunFolder
+from npalexnet.training.folder import ATTEMPTS, CONFIG, METRICS, SPLIT, RunFolder
 from npalexnet.training.folder import new_run_folder as new_run_folder
 from npalexnet.training.folder import newest_run as newest_run
 from npalexnet.training.metrics import write_confusion
@@ -88,6 +88,19 @@ class Run:
             run._place.remove_leftovers()
         return run
 
+    @classmethod
+    def numbered(cls, metadata: Mapping[str, Any] | None = None, *, grey: bool = False) -> Run:
+        """Return a run in the first free one of ``runs/1``, ``runs/2``, ..., which no other process gets, too."""
+        for _ in range(ATTEMPTS):
+            folder = new_run_folder()
+            try:
+                run = cls(folder, metadata, grey=grey)
+            except ValueError:  # another process was faster
+                continue
+            if run._place.made:
+                return run
+        raise ValueError(f"no free folder was found beside {folder}: name one with --out")
+
     def _begin(self, place: RunFolder, metadata: Mapping[str, Any] | None, grey: bool) -> None:
         self._place, self.folder, self.metadata, self.grey = place, place.path, dict(metadata or {}), grey
         self._log = MetricsLog(self.folder / METRICS)
@@ -148,6 +161,7 @@ class Run:
             with atomic_write(self.folder / LAST) as temporary:
                 shutil.copyfile(checkpoint, temporary)
         self._log.keep(kept)
+        self._events.rewind(self.records)
 
     # --- what was learned ------------------------------------------------------------------------------------------
 
@@ -182,6 +196,11 @@ class Run:
         self._log.flush(to_disk=True)
         self._events.flush()
         save_checkpoint(self._place.file(LAST), tensors, {**metadata, "lines": len(self.records)})
+
+    def remove_checkpoints(self) -> None:
+        """Remove what only a resume needs."""
+        for name in (LAST, PREVIOUS):
+            (self.folder / name).unlink(missing_ok=True)
 
     def has_checkpoint(self) -> bool:
         """Whether there is a checkpoint to resume from, good or damaged."""

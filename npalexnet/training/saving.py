@@ -213,14 +213,14 @@ class Saver:
         return True
 
     def _write_checkpoint(self, run: Run) -> None:
-        tensors, metadata = self._state.capture()
+        tensors, metadata = self._state.capture(copy=False)  # there may be little memory left
         self._check_finite(tensors)
         run.save_checkpoint(tensors, metadata)
         self._saved, self._saved_at = self._state.position, time.monotonic()
         run.save_curves()
 
     def _write_weights(self, run: Run, metrics: Metrics | None) -> None:
-        weights = self._state.model.state_dict()
+        weights = self._state.model.state_dict(copy=False)
         self._check_finite(weights)
         found = {} if metrics is None else {"test_accuracy": metrics.top1, "test_loss": metrics.loss}
         run.save_weights(weights, steps=self._state.step, **found)

@@ -134,10 +134,10 @@ class TrainingState:
             "schedule": self.schedule.name,
         }
 
-    def capture(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-        """Return a checkpoint's tensors and its metadata, ready for JSON."""
-        optimizer = self.optimizer.state_dict()
-        tensors = {f"{_MODEL}{name}": array for name, array in self.model.state_dict().items()}
+    def capture(self, *, copy: bool = True) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        """Return a checkpoint's tensors (without `copy`, as they are in memory) and its metadata, ready for JSON."""
+        optimizer = self.optimizer.state_dict(copy=copy)
+        tensors = {f"{_MODEL}{name}": array for name, array in self.model.state_dict(copy=copy).items()}
         for number, velocities in optimizer["state"].items():
             tensors |= {f"{_OPTIMIZER}{number}.{name}": array for name, array in velocities.items()}
         return tensors, {
