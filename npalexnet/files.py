@@ -143,7 +143,7 @@ def own(path: str | os.PathLike[str], flags: int) -> int:
     try:
         descriptor = os.open(path, flags, 0o666)
     except OSError:
-        if os.path.islink(path):
+        if os.path.lexists(path) and not stat.S_ISREG(os.lstat(path).st_mode):
             raise _not_own(path) from None
         raise
     opened, there = os.fstat(descriptor), os.lstat(path)

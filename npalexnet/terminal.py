@@ -83,10 +83,10 @@ def steady_output() -> Iterator[tuple[Steady, Steady]]:
 
     On leaving it, what could not be written is dropped: the interpreter would fail on it when it ends.
     """
-    before = sys.stdout, sys.stderr
+    before: tuple[Any, Any] = sys.stdout, sys.stderr
     _open_standard_descriptors()
     streams = Steady(sys.stdout), Steady(sys.stderr)
-    sys.stdout, sys.stderr = streams  # type: ignore[assignment]
+    sys.stdout, sys.stderr = streams
     try:
         yield streams
     finally:

@@ -136,7 +136,7 @@ class RunFolder:
             usage = shutil.disk_usage(self.path)
         except OSError:  # a file system that doesn't say
             return
-        if usage.free < needed and getattr(usage, "total", 1):
+        if usage.free < needed and getattr(usage, "total", True):
             raise OSError(f"{self.path} needs {needed / 1e6:.0f} MB of free space, but has {usage.free / 1e6:.0f} MB")
 
     def discard(self) -> bool:

@@ -31,8 +31,7 @@ class Saver:
 
     Parameters
     ----------
-    state : TrainingState
-    run : Run or None
+    state, run : TrainingState, Run or None
     every : int or None
         Steps between checkpoints within an epoch; besides, there is one every ten minutes.
     """
@@ -50,8 +49,8 @@ class Saver:
     def working(self, callback: Callback) -> Iterator[None]:
         """Context of training, in which no other process can train the run; at the end everything is saved.
 
-        Whatever ends it, the state after the last whole step is saved first. A ValueError if there is
-        a checkpoint that `resume` should have been called for, an OSError if at the end something can't be written.
+        Whatever ends it, the state after the last whole step is saved first. A ValueError if `resume` should have been
+        called, for there is a checkpoint; an OSError if at the end something can't be written.
         """
         self._callback, self._saved_at = callback, time.monotonic()
         if self._run is None:
@@ -59,9 +58,8 @@ class Saver:
             return
         with self._run.locked(), closing(self._run):
             if self._saved is None and self._run.has_checkpoint():
-                raise ValueError(
-                    f"{self._run.folder} has a checkpoint, and would be overwritten: call the trainer's resume() first"
-                )
+                about = f"{self._run.folder} has a checkpoint, and would be overwritten"
+                raise ValueError(f"{about}: call the trainer's resume() first")
             if note := self._run.promises():
                 callback.on_message(note)
             if not self._state.step:
@@ -69,10 +67,9 @@ class Saver:
                 self._save_split()
             try:
                 yield
-            except DivergedError:
-                raise  # the last good checkpoint is kept
             except BaseException as error:
-                self._end_early(self._run, error)
+                if not isinstance(error, DivergedError):  # then the last good checkpoint is kept
+                    self._end_early(self._run, error)
                 raise
             try:
                 self._end(self._run)
@@ -98,9 +95,8 @@ class Saver:
 
     def weights(self, metrics: Metrics | None) -> None:
         """Write the weights as they are, with the metrics of their evaluation."""
-        written = self._try("the weights", lambda run: self._write_weights(run, metrics))
-        self._state.weights_missing = not written
-        if written and metrics is not None:
+        self._state.weights_missing = not self._try("the weights", lambda run: self._write_weights(run, metrics))
+        if not self._state.weights_missing and metrics is not None:
             confusion = metrics.confusion
             self._try("the confusion matrix", lambda run: run.save_confusion(confusion, run.metadata["classes"]))
 
@@ -115,8 +111,9 @@ class Saver:
 
     def checkpoint_if_due(self) -> None:
         """Write a checkpoint if it is time for one within an epoch."""
-        every = self._every is not None and self._state.step % self._every == 0
-        if every or time.monotonic() - self._saved_at > CHECKPOINT_SECONDS:
+        if (
+            self._every and self._state.step % self._every == 0
+        ) or time.monotonic() - self._saved_at > CHECKPOINT_SECONDS:
             self.checkpoint()
 
     def resume(self, path: Path | None) -> None:
@@ -204,9 +201,8 @@ class Saver:
             write(self._run)
         except OSError as error:
             if tell:
-                kept = "there is no checkpoint yet"
-                if self._saved:
-                    kept = f"the checkpoint of step {self._saved[0]} is kept"
+                saved = self._saved
+                kept = f"the checkpoint of step {saved[0]} is kept" if saved else "there is no checkpoint yet"
                 self._callback.on_message(f"can't write {what}: {error}; training goes on, {kept}")
             self._saved_at = time.monotonic()  # else it would be tried at each step
             return False

@@ -111,6 +111,7 @@ def test_a_resume_changes_nothing_outside_of_the_run(tmp_path, kind):
     if kind == "pipe":
         with pytest.raises(OSError, match="is no file, and must be a file of the run's own"):
             run.record(step=3)
+        assert not run.folder.joinpath("metrics.jsonl").is_file()
         return
     again = trainer_of(run=run, checkpoint_every=1)
     if kind == "hard link":
