@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -226,8 +226,5 @@ class Run:
         return path.resolve() == (self.folder / LAST).resolve()
 
     def _draw(self, name: str, figure: Callable[[], Figure]) -> None:
-        try:
-            drawn = figure()
-        except ModuleNotFoundError:  # no matplotlib, no pictures
-            return
-        visualize.write_figure(self.folder / name, drawn)
+        with suppress(ImportError, MemoryError):  # no matplotlib, or no room for it: no pictures
+            visualize.write_figure(self._place.file(name), figure())

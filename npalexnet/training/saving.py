@@ -231,8 +231,13 @@ class Saver:
             self._try("how pictures were split", lambda run: run.save_json(SPLIT, split))
 
     def _check_finite(self, tensors: dict[str, np.ndarray]) -> None:
-        if bad := next((name for name, array in tensors.items() if not np.isfinite(array).all()), None):
+        if bad := next((name for name, array in tensors.items() if not _is_finite(array)), None):
             raise self.diverged(f"{bad} is not finite")
+
+
+def _is_finite(array: np.ndarray) -> bool:
+    """Whether all numbers are finite; needs little memory."""
+    return all(np.isfinite(array.reshape(-1)[i : i + 1_000_000]).all() for i in range(0, array.size, 1_000_000))
 
 
 def _failure(write: Callable[[], None]) -> list[Exception]:
