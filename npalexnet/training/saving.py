@@ -19,7 +19,7 @@ from npalexnet.training.metrics import Metrics
 from npalexnet.training.progress import Callback
 from npalexnet.training.run import SPLIT, Run, names_of_outputs
 from npalexnet.training.state import TrainingState
-from npalexnet.training.steps import DivergedError, StepResult
+from npalexnet.training.steps import DivergedError, StepResult, is_finite
 
 CHECKPOINT_SECONDS = 600.0
 
@@ -80,11 +80,9 @@ class Saver:
 
     def record_step(self, step: StepResult) -> None:
         """Add a step to the metrics."""
-        norm = {} if step.grad_norm is None else {"grad_norm": step.grad_norm}
-        self._record(
-            step=step.number, images=step.images, loss=step.loss, accuracy=step.accuracy, lr=step.lr, **norm,
-            seconds=round(step.seconds, 4),
-        )  # fmt: skip
+        more = {} if step.grad_norm is None else {"grad_norm": step.grad_norm}
+        more["seconds"] = round(step.seconds, 4)
+        self._record(step=step.number, images=step.images, loss=step.loss, accuracy=step.accuracy, lr=step.lr, **more)
 
     def record_validation(self, metrics: Metrics, epoch: float) -> None:
         """Add a validation to the metrics."""
@@ -97,8 +95,8 @@ class Saver:
         """Write the weights as they are, with the metrics of their evaluation."""
         self._state.weights_missing = not self._try("the weights", lambda run: self._write_weights(run, metrics))
         if not self._state.weights_missing and metrics is not None:
-            confusion = metrics.confusion
-            self._try("the confusion matrix", lambda run: run.save_confusion(confusion, run.metadata["classes"]))
+            table = metrics.confusion
+            self._try("the confusion matrix", lambda run: run.save_confusion(table, run.metadata["classes"]))
 
     def checkpoint(self) -> None:
         """Write a checkpoint."""
@@ -150,8 +148,7 @@ class Saver:
         unevaluated = state.best is None and state.validated_step < state.step
         if (unevaluated or state.weights_missing) and state.is_best:
             metrics = state.evaluations[-1] if state.evaluations else None
-            failed = _failure(lambda: self._write_weights(run, metrics))
-            errors += failed
+            errors += (failed := _failure(lambda: self._write_weights(run, metrics)))
             if state.weights_missing and not failed:
                 state.weights_missing = False
                 errors += _failure(lambda: self._write_checkpoint(run))  # which says so
@@ -231,13 +228,8 @@ class Saver:
             self._try("how pictures were split", lambda run: run.save_json(SPLIT, split))
 
     def _check_finite(self, tensors: dict[str, np.ndarray]) -> None:
-        if bad := next((name for name, array in tensors.items() if not _is_finite(array)), None):
+        if bad := next((name for name, array in tensors.items() if not is_finite(array)), None):
             raise self.diverged(f"{bad} is not finite")
-
-
-def _is_finite(array: np.ndarray) -> bool:
-    """Whether all numbers are finite; needs little memory."""
-    return all(np.isfinite(array.reshape(-1)[i : i + 1_000_000]).all() for i in range(0, array.size, 1_000_000))
 
 
 def _failure(write: Callable[[], None]) -> list[Exception]:

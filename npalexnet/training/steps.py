@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from math import inf, isfinite
 from typing import Any
 
+import numpy as np
+
 from npalexnet import backend
 from npalexnet.backend import Array
 from npalexnet.layers.layer import Layer
@@ -48,6 +50,11 @@ class StepResult:
 
 class DivergedError(RuntimeError):
     """The loss, or a trained parameter, is no longer finite."""
+
+
+def is_finite(array: np.ndarray) -> bool:
+    """Whether all numbers are finite; needs little memory."""
+    return all(np.isfinite(array.reshape(-1)[i : i + 1_000_000]).all() for i in range(0, array.size, 1_000_000))
 
 
 class Stepper:
