@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
 
 from npalexnet import __version__, backend, get_convolution_algorithm
+from npalexnet.terminal import steady_output
 
 COMMANDS = {
     "train": (
         "Train AlexNet on pictures",
         "Without --data, on the built-in sample of Fashion-MNIST: 2,000 training and 500 validation images of ten "
-        "classes of clothing. Ctrl-C stops after the current step and keeps what was learned; --resume continues.",
+        "classes of clothing. Ctrl-C stops after the current step and keeps what was learned, as do SIGTERM, "
+        "SIGHUP and SIGUSR1 (exit status 128 + the signal's number); a second one stops at once; --resume continues. "
+        "Where tensorboard or tensorboardX is installed, its event files are written to the run, too.",
     ),
     "predict": ("Predict the classes of images", "By default, from the middle of each image."),
     "evaluate": (
@@ -30,19 +32,34 @@ COMMANDS = {
     "gradcheck": ("Check every layer's gradients against finite differences", ""),
     "info": ("Print versions, devices and, where a device is not usable, why", ""),
 }
+PACKAGES = ("PIL", "filelock", "matplotlib", "safetensors", "tqdm")  # of the extra "train"
+WRITES_FILES = ("train", "evaluate", "look")  # output that can't be printed does not end them
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; returns the exit status: 0 success, 1 an error, 2 a wrong command line, 130 Ctrl-C."""
+    """Run a command; returns the exit status.
+
+    0 is success, 1 an error, or output that could not be written, 2 a wrong command line, 130 Ctrl-C (and, of `train`,
+    128 + the number of another signal).
+    """
     arguments = sys.argv[1:] if arguments is None else arguments
-    options = _parser(arguments).parse_args(arguments)
+    with steady_output() as streams:
+        options = _parser(arguments).parse_args(arguments)
+        streams[0].essential = options.command not in WRITES_FILES
+        status = _run(options)
+    return status or int(any(stream.failed for stream in streams))
+
+
+def _run(options: argparse.Namespace) -> int:
+    """Run a command; returns the exit status. An error is a line on the standard error stream."""
     try:
         if options.threads is not None:
             backend.set_num_threads(options.threads)
         backend.get_num_threads(), get_convolution_algorithm()  # a bad environment variable is refused at once
-        return options.run(options)
+        status = options.run(options)
+        sys.stdout.flush()
+        return status
     except BrokenPipeError:  # `npalexnet summary | head`: the reader has left, which is not an error
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the interpreter's own flush at the end
         return 0
     except KeyboardInterrupt:
         print(f"\nnpalexnet {options.command}: interrupted", file=sys.stderr)
@@ -52,7 +69,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (OSError, ValueError, RuntimeError) as error:
         message = str(error)
     except ModuleNotFoundError as error:
-        if error.name is None or error.name.partition(".")[0] not in ("PIL", "matplotlib", "safetensors", "tqdm"):
+        if error.name is None or error.name.partition(".")[0] not in (
+            "PIL",
+            "filelock",
+            "matplotlib",
+            "safetensors",
+            "tqdm",
+        ):
             raise
         message = f"{error.name} is not installed; pip install 'npalexnet[train]' brings all that this command needs"
     print(f"npalexnet {options.command}: error: {message}", file=sys.stderr)

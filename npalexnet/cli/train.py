@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
 import time
 import warnings
 from dataclasses import replace
@@ -18,31 +19,39 @@ from npalexnet.alexnet import AlexNet
 from npalexnet.cli.training_options import add_options, as_config, complete
 from npalexnet.data import Data, DataLoader, Subset, open_data
 from npalexnet.layers.algorithm_choice import get_convolution_algorithm
-from npalexnet.terminal import shown
+from npalexnet.terminal import say, shown
 from npalexnet.training.finetune import load_fitting, read_weights
-from npalexnet.training.interrupt import INTERRUPTED, STOPPING, Stop, stop_on_ctrl_c
+from npalexnet.training.interrupt import Interrupted, Stop, stop_on_signals
 from npalexnet.training.progress import Progress
-from npalexnet.training.run import CONFIG, Run, names_of_outputs, new_run_folder, saved_split
+from npalexnet.training.run import CONFIG, Run, names_of_outputs, newest_run, saved_split
 from npalexnet.training.trainer import Trainer
 
 __all__ = ["add_options", "run"]
 
 FILES = 8  # times the parameters' size is what a run writes: 3 checkpoints with velocities, 2 files of weights
+KEPT_FILES = 5  # times the parameters' size is what stays: 2 checkpoints, 1 file of weights
 LAST_LAYER = "classifier.6"
+LAST_RUN = Path("last")  # of --resume: the newest run
 
 
 def run(options: argparse.Namespace) -> int:
-    """Train as the command line's options say; returns 130 if Ctrl-C stopped it, else 0."""
-    for needed in ("PIL", "matplotlib", "safetensors", "tqdm"):
+    """Train as the options say; returns 0, or 128 + the number of the signal that stopped it (Ctrl-C: 130)."""
+    for needed in ("PIL", "filelock", "matplotlib", "safetensors", "tqdm"):
         import_module(needed)  # a missing one is to be known before training, not when its result is to be written
-    with warnings.catch_warnings(), stop_on_ctrl_c() as stop:
+    with warnings.catch_warnings(), stop_on_signals() as stop:
         # NumPy's, of training that diverges, which has a message of its own.
         warnings.filterwarnings("ignore", "(overflow|invalid value) encountered", RuntimeWarning)
-        return 0 if _train(vars(options), stop) else INTERRUPTED
+        try:
+            return 0 if _train(vars(options), stop) else stop.status
+        except Interrupted:
+            say("\nnpalexnet train: interrupted", error=True)
+            return stop.status
 
 
 def _train(given: dict[str, Any], stop: Stop) -> bool:
     """Prepare and train; returns whether training went to its end."""
+    if given.get("resume") == LAST_RUN and not LAST_RUN.exists():
+        given = {**given, "resume": newest_run()}
     options = complete(given, _config(given.get("resume")))
     options.convolution = options.convolution or get_convolution_algorithm()
     backend.get_device(options.device), backend.input_dtype(_dtype(options))  # before anything is written
@@ -52,11 +61,11 @@ def _train(given: dict[str, Any], stop: Stop) -> bool:
     if stop.requested:
         print("Stopped before the first step.")
         return False
-    stop.message = STOPPING
+    stop.began = True
     known = {name: value for name, value in as_config(options).items() if value is not None}
     metadata = {"classes": classes, "options": known}
     if options.resume is None:
-        output = Run(options.out or new_run_folder(), metadata, grey=data.grey)
+        output = Run(options.out, metadata, grey=data.grey) if options.out else Run.numbered(metadata, grey=data.grey)
     else:
         output = Run.reopen(_folder_of(options.resume), metadata, grey=data.grey)
     try:
@@ -67,6 +76,8 @@ def _train(given: dict[str, Any], stop: Stop) -> bool:
             started, was_finished = time.monotonic(), trainer.state.finished
             with Progress() as progress:
                 finished = trainer.fit(progress, stop)
+            if finished and options.keep == "weights" and output.has_weights():
+                output.remove_checkpoints()
             if trainer.state.step and not (was_finished and finished):
                 _conclude(trainer, output, time.monotonic() - started)
             return finished
@@ -175,6 +186,13 @@ def _announce(options: argparse.Namespace, data: Data, trainer: Trainer, output:
         f"{state.steps} steps, {trainer.steps_per_epoch} an epoch, on {place} in {options.precision}; "
         f"the run is {output.folder}/"
     )
+    if not state.step:
+        size = sum(parameter.data.nbytes for parameter in trainer.model.parameters()) / 1e9
+        stays = f"{size:.2f} GB stay, the weights" if options.keep == "weights" else "--keep weights keeps these alone"
+        print(
+            f"It takes {KEPT_FILES * size:.2f} GB of disk: two checkpoints to resume from, and the weights; "
+            f"at its end, {stays}."
+        )
     if state.finished and state.step < state.steps:
         print(f"It is complete: its patience ended after step {state.step}.")
     elif state.finished:
@@ -186,11 +204,31 @@ def _announce(options: argparse.Namespace, data: Data, trainer: Trainer, output:
 
 
 def _conclude(trainer: Trainer, output: Run, seconds: float) -> None:
+    folder = shlex.quote(str(output.folder))
     if not trainer.state.finished:
         print(f"Stopped after step {trainer.state.step} of {trainer.state.steps}; what was learned is kept.")
-        print(f"Go on: npalexnet train --resume {output.folder}")
+        print(f"Go on: npalexnet train --resume {folder}")
     waited = trainer.train.waited
     print(f"The steps waited {waited:.1f} s for images, {100 * waited / max(seconds, 1e-9):.1f} % of the time.")
     written = ("weights.safetensors", "last.safetensors", "metrics.jsonl", "curves.png", "filters.png", "confusion.png")
     print(f"Wrote {', '.join(name for name in written if (output.folder / name).exists())} to {output.folder}/")
-    print(f"Use it: npalexnet predict {output.folder} IMAGE...")
+    if output.has_weights():
+        print(_which_weights(output, trainer.state.step))
+    print(f"Use it: npalexnet predict {folder} IMAGE...")
+
+
+def _which_weights(output: Run, step: int) -> str:
+    """Return a line that says which weights were kept, and why."""
+    validations = [record for record in output.records if record.get("test_accuracy") is not None]
+    if not validations:
+        return f"The weights are those after step {step}: there was no validation to choose by."
+
+    def result(record: dict[str, Any]) -> str:
+        return f"accuracy {100 * record['test_accuracy']:.1f} %, loss {record['test_loss']:.3f}"
+
+    best = min(validations, key=lambda record: (1 - record["test_accuracy"], record["test_loss"]))
+    line = f"The weights are those of epoch {best['epoch']:.4g}, step {best['step']} of {step} ({result(best)})"
+    if len(validations) == 1:
+        return f"{line}: there was one validation."
+    last = "" if best is validations[-1] else f"; the last one had {result(validations[-1])}"
+    return f"{line}: the best of {len(validations)} validations by accuracy, then by loss{last}."

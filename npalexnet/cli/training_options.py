@@ -15,11 +15,19 @@ from npalexnet.training.schedules import SCHEDULES
 from npalexnet.training.settings import UNRECORDED
 
 PRECISIONS = ("float32", "tf32", "bfloat16", "float16")
-WITH_RESUME = ("resume", "data", "device", "workers", "epochs", "steps")  # may be given anew; the rest is the run's
+WITH_RESUME = (
+    "resume",
+    "data",
+    "device",
+    "workers",
+    "epochs",
+    "steps",
+    "keep",
+)  # may be given anew; the rest is the run's
 IN_FILES = {"validation_images": "test_images"}  # options that config.json and weights files have under another name
 DEFAULTS: dict[str, Any] = {
-    "out": None, "resume": None, "data": None, "strict": False, "recipe": "simple", "workers": 1, "epochs": 1,
-    "steps": None, "batch_size": 16, "accumulate": 1, "lr": 0.001, "schedule": "linear", "warmup": 20,
+    "out": None, "resume": None, "keep": "all", "data": None, "strict": False, "recipe": "simple", "workers": 1,
+    "epochs": 1, "steps": None, "batch_size": 16, "accumulate": 1, "lr": 0.001, "schedule": "linear", "warmup": 20,
     "momentum": 0.9, "weight_decay": 5e-4, "clip_norm": None, "patience": None, "dropout": 0.5, "init": "he",
     "seed": 0, "weights": None, "freeze": [], "num_classes": None, "train_images": None,
     "validation_images": None,
@@ -40,11 +48,14 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     where = parser.add_argument_group("the run")
     add("out", "folder of the run, new or empty (default: the first free one of runs/1, runs/2, ...)", where,
         type=Path, metavar="RUN")  # fmt: skip
-    add("resume", "resume a stopped run, bit-identical to one that was never stopped; or from one of its checkpoints. "
-        "Other options with it: only epochs or steps, device, threads, workers, and data if it was moved", where,
+    add("resume", "resume a stopped run, bit-identical to one that was never stopped; or from one of its checkpoints; "
+        "\"last\" is the newest run in runs/. "
+        "Other options with it: only epochs or steps, keep, device, threads, workers, and data if it was moved", where,
         type=Path, metavar="RUN")  # fmt: skip
     add("checkpoint-every", "write a checkpoint every N steps, besides after each epoch and every ten minutes", where,
         type=positive, metavar="N")  # fmt: skip
+
+    add("keep", "what stays at the end: all, or the weights without the checkpoints", where, choices=("all", "weights"))
 
     data = parser.add_argument_group("the data")
     add("data", "folder of train/<class>/*.jpg and val/<class>/*.jpg, cifar10:FOLDER, fashion-mnist[:FOLDER] "

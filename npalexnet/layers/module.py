@@ -168,10 +168,15 @@ class Module:
 
     # --- saving and loading ----------------------------------------------------------------------------------------
 
-    def state_dict(self) -> dict[str, np.ndarray]:
-        """Return copies of all parameters' values, on the CPU, under torch's names and in torch's shapes."""
+    def state_dict(self, *, copy: bool = True) -> dict[str, np.ndarray]:
+        """Return copies of all parameters' values, on the CPU, under torch's names and in torch's shapes.
+
+        Without `copy`, the values themselves where that is possible: to be written to a file, say.
+        """
         return {
-            name: np.array(backend.device_of(parameter.data).to_host(parameter.data), order="C")
+            name: np.array(
+                backend.device_of(parameter.data).to_host(parameter.data), order="C", copy=True if copy else None
+            )
             for name, parameter in self._all_names("")
         }
 

@@ -98,7 +98,7 @@ class SGD:
         for parameter in self._all_parameters():
             parameter.grad = None
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self, *, copy: bool = True) -> dict[str, Any]:
         """Return settings and velocities, in torch's form.
 
         Returns
@@ -106,12 +106,17 @@ class SGD:
         dict
             ``"param_groups"``: the groups, with numbers in the place of their parameters, counted through all groups;
             ``"state"``: maps such a number to ``{"momentum_buffer": ndarray}``, a copy on the CPU of that parameter's
-            velocity, in the shape of the parameter; one that was never stepped with momentum has none.
+            velocity, in the shape of the parameter; one that was never stepped with momentum has none. Without `copy`,
+            the velocity itself where that is possible.
         """
         numbers = {parameter: number for number, parameter in enumerate(self._all_parameters())}
         groups = [{**group, "params": [numbers[p] for p in group["params"]]} for group in self.param_groups]
         velocities = {
-            numbers[parameter]: {"momentum_buffer": np.array(backend.device_of(array).to_host(array), order="C")}
+            numbers[parameter]: {
+                "momentum_buffer": np.array(
+                    backend.device_of(array).to_host(array), order="C", copy=True if copy else None
+                )
+            }
             for parameter, array in self._velocity.items()
         }
         return {"state": dict(sorted(velocities.items())), "param_groups": groups}

@@ -10,6 +10,7 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
+from npalexnet.files import own, sync, unshare
 from npalexnet.training.checkpoint import CheckpointError
 
 
@@ -35,18 +36,20 @@ class MetricsLog:
 
     def flush(self, *, to_disk: bool = False) -> None:
         """Write the lines that wait; with `to_disk`, return when they are on disk. On an OSError they still wait."""
-        with open(self.path, "ab") as file:
+        unshare(self.path)
+        with open(self.path, "ab", opener=own) as file:
             size = os.fstat(file.fileno()).st_size
             try:
                 file.write("".join(self._unwritten).encode())
                 file.flush()
                 if to_disk:
-                    os.fsync(file.fileno())
+                    sync(file.fileno())
             except OSError:
                 with suppress(OSError):
                     os.truncate(file.fileno(), size)
                     file.close()  # tries to write what its buffer still holds
-                os.truncate(self.path, size)
+                with open(self.path, "ab", opener=own) as again:
+                    os.truncate(again.fileno(), size)
                 raise
         self._unwritten = []
 
@@ -65,6 +68,8 @@ class MetricsLog:
 
     def keep(self, lines: Sequence[bytes]) -> None:
         """Forget all lines but these, which `read` returned."""
-        self.records, self._unwritten = [json.loads(line) for line in lines], []
         if self.path.exists():
-            os.truncate(self.path, sum(map(len, lines)))
+            unshare(self.path)
+            with open(self.path, "ab", opener=own) as file:
+                os.truncate(file.fileno(), sum(map(len, lines)))
+        self.records, self._unwritten = [json.loads(line) for line in lines], []

@@ -6,6 +6,7 @@ import sys
 import time
 from typing import Any
 
+from npalexnet.terminal import Steady, say
 from npalexnet.training.metrics import Metrics
 from npalexnet.training.steps import StepResult
 
@@ -36,7 +37,7 @@ class Progress(Callback):
     QUIET_SECONDS = 20.0
 
     def __init__(self) -> None:
-        self.on_terminal = sys.stderr.isatty()
+        self.on_terminal = Steady(sys.stderr).isatty()
         self.loss = self.accuracy = 0.0
         self.seen = self.first_step = 0  # of this process, which may have gone on from a checkpoint
         self.last_line = self.started = time.monotonic()
@@ -51,6 +52,7 @@ class Progress(Callback):
     def close(self) -> None:
         """End the bar."""
         if self._bar is not None:
+            self._bar.set_postfix_str(self._means())  # a stop may have come amid a validation
             self._bar.close()
             self._bar = None
 
@@ -79,17 +81,25 @@ class Progress(Callback):
 
         if self._bar is None:
             total = round(step.images / step.number * step.steps)
-            self._bar = tqdm(total=total, initial=step.images, unit="image", dynamic_ncols=True, smoothing=0.1)
-        self._bar.set_postfix_str(f"loss {self.loss:.3f}, accuracy {100 * self.accuracy:.0f} %", refresh=False)
+            self._bar = tqdm(
+                total=total, initial=step.images, unit="image", dynamic_ncols=True, smoothing=0.1,
+                file=Steady(sys.stderr),
+            )  # fmt: skip
+        self._bar.set_postfix_str(self._means(), refresh=False)
         self._bar.update(images)
+
+    def _means(self) -> str:
+        return f"loss {self.loss:.3f}, accuracy {100 * self.accuracy:.0f} %"
 
     def on_validation_begin(self) -> None:
         """Show that the validation images are being classified."""
         if self._bar is not None:
-            self._bar.set_postfix_str("validation")
+            self._bar.set_postfix_str("validating")
 
     def on_validation_end(self, metrics: Metrics, epoch: float) -> None:
         """Print loss and accuracy of a validation."""
+        if self._bar is not None:
+            self._bar.set_postfix_str(self._means())
         top5 = f", top-5 {100 * metrics.top5:.1f} %" if len(metrics.confusion) > 10 else ""
         self.on_message(
             f"epoch {epoch:.4g}: validation loss {metrics.loss:.3f}, accuracy {100 * metrics.top1:.1f} %{top5} of "
@@ -99,6 +109,7 @@ class Progress(Callback):
     def on_message(self, line: str) -> None:
         """Print a line without tearing the bar."""
         if self._bar is not None:
-            self._bar.write(line)
-        else:
-            print(line, flush=True)
+            self._bar.clear()
+        say(line)
+        if self._bar is not None:
+            self._bar.refresh()

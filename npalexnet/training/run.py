@@ -5,17 +5,19 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
-from itertools import count
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from npalexnet import visualize
-from npalexnet.files import atomic_write, locked, remove_leftovers
+from npalexnet.files import atomic_write
 from npalexnet.terminal import shown
 from npalexnet.training.checkpoint import LAST, PREVIOUS, load_checkpoint, load_newest, save_checkpoint
+from npalexnet.training.folder import ATTEMPTS, CONFIG, METRICS, SPLIT, RunFolder
+from npalexnet.training.folder import new_run_folder as new_run_folder
+from npalexnet.training.folder import newest_run as newest_run
 from npalexnet.training.metrics import write_confusion
 from npalexnet.training.metrics_log import MetricsLog
 from npalexnet.training.tensorboard import EventWriter
@@ -24,13 +26,7 @@ from npalexnet.weights import FILE_NAME, save_weights
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-CONFIG, SPLIT, METRICS = "config.json", "split.json", "metrics.jsonl"
 ALL_FILES = {CONFIG, SPLIT, METRICS, LAST, PREVIOUS, FILE_NAME}
-
-
-def new_run_folder(parent: Path = Path("runs")) -> Path:
-    """Return the first of ``runs/1``, ``runs/2``, ... that does not exist."""
-    return next(parent / str(i) for i in count(1) if not (parent / str(i)).exists())
 
 
 def saved_split(folder: Path) -> dict[str, list[str]] | None:
@@ -74,15 +70,7 @@ class Run:
     """
 
     def __init__(self, folder: Path | str, metadata: Mapping[str, Any] | None = None, *, grey: bool = False) -> None:
-        folder = Path(folder)
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            raise ValueError(
-                f"{folder} holds something already; name a new folder, remove it first, or go on with "
-                f"--resume {folder} (in Python, Run.reopen)"
-            )
-        self._made = [path for path in (folder, *folder.parents) if not path.exists()]
-        folder.mkdir(parents=True, exist_ok=True)
-        self._begin(folder, metadata, grey)
+        self._begin(RunFolder.make(Path(folder)), metadata, grey)
 
     @classmethod
     def reopen(cls, folder: Path | str, metadata: Mapping[str, Any] | None = None, *, grey: bool = False) -> Run:
@@ -95,17 +83,28 @@ class Run:
         if not folder.is_dir() or (names and not names & ALL_FILES):
             raise ValueError(f"{folder} is not the folder of a run: it holds none of {', '.join(sorted(ALL_FILES))}")
         run = cls.__new__(cls)
-        run._made = []
-        run._begin(folder, metadata, grey)
+        run._begin(RunFolder(folder), metadata, grey)
         with run.locked():
-            remove_leftovers(folder)
+            run._place.remove_leftovers()
         return run
 
-    def _begin(self, folder: Path, metadata: Mapping[str, Any] | None, grey: bool) -> None:
-        self.folder, self.metadata, self.grey = folder, dict(metadata or {}), grey
-        self._log = MetricsLog(folder / METRICS)
-        self._events = EventWriter(folder)
-        self._holds = False
+    @classmethod
+    def numbered(cls, metadata: Mapping[str, Any] | None = None, *, grey: bool = False) -> Run:
+        """Return a run in the first free one of ``runs/1``, ``runs/2``, ..., which no other process gets, too."""
+        for _ in range(ATTEMPTS):
+            folder = new_run_folder()
+            try:
+                run = cls(folder, metadata, grey=grey)
+            except ValueError:  # another process was faster
+                continue
+            if run._place.made:
+                return run
+        raise ValueError(f"no free folder was found beside {folder}: name one with --out")
+
+    def _begin(self, place: RunFolder, metadata: Mapping[str, Any] | None, grey: bool) -> None:
+        self._place, self.folder, self.metadata, self.grey = place, place.path, dict(metadata or {}), grey
+        self._log = MetricsLog(self.folder / METRICS)
+        self._events = EventWriter(self.folder)
 
     def describe(self, **metadata: Any) -> None:
         """Add to `metadata` what it doesn't have yet."""
@@ -114,23 +113,20 @@ class Run:
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Context in which no other process can train this run; a ValueError if one does so already."""
-        if self._holds:
-            yield
-            return
-        with ExitStack() as stack:
-            try:
-                stack.enter_context(locked(self.folder))
-            except BlockingIOError:
-                raise ValueError(f"{self.folder} is in use: another process is training this run") from None
-            self._holds = True
-            stack.callback(setattr, self, "_holds", False)
+        with self._place.locked():
             yield
 
     def check_space(self, needed: int) -> None:
         """Raise an OSError unless there is room for `needed` bytes."""
-        free = shutil.disk_usage(self.folder).free
-        if free < needed:
-            raise OSError(f"{self.folder} needs {needed / 1e6:.0f} MB of free space, but has {free / 1e6:.0f} MB")
+        self._place.check_space(needed)
+
+    def promises(self) -> str | None:
+        """Return a note of what the folder's file system can't do for a run, or None."""
+        return self._place.promises()
+
+    def remove_leftovers(self) -> None:
+        """Remove the temporary files of processes that were killed."""
+        self._place.remove_leftovers()
 
     # --- metrics ---------------------------------------------------------------------------------------------------
 
@@ -139,6 +135,7 @@ class Run:
 
         After an OSError the line is kept, and written with the next one that can be.
         """
+        self._place.file(METRICS)
         self._events.add(self._log.add(values))
         self._log.flush()
 
@@ -164,17 +161,18 @@ class Run:
             with atomic_write(self.folder / LAST) as temporary:
                 shutil.copyfile(checkpoint, temporary)
         self._log.keep(kept)
+        self._events.rewind(self.records)
 
     # --- what was learned ------------------------------------------------------------------------------------------
 
     def save_json(self, name: str, content: Mapping[str, Any]) -> None:
         """Write ``config.json``, the options that ``--resume`` needs, or ``split.json``, the names of all pictures."""
-        with atomic_write(self.folder / name) as temporary:
+        with atomic_write(self._place.file(name)) as temporary:
             temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
     def save_weights(self, state: Mapping[str, np.ndarray], **metadata: Any) -> None:
         """Write ``weights.safetensors`` and ``filters.png``, in the place of earlier ones."""
-        save_weights(self.folder / FILE_NAME, state, {**self.metadata, **metadata})
+        save_weights(self._place.file(FILE_NAME), state, {**self.metadata, **metadata})
         first = next((w for w in state.values() if w.ndim == 4 and w.shape[1] == 3), None)
         if first is not None:
             self._draw("filters.png", lambda: visualize.filters(first, grey=self.grey))
@@ -187,7 +185,7 @@ class Run:
     def save_confusion(self, confusion: np.ndarray, classes: Sequence[str]) -> None:
         """Write ``confusion.csv`` and ``confusion.png``."""
         names = names_of_outputs([*map(shown, classes)], len(confusion))
-        write_confusion(self.folder / "confusion.csv", confusion, names)
+        write_confusion(self._place.file("confusion.csv"), confusion, names)
         self._draw("confusion.png", lambda: visualize.confusion(confusion, names))
 
     def save_checkpoint(self, tensors: Mapping[str, np.ndarray], metadata: Mapping[str, Any]) -> None:
@@ -197,7 +195,12 @@ class Run:
         """
         self._log.flush(to_disk=True)
         self._events.flush()
-        save_checkpoint(self.folder / LAST, tensors, {**metadata, "lines": len(self.records)})
+        save_checkpoint(self._place.file(LAST), tensors, {**metadata, "lines": len(self.records)})
+
+    def remove_checkpoints(self) -> None:
+        """Remove what only a resume needs."""
+        for name in (LAST, PREVIOUS):
+            (self.folder / name).unlink(missing_ok=True)
 
     def has_checkpoint(self) -> bool:
         """Whether there is a checkpoint to resume from, good or damaged."""
@@ -217,21 +220,11 @@ class Run:
 
     def discard_if_empty(self) -> bool:
         """Remove the folder, and the parents made for it, if nothing was learned; returns whether it did."""
-        if self.records or not self._made or any(p.name not in (CONFIG, SPLIT) for p in self.folder.iterdir()):
-            return False
-        for name in (CONFIG, SPLIT):
-            (self.folder / name).unlink(missing_ok=True)
-        with suppress(OSError):  # others use it by now
-            for path in self._made:
-                path.rmdir()
-        return True
+        return not self.records and self._place.discard()
 
     def _is_last(self, path: Path) -> bool:
         return path.resolve() == (self.folder / LAST).resolve()
 
     def _draw(self, name: str, figure: Callable[[], Figure]) -> None:
-        try:
-            drawn = figure()
-        except ModuleNotFoundError:  # no matplotlib, no pictures
-            return
-        visualize.write_figure(self.folder / name, drawn)
+        with suppress(ImportError, MemoryError):  # no matplotlib, or no room for it: no pictures
+            visualize.write_figure(self._place.file(name), figure())

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import shlex
 import time
+import traceback
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from npalexnet.data.datasets import Subset
-from npalexnet.data.loader import LoadError
 from npalexnet.layers.linear import Linear
+from npalexnet.training.interrupt import Interrupted
 from npalexnet.training.metrics import Metrics
 from npalexnet.training.progress import Callback
 from npalexnet.training.run import SPLIT, Run, names_of_outputs
 from npalexnet.training.state import TrainingState
-from npalexnet.training.steps import DivergedError, StepResult
+from npalexnet.training.steps import DivergedError, StepResult, is_finite
 
 CHECKPOINT_SECONDS = 600.0
 
@@ -29,8 +31,7 @@ class Saver:
 
     Parameters
     ----------
-    state : TrainingState
-    run : Run or None
+    state, run : TrainingState, Run or None
     every : int or None
         Steps between checkpoints within an epoch; besides, there is one every ten minutes.
     """
@@ -48,8 +49,8 @@ class Saver:
     def working(self, callback: Callback) -> Iterator[None]:
         """Context of training, in which no other process can train the run; at the end everything is saved.
 
-        A picture that can't be loaded is such an end, too: training is between two steps then. A ValueError if there is
-        a checkpoint that `resume` should have been called for, an OSError if at the end something can't be written.
+        Whatever ends it, the state after the last whole step is saved first. A ValueError if `resume` should have been
+        called, for there is a checkpoint; an OSError if at the end something can't be written.
         """
         self._callback, self._saved_at = callback, time.monotonic()
         if self._run is None:
@@ -57,26 +58,31 @@ class Saver:
             return
         with self._run.locked(), closing(self._run):
             if self._saved is None and self._run.has_checkpoint():
-                raise ValueError(
-                    f"{self._run.folder} has a checkpoint, and would be overwritten: call the trainer's resume() first"
-                )
+                about = f"{self._run.folder} has a checkpoint, and would be overwritten"
+                raise ValueError(f"{about}: call the trainer's resume() first")
+            if note := self._run.promises():
+                callback.on_message(note)
             if not self._state.step:
                 self._run.rewind(0)  # what an earlier process left that was stopped before its first checkpoint
                 self._save_split()
             try:
                 yield
-            except LoadError:
-                self._end_early(self._run)
+            except BaseException as error:
+                if not isinstance(error, DivergedError):  # then the last good checkpoint is kept
+                    self._end_early(self._run, error)
                 raise
-            self._end(self._run)
+            try:
+                self._end(self._run)
+                self._run.remove_leftovers()
+            except Interrupted:
+                self._tell_kept(self._run, True)
+                raise
 
     def record_step(self, step: StepResult) -> None:
         """Add a step to the metrics."""
-        norm = {} if step.grad_norm is None else {"grad_norm": step.grad_norm}
-        self._record(
-            step=step.number, images=step.images, loss=step.loss, accuracy=step.accuracy, lr=step.lr, **norm,
-            seconds=round(step.seconds, 4),
-        )  # fmt: skip
+        more = {} if step.grad_norm is None else {"grad_norm": step.grad_norm}
+        more["seconds"] = round(step.seconds, 4)
+        self._record(step=step.number, images=step.images, loss=step.loss, accuracy=step.accuracy, lr=step.lr, **more)
 
     def record_validation(self, metrics: Metrics, epoch: float) -> None:
         """Add a validation to the metrics."""
@@ -87,11 +93,10 @@ class Saver:
 
     def weights(self, metrics: Metrics | None) -> None:
         """Write the weights as they are, with the metrics of their evaluation."""
-        written = self._try("the weights", lambda run: self._write_weights(run, metrics))
-        self._state.weights_missing = not written
-        if written and metrics is not None:
-            confusion = metrics.confusion
-            self._try("the confusion matrix", lambda run: run.save_confusion(confusion, run.metadata["classes"]))
+        self._state.weights_missing = not self._try("the weights", lambda run: self._write_weights(run, metrics))
+        if not self._state.weights_missing and metrics is not None:
+            table = metrics.confusion
+            self._try("the confusion matrix", lambda run: run.save_confusion(table, run.metadata["classes"]))
 
     def checkpoint(self) -> None:
         """Write a checkpoint."""
@@ -104,8 +109,9 @@ class Saver:
 
     def checkpoint_if_due(self) -> None:
         """Write a checkpoint if it is time for one within an epoch."""
-        every = self._every is not None and self._state.step % self._every == 0
-        if every or time.monotonic() - self._saved_at > CHECKPOINT_SECONDS:
+        if (
+            self._every and self._state.step % self._every == 0
+        ) or time.monotonic() - self._saved_at > CHECKPOINT_SECONDS:
             self.checkpoint()
 
     def resume(self, path: Path | None) -> None:
@@ -136,14 +142,13 @@ class Saver:
         state = self._state
         if not state.step:
             return
-        errors: list[OSError] = []
+        errors: list[Exception] = []
         if self._saved != state.position:
             errors += _failure(lambda: self._write_checkpoint(run))
         unevaluated = state.best is None and state.validated_step < state.step
         if (unevaluated or state.weights_missing) and state.is_best:
             metrics = state.evaluations[-1] if state.evaluations else None
-            failed = _failure(lambda: self._write_weights(run, metrics))
-            errors += failed
+            errors += (failed := _failure(lambda: self._write_weights(run, metrics)))
             if state.weights_missing and not failed:
                 state.weights_missing = False
                 errors += _failure(lambda: self._write_checkpoint(run))  # which says so
@@ -154,15 +159,30 @@ class Saver:
         if errors:
             raise errors[0]
 
-    def _end_early(self, run: Run) -> None:
-        """Save what was learned, because an error is about to end training."""
+    def _end_early(self, run: Run, error: BaseException) -> None:
+        """Save what was learned, because an error is about to end training; not if it has to end at once."""
+        if isinstance(error, MemoryError):  # what the interrupted step holds is in the way of saving
+            traceback.clear_frames(error.__traceback__)
+            self._state.optimizer.zero_grad()
+            self._state.model.to(self._state.model.device or "cpu")  # forgets what a backward pass would need
         try:
-            self._end(run)
-        except OSError as error:
-            self._callback.on_message(f"can't write what was learned: {error}")
+            if not self._state.torn and not isinstance(error, Interrupted):
+                self._end(run)
+        except Exception as second:
+            with suppress(Exception):
+                self._callback.on_message(f"can't write what was learned: {second}")
+        self._tell_kept(run, isinstance(error, Interrupted))
+
+    def _tell_kept(self, run: Run, at_once: bool) -> None:
+        """Tell how to go on."""
         if self._saved:
-            kept = f"The checkpoint of step {self._saved[0]} is kept in {run.folder}/"
-            self._callback.on_message(f"{kept}; go on from there with --resume {run.folder}")
+            line = f"The checkpoint of step {self._saved[0]} is kept in {run.folder}/; go on from there with"
+        elif at_once and run.records:
+            line = "There is no checkpoint yet; begin again with"
+        else:
+            return
+        with suppress(Exception):  # of the callback, which may be what ends training
+            self._callback.on_message(f"{line} --resume {shlex.quote(str(run.folder))}")
 
     # --- how -------------------------------------------------------------------------------------------------------
 
@@ -178,23 +198,22 @@ class Saver:
             write(self._run)
         except OSError as error:
             if tell:
-                kept = "there is no checkpoint yet"
-                if self._saved:
-                    kept = f"the checkpoint of step {self._saved[0]} is kept"
+                saved = self._saved
+                kept = f"the checkpoint of step {saved[0]} is kept" if saved else "there is no checkpoint yet"
                 self._callback.on_message(f"can't write {what}: {error}; training goes on, {kept}")
             self._saved_at = time.monotonic()  # else it would be tried at each step
             return False
         return True
 
     def _write_checkpoint(self, run: Run) -> None:
-        tensors, metadata = self._state.capture()
+        tensors, metadata = self._state.capture(copy=False)  # there may be little memory left
         self._check_finite(tensors)
         run.save_checkpoint(tensors, metadata)
         self._saved, self._saved_at = self._state.position, time.monotonic()
         run.save_curves()
 
     def _write_weights(self, run: Run, metrics: Metrics | None) -> None:
-        weights = self._state.model.state_dict()
+        weights = self._state.model.state_dict(copy=False)
         self._check_finite(weights)
         found = {} if metrics is None else {"test_accuracy": metrics.top1, "test_loss": metrics.loss}
         run.save_weights(weights, steps=self._state.step, **found)
@@ -209,15 +228,17 @@ class Saver:
             self._try("how pictures were split", lambda run: run.save_json(SPLIT, split))
 
     def _check_finite(self, tensors: dict[str, np.ndarray]) -> None:
-        if bad := next((name for name, array in tensors.items() if not np.isfinite(array).all()), None):
+        if bad := next((name for name, array in tensors.items() if not is_finite(array)), None):
             raise self.diverged(f"{bad} is not finite")
 
 
-def _failure(write: Callable[[], None]) -> list[OSError]:
-    """Write; returns the error in a list if that fails, else an empty one."""
+def _failure(write: Callable[[], None]) -> list[Exception]:
+    """Write; returns the error in a list if that fails, else an empty one: what else there is to write comes first."""
     try:
         write()
-    except OSError as error:
+    except DivergedError:
+        raise
+    except Exception as error:
         return [error]
     return []
 

@@ -49,6 +49,7 @@ class TrainingState:
     bad_evaluations: int = 0  # evaluations in a row that were no better than the best one
     best: tuple[float, float] | None = None  # 1 - accuracy, and loss, of the best evaluation
     weights_missing: bool = False  # whether the weights of the best evaluation could not be written
+    torn: bool = False  # whether an error came amid an update of the parameters: they are of no step
     evaluations: list[Metrics] = field(default_factory=list)  # of this process
 
     def __post_init__(self) -> None:
@@ -133,10 +134,10 @@ class TrainingState:
             "schedule": self.schedule.name,
         }
 
-    def capture(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-        """Return a checkpoint's tensors and its metadata, ready for JSON."""
-        optimizer = self.optimizer.state_dict()
-        tensors = {f"{_MODEL}{name}": array for name, array in self.model.state_dict().items()}
+    def capture(self, *, copy: bool = True) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        """Return a checkpoint's tensors (without `copy`, as they are in memory) and its metadata, ready for JSON."""
+        optimizer = self.optimizer.state_dict(copy=copy)
+        tensors = {f"{_MODEL}{name}": array for name, array in self.model.state_dict(copy=copy).items()}
         for number, velocities in optimizer["state"].items():
             tensors |= {f"{_OPTIMIZER}{number}.{name}": array for name, array in velocities.items()}
         return tensors, {

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from math import inf, isfinite
 from typing import Any
 
+import numpy as np
+
 from npalexnet import backend
 from npalexnet.backend import Array
 from npalexnet.layers.layer import Layer
@@ -50,6 +52,11 @@ class DivergedError(RuntimeError):
     """The loss, or a trained parameter, is no longer finite."""
 
 
+def is_finite(array: np.ndarray) -> bool:
+    """Whether all numbers are finite; needs little memory."""
+    return all(np.isfinite(array.reshape(-1)[i : i + 1_000_000]).all() for i in range(0, array.size, 1_000_000))
+
+
 class Stepper:
     """Takes steps with one model and one optimizer; see `Trainer` for the settings."""
 
@@ -60,6 +67,7 @@ class Stepper:
         self.clip_norm, self.dtype = clip_norm, backend.input_dtype(dtype)
         self.scales_loss = dtype == "float16"
         self.scaler = GradScaler(enabled=self.scales_loss)
+        self.updating = False
         self.device = backend.get_device(model.device or "cpu")
 
     def step(self, batches: Iterable[tuple[Array, Array]], images: int) -> tuple[float, float, float | None]:
@@ -70,6 +78,7 @@ class Stepper:
         needed, is not finite, that is a DivergedError, and no parameter is changed.
         """
         self.optimizer.zero_grad()
+        self.updating = False  # until the parameters change; then, until the caller has counted the step
         results: list[Array] = []
         counts: list[int] = []
         for inputs, labels in batches:
@@ -87,6 +96,7 @@ class Stepper:
         if not isfinite(loss):
             raise DivergedError(f"the loss is {loss}")
         norm = self._clip()
+        self.updating = True
         self.scaler.step(self.optimizer)
         self.scaler.update()
         return loss, sum(values[1::2]) / images, norm

@@ -12,7 +12,7 @@ from typing import cast
 import numpy as np
 
 from npalexnet.backend import Batch
-from npalexnet.data.loader import DataLoader, LoadError
+from npalexnet.data.loader import DataLoader
 from npalexnet.layers.algorithm_choice import convolution_algorithm, get_convolution_algorithm
 from npalexnet.layers.layer import Layer
 from npalexnet.losses import CrossEntropyLoss
@@ -90,8 +90,7 @@ class Trainer:
 
     References
     ----------
-    A. Krizhevsky, I. Sutskever and G. Hinton, "ImageNet Classification with Deep Convolutional Neural Networks", 2012,
-    section 5.
+    A. Krizhevsky, I. Sutskever, G. Hinton, "ImageNet Classification with Deep Convolutional Neural Networks", 2012, 5.
     """
 
     def __init__(
@@ -154,8 +153,8 @@ class Trainer:
         ------
         DivergedError
             If the loss, or a parameter, is not finite. The last good checkpoint is kept.
-        LoadError
-            If a picture can't be loaded. What was learned until then is saved.
+        LoadError, MemoryError, ...
+            What was learned until the last whole step is saved first.
         OSError
             If at the end what was learned can't be written. On the way the callback is told, no more.
         """
@@ -195,23 +194,26 @@ class Trainer:
 
     def train_epoch(self) -> Generator[StepResult, None, None]:
         """Take the remaining steps of an epoch; yields after each. A step that raises was not taken."""
-        state, loader = self.state, self.train
+        state, loader, stepper = self.state, self.train, self.stepper
         self.model.train()
         started = time.perf_counter()
         with closing(cast("Generator[Batch, None, None]", loader.epoch(state.epoch, state.batch))) as batches:
-            moved = self.stepper.device.prefetch(batches)
+            moved = stepper.device.prefetch(batches)
             while state.batch < len(loader) and state.step < state.steps:
                 count = min(self.accumulate, len(loader) - state.batch)
                 images = min(count * loader.batch_size, len(loader.dataset) - state.batch * loader.batch_size)
                 lr, generators = state.set_learning_rate(), state.generators()
                 try:
-                    loss, accuracy, norm = self.stepper.step(islice(moved, count), images)
+                    loss, accuracy, norm = stepper.step(islice(moved, count), images)
+                    state.step, state.images, state.batch = state.step + 1, state.images + images, state.batch + count
                 except DivergedError as error:
                     raise self._saver.diverged(str(error)) from None
-                except LoadError:  # maybe not in the first of the batches that are accumulated
-                    state.restore_generators(generators)
+                except BaseException:  # maybe not in the first of the batches that are accumulated
+                    state.torn = stepper.updating
+                    if not state.torn:
+                        state.restore_generators(generators)
                     raise
-                state.step, state.images, state.batch = state.step + 1, state.images + images, state.batch + count
+                stepper.updating = False
                 seconds = time.perf_counter() - started
                 yield StepResult(state.step, state.steps, state.images, loss, accuracy, lr, norm, seconds)
                 started = time.perf_counter()
@@ -236,9 +238,11 @@ class Trainer:
         """Take note of an evaluation; returns whether it is the best one so far."""
         state = self.state
         better = state.add_evaluation(metrics)
+        state.weights_missing = state.weights_missing or better  # until they are written
+        lowered = state.schedule.report(1 - metrics.top1)
         self._saver.record_validation(metrics, epochs)
-        callback.on_validation_end(metrics, epochs)
-        if state.schedule.report(1 - metrics.top1):
+        callback.on_validation_end(metrics, epochs)  # which may raise: all that is saved is as it should be
+        if lowered:
             callback.on_message(f"no better: the learning rate is now {state.schedule.lr(state.step):g}")
         if state.out_of_patience and state.step < state.steps:
             times = f"{state.bad_evaluations} evaluation{'s' * (state.bad_evaluations > 1)}"

@@ -298,3 +298,56 @@ def test_a_run_that_was_killed_before_its_first_checkpoint_begins_again_to_the_s
         lines = [json.loads(line) for line in (path / "metrics.jsonl").read_text().splitlines()]
         losses.append([(line["step"], line.get("loss")) for line in lines])
     assert losses[0] == losses[1]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there are no POSIX signals")
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP", "SIGUSR1"])
+def test_a_signal_stops_as_ctrl_c_does_with_its_own_exit_status(narrow, trained_run, tmp_path, monkeypatch, name):
+    on_step_end, number = Progress.on_step_end, getattr(signal, name)
+
+    def send(self, step):
+        on_step_end(self, step)
+        os.kill(os.getpid(), number)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Progress, "on_step_end", send)
+        assert main(["train", *TINY, "--out", str(tmp_path / "run")]) == 128 + number
+    assert main(["train", "--resume", str(tmp_path / "run")]) == 0
+    assert_same_end(tmp_path / "run", trained_run)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there is no /dev/full")
+@pytest.mark.parametrize("error", [BrokenPipeError(32, "Broken pipe"), OSError(28, "No space left on device"), None])
+def test_output_that_can_not_be_printed_is_status_1_after_training_to_the_end(narrow, tmp_path, monkeypatch, error):
+    class Full:
+        def write(self, text):
+            raise error
+
+        flush = isatty = lambda self: False
+
+    monkeypatch.setattr(sys, "stdout", None if error is None else Full())
+    assert main(["train", *TINY, "--out", str(tmp_path / "run")]) == 1
+    assert load_weights(tmp_path / "run" / "weights.safetensors")[1]["steps"] == 2
+
+
+def test_the_weights_alone_are_kept_where_that_is_asked_for_and_it_is_said_which(narrow, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["train", *TINY, "--keep", "weights"]) == 0
+    out = capsys.readouterr().out
+    assert "GB of disk: two checkpoints to resume from, and the weights; at its end, 0.02 GB stay, the weights." in out
+    assert "The weights are those of epoch 1, step 2 of 2 (accuracy " in out
+    assert out.count(": there was one validation.") == 1
+    assert (tmp_path / "runs" / "1" / "weights.safetensors").exists()
+    assert not list((tmp_path / "runs" / "1").glob("*t.safetensors"))
+    assert main(["train", "--resume", "last"]) == 1
+    assert "runs/1 can't be resumed: it holds weights, but no checkpoint" in capsys.readouterr().err
+
+
+def test_the_line_about_the_weights_names_the_best_validation_and_the_last_one():
+    results = [(1, 5, 0.5, 0.9), (2, 10, 0.75, 0.5), (3, 15, 0.75, 0.4), (4, 20, 0.75, 0.6)]
+    records = [{"epoch": e, "step": s, "test_accuracy": a, "test_loss": x} for e, s, a, x in results]
+    output = SimpleNamespace(records=[{"step": 1, "loss": 1.0}, *records])
+    assert train._which_weights(output, 20) == (
+        "The weights are those of epoch 3, step 15 of 20 (accuracy 75.0 %, loss 0.400): the best of 4 validations by "
+        "accuracy, then by loss; the last one had accuracy 75.0 %, loss 0.600."
+    )

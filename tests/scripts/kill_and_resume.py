@@ -1,17 +1,20 @@
 """Kill ``npalexnet train`` at random moments, resume it, and compare its end with that of a run that was left alone::
 
-    python tests/scripts/kill_and_resume.py [KILLS] [FOLDER]
+    python tests/scripts/kill_and_resume.py [KILLS] [FOLDER] [SIGNAL...]
 
-Each of KILLS runs (20 by default) of a few images is killed by SIGKILL, once or several times, and resumed until it is
-finished; one that was faster than its killer does not count. Then its weights, velocities, generators and counters, and
-the lines of its metrics apart from their times, must be the same bits as those of the undisturbed run. A line is
-printed for each; the exit status is 1 if one differs. A run takes 1.2 GB in FOLDER (by default, a temporary one) and is
-removed when it was compared.
+Each of KILLS runs (20 by default) of a few images is killed by SIGKILL, or by a SIGNAL such as TERM, HUP and USR1 (in
+turn), once or several times, and resumed until it is finished; after a SIGNAL its status must be 128 + the number. One
+that was faster than its killer does not count. Then its weights, velocities, generators and counters, and the lines of
+its metrics apart from their times, must be the same bits as those of the undisturbed run. A line is printed for each;
+the exit status is 1 if one differs. A run takes 1.2 GB in FOLDER (by default, a temporary one) and is removed when it
+was compared.
 """
 
+import itertools
 import json
 import random
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -47,15 +50,17 @@ def moment(folder: Path, seconds: float) -> str:
     return f"after {seconds:.2f} s, {lines} lines" + (f", writing {', '.join(writing)}" if writing else "")
 
 
-def disturbed(folder: Path, moments: random.Random, longest: float) -> Iterator[str]:
+def disturbed(folder: Path, moments: random.Random, longest: float, sent: signal.Signals) -> Iterator[str]:
     """Kill a run at a random moment, and then, with a chance of one half each, again; then let it finish."""
     while True:
         process, wait = npalexnet(*command_line(folder)), moments.uniform(0.5, longest)
         time.sleep(wait)
-        process.kill()
-        process.communicate()
+        process.send_signal(sent)
+        errors = process.communicate()[1]
         if process.returncode == 0:
             return
+        if process.returncode not in (128 + sent, -sent):  # the latter before the program has begun to listen
+            raise SystemExit(f"{sent.name} ended it with status {process.returncode}: {errors}")
         yield moment(folder, wait)
         if moments.random() < 0.5:
             break
@@ -73,7 +78,7 @@ def ending(folder: Path) -> tuple[list[dict], bytes, bytes]:
     return lines, (folder / "last.safetensors").read_bytes(), (folder / "weights.safetensors").read_bytes()
 
 
-def main(kills: int, parent: Path) -> int:
+def main(kills: int, parent: Path, signals: list[signal.Signals]) -> int:
     whole, folder, identical = parent / "undisturbed", parent / "killed", 0
     started = time.monotonic()
     process = npalexnet(*OPTIONS, "--out", str(whole))
@@ -85,8 +90,10 @@ def main(kills: int, parent: Path) -> int:
     shutil.rmtree(whole)
     print(f"undisturbed: {len(expected[0])} lines of metrics, {longest:.1f} s", flush=True)
     number = total = 0
+    turns = itertools.cycle(signals)
     while number < kills:
-        met = list(disturbed(folder, moments, 0.8 * longest))
+        sent = next(turns)
+        met = list(disturbed(folder, moments, 0.8 * longest, sent))
         if not met:
             shutil.rmtree(folder)
             continue
@@ -96,7 +103,7 @@ def main(kills: int, parent: Path) -> int:
         wrong = [name for name, one, two in zip(names, expected, found, strict=True) if one != two]
         identical += not wrong
         verdict = f"DIFFERENT: {', '.join(wrong)}" if wrong else "identical"
-        print(f"run {number}: killed {'; '.join(met)}: {verdict}", flush=True)
+        print(f"run {number}: {sent.name} {'; '.join(met)}: {verdict}", flush=True)
         shutil.rmtree(folder)
     print(f"{identical} of {kills} runs, killed {total} times in all, ended with the same bits")
     return 0 if identical == kills else 1
@@ -104,7 +111,8 @@ def main(kills: int, parent: Path) -> int:
 
 if __name__ == "__main__":
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 20
+    given = [signal.Signals[f"SIG{name}"] for name in sys.argv[3:]] or [signal.SIGKILL]
     if len(sys.argv) > 2:
-        sys.exit(main(count, Path(sys.argv[2])))
+        sys.exit(main(count, Path(sys.argv[2]), given))
     with tempfile.TemporaryDirectory() as temporary:
-        sys.exit(main(count, Path(temporary)))
+        sys.exit(main(count, Path(temporary), given))

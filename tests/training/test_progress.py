@@ -1,3 +1,4 @@
+import io
 import re
 import sys
 
@@ -69,3 +70,29 @@ def test_training_can_be_watched(capsys, monkeypatch):
         *(f"step {number} of 6" for number in (1, 2, 3)), "epoch 1", *(f"step {number} of 6" for number in (4, 5, 6)),
         "epoch 2",
     ]  # fmt: skip
+
+
+class Broken(io.StringIO):
+    """A stream that can't be written to, on a terminal or not."""
+
+    def __init__(self, error, terminal):
+        super().__init__()
+        self.error, self.terminal = error, terminal
+
+    def isatty(self):
+        return self.terminal
+
+    def write(self, text):
+        raise self.error
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+@pytest.mark.parametrize(
+    "error", [BrokenPipeError(), OSError(28, "No space left"), OSError(5, "I/O error"), ValueError("closed"), None]
+)
+def test_output_that_can_not_be_written_does_not_end_training(monkeypatch, error, terminal):
+    monkeypatch.setattr(Progress, "QUIET_SECONDS", 0.0)
+    for name in ("stdout", "stderr"):
+        monkeypatch.setattr(sys, name, None if error is None else Broken(error, terminal))
+    with Progress() as progress:
+        assert trainer_of(validation=8, steps=2).fit(progress)

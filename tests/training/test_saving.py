@@ -11,6 +11,7 @@ import pytest
 from npalexnet.data import LoadError, Subset
 from npalexnet.training import Callback, DivergedError, Run
 from npalexnet.training.checkpoint import load_checkpoint
+from npalexnet.training.interrupt import Interrupted
 from npalexnet.weights import load_weights
 from tests.training.small import assert_same_end, metrics, same, trainer_of
 
@@ -224,3 +225,83 @@ def test_on_a_real_disk_that_is_full_the_last_good_checkpoint_stays(tmp_path):
     assert any("No space left on device" in line and "the checkpoint of step 1 is kept" in line for line in lines)
     assert lines[-2].startswith("ended: can't write")
     assert lines[-1] == "good: last.safetensors of step 1"
+
+
+@pytest.mark.parametrize(
+    ("error", "where"),
+    [
+        (MemoryError, "forward"), (RuntimeError, "forward"), (KeyboardInterrupt, "forward"), (KeyError, "step"),
+        (BrokenPipeError, "validation"), (SystemExit, "validation"),
+    ],
+)  # fmt: skip
+def test_whatever_ends_training_the_state_after_the_last_whole_step_is_saved_first(tmp_path, monkeypatch, error, where):
+    monkeypatch.setattr(Run, "_draw", lambda *a: None)  # figures take most of the time
+    settings = {"batch_size": 8, "count": 16, "accumulate": 2, "validation": 8, "schedule": "plateau", "epochs": 3}
+    whole = trainer_of(run=Run(tmp_path / "whole"), **settings)
+    whole.fit()
+    trainer, callback = trainer_of(run=Run(tmp_path / "run"), **settings), Callback()
+
+    def fail(*arguments):
+        if trainer.state.step == 2:
+            raise error("planted")
+
+    if where == "forward":  # of the third step, after dropout has drawn
+        forward = trainer.model[4].compute
+        monkeypatch.setattr(trainer.model[4], "compute", lambda *a: (fail(), forward(*a))[1])
+    elif where == "step":
+        callback.on_step_end = fail
+    else:
+        callback.on_validation_end = fail
+    with pytest.raises(error, match="planted"):
+        trainer.fit(callback)
+    monkeypatch.undo()
+    monkeypatch.setattr(Run, "_draw", lambda *a: None)
+    assert load_checkpoint(tmp_path / "run" / "last.safetensors")[1]["step"] == 2
+    assert load_weights(tmp_path / "run" / "weights.safetensors")[0]
+    again = trainer_of(run=Run.reopen(tmp_path / "run"), **settings)
+    again.resume()
+    assert again.fit()
+    assert_same_end(tmp_path / "run", tmp_path / "whole")
+
+
+def test_an_error_amid_an_update_of_the_parameters_leaves_the_last_good_checkpoint(tmp_path, monkeypatch):
+    monkeypatch.setattr(Run, "_draw", lambda *a: None)
+    trainer = trainer_of(run=Run(tmp_path / "run"), checkpoint_every=1)
+    step = trainer.stepper.optimizer.step
+
+    def torn():
+        step()
+        if trainer.state.step == 2:
+            raise MemoryError
+
+    trainer.stepper.optimizer.step = torn
+    with pytest.raises(MemoryError):
+        trainer.fit()
+    tensors, metadata = load_checkpoint(tmp_path / "run" / "last.safetensors")
+    assert metadata["step"] == 2
+    name = "model.4.weight"
+    assert not np.array_equal(tensors[name], trainer.model.state_dict()["4.weight"])
+
+
+def test_interrupted_at_once_nothing_is_saved_and_the_way_to_go_on_is_told(tmp_path, monkeypatch):
+    monkeypatch.setattr(Run, "_draw", lambda *a: None)
+    trainer, callback, lines = trainer_of(run=Run(tmp_path / "run"), checkpoint_every=2), Callback(), []
+    callback.on_message = lines.append
+
+    def interrupt(step):
+        if step.number == 3:
+            raise Interrupted
+
+    callback.on_step_end = interrupt
+    with pytest.raises(Interrupted):
+        trainer.fit(callback)
+    assert load_checkpoint(tmp_path / "run" / "last.safetensors")[1]["step"] == 2
+    assert lines[-1].startswith(f"The checkpoint of step 2 is kept in {tmp_path / 'run'}/; go on from there with")
+
+
+def test_a_checkpoint_is_written_without_copies_of_what_it_holds(tmp_path):
+    trainer = trainer_of(run=Run(tmp_path / "run"), steps=1)
+    trainer.fit()
+    tensors, _ = trainer.state.capture(copy=False)
+    assert np.shares_memory(tensors["model.4.weight"], trainer.model[4].weight.data)
+    assert not np.shares_memory(trainer.state.capture()[0]["model.4.weight"], trainer.model[4].weight.data)

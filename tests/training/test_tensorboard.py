@@ -16,7 +16,8 @@ def written(monkeypatch, request):
     values, name = [], request.param
 
     class SummaryWriter(SimpleNamespace):
-        def __init__(self, folder):
+        def __init__(self, folder, purge_step=None):
+            values.extend([] if purge_step is None else [("purge", purge_step)])
             super().__init__(add_scalar=lambda tag, value, step: values.append((tag, value, step)))
             self.flush, self.close = lambda: None, lambda: values.append("closed")
 
@@ -25,13 +26,19 @@ def written(monkeypatch, request):
             self.flush, self.close = lambda: None, lambda: values.append("closed")
 
         def add_event(self, event):
+            if hasattr(event, "session_log"):
+                values.append(("purge", event.step))
+                return
             values.extend((value.tag, value.simple_value, event.step) for value in event.summary.value)
 
     record = type("Record", (SimpleNamespace,), {"Value": SimpleNamespace})
     modules = {
         "tensorboardX": {"SummaryWriter": SummaryWriter},
         "tensorboard.summary.writer.event_file_writer": {"EventFileWriter": EventFileWriter},
-        "tensorboard.compat.proto.event_pb2": {"Event": SimpleNamespace},
+        "tensorboard.compat.proto.event_pb2": {
+            "Event": SimpleNamespace,
+            "SessionLog": type("SessionLog", (SimpleNamespace,), {"START": 1}),
+        },
         "tensorboard.compat.proto.summary_pb2": {"Summary": record},
     }
     for module, contents in modules.items():
@@ -61,6 +68,26 @@ def test_training_closes_the_event_file_and_opens_another_one_if_it_goes_on(writ
     trainer.fit()
     losses = [value for value in written if value == "closed" or value[0] == "training/loss"]
     assert [value if value == "closed" else value[2] for value in losses] == [1, "closed", 2, "closed"]
+
+
+@pytest.mark.parametrize("written", ["tensorboard", "tensorboardX"], indirect=True)
+def test_a_resumed_run_has_the_steps_after_its_checkpoint_forgotten(written, tmp_path):
+    """What was written at the checkpoint's own step goes, too, and is written again."""
+    trainer = trainer_of(run=Run(tmp_path / "run"), steps=3, checkpoint_every=2)
+    trainer.fit(should_stop=lambda: trainer.state.step == 2)
+    (tmp_path / "run" / "events.out.tfevents.1").touch()
+    again = trainer_of(run=Run.reopen(tmp_path / "run"), steps=3, checkpoint_every=2)
+    again.resume()
+    written.clear()
+    again.fit()
+    found = [value for value in written if value[0] in ("purge", "training/loss")]
+    assert [(name, *rest[-1:]) for name, *rest in found] == [("purge", 2), ("training/loss", 2), ("training/loss", 3)]
+
+
+def test_a_package_that_can_not_be_used_does_not_end_training(tmp_path, monkeypatch):
+    monkeypatch.setattr(tensorboard, "find_spec", lambda name: name)  # there is a folder of that name, say
+    monkeypatch.setitem(sys.modules, "tensorboard.summary.writer.event_file_writer", None)
+    assert trainer_of(run=Run(tmp_path / "run"), steps=1).fit()
 
 
 def test_without_a_package_nothing_is_written(tmp_path, monkeypatch):
