@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
 
 from npalexnet import __version__, backend, get_convolution_algorithm
+from npalexnet.cli.parser import Parser
+from npalexnet.terminal import console, output_works, shown
 
 COMMANDS = {
     "train": (
@@ -33,17 +34,33 @@ COMMANDS = {
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; returns the exit status: 0 success, 1 an error, 2 a wrong command line, 130 Ctrl-C."""
-    arguments = sys.argv[1:] if arguments is None else arguments
+    """Run a command.
+
+    Returns the exit status: 0 success, 1 an error, 2 a wrong command line, 130 Ctrl-C. What can't be printed is an
+    error at the end; it keeps no command from its work. (A reader who has left, as in ``npalexnet summary | head``,
+    need not be told.)
+    """
+    with console() as output:
+        try:
+            status = _run(sys.argv[1:] if arguments is None else arguments)
+        except SystemExit as stopped:  # argparse's, after a wrong command line or a help text
+            if stopped.code or output_works():
+                raise
+            status = 0
+        if not output_works() and not status:
+            status = 1
+            if not isinstance(output.failure, BrokenPipeError):
+                print(f"npalexnet: error: can't write to standard output: {output.failure}", file=sys.stderr)
+        return status
+
+
+def _run(arguments: Sequence[str]) -> int:
     options = _parser(arguments).parse_args(arguments)
     try:
         if options.threads is not None:
             backend.set_num_threads(options.threads)
         backend.get_num_threads(), get_convolution_algorithm()  # a bad environment variable is refused at once
         return options.run(options)
-    except BrokenPipeError:  # `npalexnet summary | head`: the reader has left, which is not an error
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the interpreter's own flush at the end
-        return 0
     except KeyboardInterrupt:
         print(f"\nnpalexnet {options.command}: interrupted", file=sys.stderr)
         return 130
@@ -55,13 +72,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if error.name is None or error.name.partition(".")[0] not in ("PIL", "matplotlib", "safetensors", "tqdm"):
             raise
         message = f"{error.name} is not installed; pip install 'npalexnet[train]' brings all that this command needs"
-    print(f"npalexnet {options.command}: error: {message}", file=sys.stderr)
+    print(f"npalexnet {options.command}: error: {shown(message)}", file=sys.stderr)
     return 1
 
 
-def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
+def _parser(arguments: Sequence[str]) -> Parser:
     """Return the parser; only the modules of commands among the arguments are imported."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="npalexnet",
         description="AlexNet without a framework: train it, use it, look inside.",
         epilog="Exit status: 0 success, 1 an error, 2 a wrong command line, 130 stopped with Ctrl-C.",

@@ -15,6 +15,7 @@ import numpy as np
 
 from npalexnet import backend
 from npalexnet.alexnet import AlexNet
+from npalexnet.cli.options import chosen_device
 from npalexnet.cli.training_options import add_options, as_config, complete
 from npalexnet.data import Data, DataLoader, Subset, open_data
 from npalexnet.layers.algorithm_choice import get_convolution_algorithm
@@ -45,7 +46,8 @@ def _train(given: dict[str, Any], stop: Stop) -> bool:
     """Prepare and train; returns whether training went to its end."""
     options = complete(given, _config(given.get("resume")))
     options.convolution = options.convolution or get_convolution_algorithm()
-    backend.get_device(options.device), backend.input_dtype(_dtype(options))  # before anything is written
+    options.device = chosen_device(options.device)  # "auto" is recorded as what it was
+    backend.input_dtype(_dtype(options))  # a wrong one is refused before anything is written
     data = _open(options)
     classes = _classes(options, data)
     loaders = data.loaders(options.batch_size, recipe=options.recipe, seed=options.seed, workers=options.workers)
