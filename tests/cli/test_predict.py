@@ -1,3 +1,4 @@
+import base64
 import io
 import json
 import os
@@ -126,7 +127,12 @@ def test_a_name_that_is_no_text_is_shown_all_the_same(run, pictures, capsys, opt
     name = os.fsencode(pictures) + b"/caf\xe9.gif"
     os.rename(pictures / "c.gif", name)
     assert main(["predict", run, os.fsdecode(name), *options]) == 0
-    assert "caf\ufffd.gif" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    if options:
+        assert base64.b64decode(json.loads(out)["path_bytes"]) == name
+        assert json.loads(out)["path"].endswith(r"caf\xe9.gif")
+    else:
+        assert r"caf\xe9.gif" in out
 
 
 def test_predict_answers_as_often_as_it_is_asked(trained_run, capsys):
