@@ -108,7 +108,7 @@ class Console:
     """
 
     def __init__(self, stream: Any) -> None:
-        self.failure: OSError | None = None
+        self.failure: OSError | ValueError | None = None
         self._stream = stream
         if stream is None:
             self.failure = OSError(errno.EBADF, os.strerror(errno.EBADF))
@@ -121,7 +121,7 @@ class Console:
             visible = shown(text, keep="\n\r\t").encode(encoding, "backslashreplace").decode(encoding)
             try:
                 self._stream.write(visible)
-            except OSError as error:
+            except (OSError, ValueError) as error:  # a ValueError: the stream was closed
                 self._fail(error)
         return len(text)
 
@@ -130,14 +130,16 @@ class Console:
         if self.failure is None:
             try:
                 self._stream.flush()
-            except OSError as error:
+            except (OSError, ValueError) as error:
                 self._fail(error)
 
-    def _fail(self, error: OSError) -> None:
+    def _fail(self, error: OSError | ValueError) -> None:
         self.failure = error
-        with suppress(OSError, ValueError):  # what is left in its buffer must not fail once more when Python ends
+        # What is left in its buffer must not fail once more when Python ends.
+        with suppress(OSError, ValueError, AttributeError):
+            number = self._stream.fileno()
             nowhere = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(nowhere, self._stream.fileno())
+            os.dup2(nowhere, number)
             os.close(nowhere)
 
     def __getattr__(self, name: str) -> Any:

@@ -37,8 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command.
 
     Returns the exit status: 0 success, 1 an error, 2 a wrong command line, 130 Ctrl-C. What can't be printed is an
-    error at the end; it keeps no command from its work. (A reader who has left, as in ``npalexnet summary | head``,
-    need not be told.)
+    error at the end; it keeps no command from its work. (That a reader has left is none: ``npalexnet summary | head``.)
     """
     with console() as output:
         try:
@@ -47,10 +46,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if stopped.code or output_works():
                 raise
             status = 0
-        if not output_works() and not status:
-            status = 1
-            if not isinstance(output.failure, BrokenPipeError):
-                print(f"npalexnet: error: can't write to standard output: {output.failure}", file=sys.stderr)
+        if not output_works() and not isinstance(output.failure, BrokenPipeError) and not status:
+            print(f"npalexnet: error: can't write to standard output: {output.failure}", file=sys.stderr)
+            return 1
         return status
 
 

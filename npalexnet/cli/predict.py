@@ -73,7 +73,7 @@ def run(options: argparse.Namespace) -> int:
                 found = (f"  {100 * probabilities[k]:5.1f} %  {shown(classifier.classes[k])}" for k in top)
                 print(shown(path), *found, sep="\n")
         if not output_works():  # flushed for whoever waits for these answers with the next paths for standard input
-            return 1
+            return failed
     return failed
 
 

@@ -74,7 +74,7 @@ def _train(given: dict[str, Any], stop: Stop) -> bool:
             return finished
     finally:
         if output.discard_if_empty():
-            print(f"Nothing was learned, so {output.folder}/ was not kept.")
+            print(f"Nothing was learned, so {shown(str(output.folder))}/ was not kept.")
 
 
 # --- what the options stand for ---------------------------------------------------------------------------------------
@@ -129,9 +129,10 @@ def _model(options: argparse.Namespace, classes: list[str], resumes: bool) -> Al
         own_last = [name for name, _ in model.named_parameters() if name.startswith(LAST_LAYER)]
         replaced = own_last if theirs is not None and theirs != classes else []
         lines = load_fitting(model, tensors, leave_out=replaced)
-        print(f"Started from {options.weights}" + ("; the last layer is new, for other classes" if replaced else ""))
+        last = "; the last layer is new, for other classes" if replaced else ""
+        print(f"Started from {shown(str(options.weights))}{last}")
         for line in lines:
-            print(f"  {line}")
+            print(f"  {shown(line)}")
     if options.freeze:
         model.freeze(*options.freeze)
     return model.to(backend.get_device(options.device).name)
@@ -170,12 +171,12 @@ def _announce(options: argparse.Namespace, data: Data, trainer: Trainer, output:
     for note in data.notes:
         print(shown(note))
     counts = f"{len(data.train):,} training and {len(data.validation):,} validation images"
-    print(f"{data.name}: {counts} of {len(data.classes)} classes")
+    print(f"{shown(data.name)}: {counts} of {len(data.classes)} classes")
     device, threads = backend.get_device(options.device), backend.get_num_threads()
     place = f"{threads} CPU thread{'s' * (threads > 1)}" if device is backend.CPU else device.name
     print(
         f"{state.steps} steps, {trainer.steps_per_epoch} an epoch, on {place} in {options.precision}; "
-        f"the run is {output.folder}/"
+        f"the run is {shown(str(output.folder))}/"
     )
     if state.finished and state.step < state.steps:
         print(f"It is complete: its patience ended after step {state.step}.")
@@ -188,11 +189,12 @@ def _announce(options: argparse.Namespace, data: Data, trainer: Trainer, output:
 
 
 def _conclude(trainer: Trainer, output: Run, seconds: float) -> None:
+    folder = shown(str(output.folder))
     if not trainer.state.finished:
         print(f"Stopped after step {trainer.state.step} of {trainer.state.steps}; what was learned is kept.")
-        print(f"Go on: npalexnet train --resume {output.folder}")
+        print(f"Go on: npalexnet train --resume {folder}")
     waited = trainer.train.waited
     print(f"The steps waited {waited:.1f} s for images, {100 * waited / max(seconds, 1e-9):.1f} % of the time.")
     written = ("weights.safetensors", "last.safetensors", "metrics.jsonl", "curves.png", "filters.png", "confusion.png")
-    print(f"Wrote {', '.join(name for name in written if (output.folder / name).exists())} to {output.folder}/")
-    print(f"Use it: npalexnet predict {output.folder} IMAGE...")
+    print(f"Wrote {', '.join(name for name in written if (output.folder / name).exists())} to {folder}/")
+    print(f"Use it: npalexnet predict {folder} IMAGE...")

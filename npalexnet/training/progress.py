@@ -6,6 +6,7 @@ import sys
 import time
 from typing import Any
 
+from npalexnet.terminal import shown
 from npalexnet.training.metrics import Metrics
 from npalexnet.training.steps import StepResult
 
@@ -98,6 +99,7 @@ class Progress(Callback):
 
     def on_message(self, line: str) -> None:
         """Print a line without tearing the bar."""
+        line = shown(line)  # names of files may hold what a terminal would obey
         if self._bar is not None:
             self._bar.write(line)
         else:
