@@ -16,6 +16,7 @@ from benchmarks.precisions import PRECISIONS
 from benchmarks.workload import settings
 from npalexnet.backend import get_num_threads
 from npalexnet.cli.options import number
+from npalexnet.cli.parser import Parser
 
 # Each module has run(arguments, say) -> dict, show(dict) -> str, chart(dict) -> Figure, and its default settings.
 QUESTIONS: dict[str, Any] = {
@@ -102,7 +103,7 @@ def _say(line: str) -> None:
 
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     questions = "\n".join(f"  {name:10} {(module.__doc__ or '').splitlines()[0]}" for name, module in QUESTIONS.items())
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         "python -m benchmarks",
         description="Measure npalexnet beside torch on this machine. benchmarks/README.md explains the results.",
         epilog=f"questions:\n{questions}",

@@ -1,131 +1,40 @@
-"""Printing: output that can't be written, tables, progress bars, and the names of files."""
+"""Text for people: what reaches a terminal or a spreadsheet, tables and progress bars."""
 
 from __future__ import annotations
 
 import errno
+import json
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from importlib.util import find_spec
 from typing import Any
+from unicodedata import category, combining, east_asian_width
 
-
-class Steady:
-    """A text stream that goes on where another one fails: what can't be written is left out.
-
-    A reader may have left (``| head``), a disk be full, a terminal be closed, or the stream be None, as Python has it
-    for one that was closed before the program began. None of these is a reason to end work that takes hours.
-
-    Parameters
-    ----------
-    stream : text stream or None
-        What is written to.
-    essential : bool
-        Whether the output is the result: then an error is an OSError, as usual.
-
-    Attributes
-    ----------
-    lost : OSError or None
-        Why something could not be written.
-    """
-
-    def __init__(self, stream: Any, *, essential: bool = False) -> None:
-        self._stream, self.essential = stream, essential
-        self.lost: OSError | None = None
-
-    def write(self, text: str) -> int:
-        """Write a text, with escapes for characters that the stream's encoding does not have."""
-        try:
-            if self._stream is None:
-                raise OSError(errno.EBADF, "the output is closed")
-            try:
-                self._stream.write(text)
-            except UnicodeEncodeError as error:
-                self._stream.write(text.encode(error.encoding, "backslashreplace").decode(error.encoding))
-        except (OSError, ValueError) as error:  # a ValueError: of a file that is closed
-            self._note(error)
-        return len(text)
-
-    def flush(self) -> None:
-        """Write what waits."""
-        try:
-            if self._stream is not None:
-                self._stream.flush()
-        except (OSError, ValueError) as error:
-            self._note(error)
-
-    def isatty(self) -> bool:
-        """Whether it is a terminal."""
-        with suppress(OSError, ValueError):
-            return self._stream is not None and bool(self._stream.isatty())
-        return False
-
-    @property
-    def failed(self) -> bool:
-        """Whether something is missing that somebody wanted: a reader of the result who has left has had enough."""
-        return self.lost is not None and not (self.essential and isinstance(self.lost, BrokenPipeError))
-
-    def _note(self, error: OSError | ValueError) -> None:
-        self.lost = error if isinstance(error, OSError) else OSError(errno.EBADF, str(error))
-        if isinstance(error, BrokenPipeError) and self.essential:
-            raise error
-        if self.essential:
-            raise OSError(f"can't write to the standard output: {self.lost.strerror}") from None
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._stream, name)
-
-
-@contextmanager
-def steady_output() -> Iterator[tuple[Steady, Steady]]:
-    """Context of a program in which both of its output streams are `Steady`; yields them.
-
-    On leaving it, what could not be written is dropped: the interpreter would fail on it when it ends.
-    """
-    before: tuple[Any, Any] = sys.stdout, sys.stderr
-    _open_standard_descriptors()
-    streams = Steady(sys.stdout), Steady(sys.stderr)
-    sys.stdout, sys.stderr = streams
-    try:
-        yield streams
-    finally:
-        sys.stdout, sys.stderr = before
-        for steady, stream in zip(streams, before, strict=True):
-            with suppress(OSError):
-                steady.flush()
-            if steady.lost and stream is not None and stream in (sys.__stdout__, sys.__stderr__):
-                with suppress(OSError, ValueError):
-                    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
-
-
-def _open_standard_descriptors() -> None:
-    """Take the numbers of closed standard streams, which a file of the run would get else, and their output."""
-    for descriptor in range(3) if os.name != "nt" else ():
-        try:
-            os.fstat(descriptor)
-        except OSError:
-            with suppress(OSError):
-                os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free
-
-
-def say(line: str = "", *, error: bool = False) -> None:
-    """Print a line at once, on the standard output or error stream; one that can't be printed is left out."""
-    stream = Steady(sys.stderr if error else sys.stdout)
-    stream.write(f"{line}\n")
-    stream.flush()
+# Control characters, marks without a width (some turn the direction of writing), half a character, ends of lines.
+_HIDDEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")  # what a spreadsheet computes
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> str:
     """Return an aligned table; the first `left` columns are aligned to the left, the others to the right."""
-    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
+    widths = [max(map(_columns, column)) for column in zip(header, *rows, strict=True)]
     rule = ["-" * width for width in widths]
 
     def line(cells: Sequence[str]) -> str:
-        padded = (c.ljust(w) if i < left else c.rjust(w) for i, (c, w) in enumerate(zip(cells, widths, strict=True)))
+        spaces = [" " * (width - _columns(cell)) for cell, width in zip(cells, widths, strict=True)]
+        padded = (c + s if i < left else s + c for i, (c, s) in enumerate(zip(cells, spaces, strict=True)))
         return "  ".join(padded).rstrip()
 
     return "\n".join(line(cells) for cells in (header, rule, *rows))
+
+
+def _columns(text: str) -> int:
+    """Return how many columns of a terminal a text takes: a Chinese character takes two, an accent none."""
+    if text.isascii():
+        return len(text)
+    return sum(0 if combining(c) else 1 + (east_asian_width(c) in "WF") for c in text)
 
 
 @contextmanager
@@ -134,7 +43,7 @@ def progress(what: str, total: int, unit: str = "image") -> Iterator[Callable[[i
 
     The bar appears after a second, on a terminal and if tqdm is installed; elsewhere nothing is shown.
     """
-    stream = Steady(sys.stderr)
+    stream = Console(sys.stderr)
     if not (stream.isatty() and find_spec("tqdm")):
         yield lambda done: None
         return
@@ -144,6 +53,135 @@ def progress(what: str, total: int, unit: str = "image") -> Iterator[Callable[[i
         yield bar.update
 
 
-def shown(text: str) -> str:
-    """Return a text that holds names of files in a form that can be printed, whatever bytes the names consist of."""
-    return os.fsencode(text).decode("utf-8", "replace")
+# --- names -------------------------------------------------------------------------------------------------------
+
+
+def shown(text: str, keep: str = "") -> str:
+    r"""Return a text in which every character can be seen, on one line: a name of a file or a class can hold any.
+
+    Characters that a terminal would obey or hide are written as escapes: ``\x1b``, ``\n``, ``\u202e`` and, for a byte
+    that is no text, ``\xe9``. Those in `keep` stay.
+    """
+    if text.isprintable():
+        return text
+    return "".join(_escaped(c) if c not in keep and category(c) in _HIDDEN else c for c in text)
+
+
+def _escaped(character: str) -> str:
+    if "\udc80" <= character <= "\udcff":  # a byte, as Python reads names that are no text
+        return f"\\x{ord(character) - 0xDC00:02x}"
+    return character.encode("unicode_escape").decode("ascii")
+
+
+def valid(text: str) -> str:
+    """Return a text that is valid Unicode as it is, and another as it is `shown`."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return shown(text)
+    return text
+
+
+def as_json(value: Any) -> str:
+    """Return a line of JSON that means the same on any output: what a terminal would obey, or lacks, has escapes."""
+    text = json.dumps(value, ensure_ascii=not (sys.stdout.encoding or "").lower().startswith("utf"))
+    return "".join(json.dumps(c)[1:-1] if category(c) in _HIDDEN else c for c in text)
+
+
+def spreadsheet_cell(text: str) -> str:
+    """Return a text for a CSV file, with an apostrophe before what a spreadsheet would compute as a formula."""
+    return f"'{text}" if text.startswith(_FORMULA) else text
+
+
+# --- standard output and standard error --------------------------------------------------------------------------
+
+
+class Console:
+    """A standard stream that never ends the program.
+
+    A character that a terminal would obey is written as an escape, see `shown`, as is one that the stream's encoding
+    lacks. When writing fails (the disk is full, the reader has left), the rest is dropped, and `failure` says why.
+
+    Parameters
+    ----------
+    stream : text stream or None
+        `sys.stdout` or `sys.stderr`; None where it was closed before Python began.
+    """
+
+    def __init__(self, stream: Any) -> None:
+        self.failure: OSError | ValueError | None = None
+        self._stream = stream
+        if stream is None:
+            self.failure = OSError(errno.EBADF, os.strerror(errno.EBADF))
+
+    def write(self, text: str) -> int:
+        """Write a text, if that is still possible."""
+        if self.failure is None:
+            encoding = getattr(self._stream, "encoding", None) or "utf-8"
+            visible = shown(text, keep="\n\r\t").encode(encoding, "backslashreplace").decode(encoding)
+            try:
+                self._stream.write(visible)
+            except (OSError, ValueError) as error:  # a ValueError: the stream was closed
+                self._fail(error)
+        return len(text)
+
+    def flush(self) -> None:
+        """Hand on what was written, if that is still possible."""
+        if self.failure is None:
+            try:
+                self._stream.flush()
+            except (OSError, ValueError) as error:
+                self._fail(error)
+
+    def isatty(self) -> bool:
+        """Whether it is a terminal."""
+        with suppress(OSError, ValueError):
+            return self._stream is not None and bool(self._stream.isatty())
+        return False
+
+    def _fail(self, error: OSError | ValueError) -> None:
+        self.failure = error
+        # What is left in its buffer must not fail once more when Python ends.
+        with suppress(OSError, ValueError, AttributeError):
+            number = self._stream.fileno()
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, number)
+            os.close(nowhere)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+@contextmanager
+def console() -> Iterator[Console]:
+    """Context in which standard output and standard error are a `Console`; the value is that of standard output."""
+    _fill_standard_descriptors()
+    streams: list[Any] = [Console(sys.stdout), Console(sys.stderr)]
+    try:
+        with redirect_stdout(streams[0]), redirect_stderr(streams[1]):
+            yield streams[0]
+    finally:
+        for stream in streams:
+            stream.flush()
+
+
+def say(line: str = "", *, error: bool = False) -> None:
+    """Print a line at once, on the standard output or error stream; one that can't be printed is left out."""
+    stream = Console(sys.stderr if error else sys.stdout)
+    stream.write(f"{line}\n")
+    stream.flush()
+
+
+def output_works() -> bool:
+    """Whether all that was printed to standard output so far has arrived."""
+    sys.stdout.flush()
+    return getattr(sys.stdout, "failure", None) is None
+
+
+def _fill_standard_descriptors() -> None:
+    """Open the null device where a standard stream is closed: else the next file has its number, and gets its text."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest number that is free: this one

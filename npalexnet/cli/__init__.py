@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from npalexnet import __version__, backend, get_convolution_algorithm
-from npalexnet.terminal import steady_output
+from npalexnet.cli.parser import Parser
+from npalexnet.terminal import console, output_works, shown
 
 COMMANDS = {
     "train": (
@@ -33,34 +34,35 @@ COMMANDS = {
     "info": ("Print versions, devices and, where a device is not usable, why", ""),
 }
 PACKAGES = ("PIL", "filelock", "matplotlib", "safetensors", "tqdm")  # of the extra "train"
-WRITES_FILES = ("train", "evaluate", "look")  # output that can't be printed does not end them
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; returns the exit status.
+    """Run a command.
 
-    0 is success, 1 an error, or output that could not be written, 2 a wrong command line, 130 Ctrl-C (and, of `train`,
-    128 + the number of another signal).
+    Returns the exit status: 0 success, 1 an error, 2 a wrong command line, 130 Ctrl-C (and, of `train`, 128 + the
+    number of another signal). What can't be printed is an
+    error at the end; it keeps no command from its work. (That a reader has left is none: ``npalexnet summary | head``.)
     """
-    arguments = sys.argv[1:] if arguments is None else arguments
-    with steady_output() as streams:
-        options = _parser(arguments).parse_args(arguments)
-        streams[0].essential = options.command not in WRITES_FILES
-        status = _run(options)
-    return status or int(any(stream.failed for stream in streams))
+    with console() as output:
+        try:
+            status = _run(sys.argv[1:] if arguments is None else arguments)
+        except SystemExit as stopped:  # argparse's, after a wrong command line or a help text
+            if stopped.code or output_works():
+                raise
+            status = 0
+        if not output_works() and not isinstance(output.failure, BrokenPipeError) and not status:
+            print(f"npalexnet: error: can't write to standard output: {output.failure}", file=sys.stderr)
+            return 1
+        return status
 
 
-def _run(options: argparse.Namespace) -> int:
-    """Run a command; returns the exit status. An error is a line on the standard error stream."""
+def _run(arguments: Sequence[str]) -> int:
+    options = _parser(arguments).parse_args(arguments)
     try:
         if options.threads is not None:
             backend.set_num_threads(options.threads)
         backend.get_num_threads(), get_convolution_algorithm()  # a bad environment variable is refused at once
-        status = options.run(options)
-        sys.stdout.flush()
-        return status
-    except BrokenPipeError:  # `npalexnet summary | head`: the reader has left, which is not an error
-        return 0
+        return options.run(options)
     except KeyboardInterrupt:
         print(f"\nnpalexnet {options.command}: interrupted", file=sys.stderr)
         return 130
@@ -69,22 +71,16 @@ def _run(options: argparse.Namespace) -> int:
     except (OSError, ValueError, RuntimeError) as error:
         message = str(error)
     except ModuleNotFoundError as error:
-        if error.name is None or error.name.partition(".")[0] not in (
-            "PIL",
-            "filelock",
-            "matplotlib",
-            "safetensors",
-            "tqdm",
-        ):
+        if error.name is None or error.name.partition(".")[0] not in PACKAGES:
             raise
         message = f"{error.name} is not installed; pip install 'npalexnet[train]' brings all that this command needs"
-    print(f"npalexnet {options.command}: error: {message}", file=sys.stderr)
+    print(f"npalexnet {options.command}: error: {shown(message)}", file=sys.stderr)
     return 1
 
 
-def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
+def _parser(arguments: Sequence[str]) -> Parser:
     """Return the parser; only the modules of commands among the arguments are imported."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="npalexnet",
         description="AlexNet without a framework: train it, use it, look inside.",
         epilog="Exit status: 0 success, 1 an error, 2 a wrong command line, 130 stopped with Ctrl-C.",

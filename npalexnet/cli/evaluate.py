@@ -8,7 +8,15 @@ from collections.abc import Sequence
 import numpy as np
 
 from npalexnet import visualize
-from npalexnet.cli.options import add_data, add_device, add_out, add_ten_crop, add_weights
+from npalexnet.cli.options import (
+    add_data,
+    add_device,
+    add_out,
+    add_ten_crop,
+    add_weights,
+    chosen_device,
+    described_device,
+)
 from npalexnet.inference.classifier import Classifier
 from npalexnet.inference.validation import ValidationSet
 from npalexnet.terminal import progress, shown, table
@@ -26,7 +34,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print a table of the classes, and write ``confusion.png`` and ``confusion.csv``."""
-    classifier = Classifier.load(options.weights, options.device)
+    device = chosen_device(options.device)
+    classifier = Classifier.load(options.weights, device)
     validation = ValidationSet.open(options.data, classifier)
     out = options.out or classifier.path.parent / "evaluation"
     out.mkdir(parents=True, exist_ok=True)
@@ -35,9 +44,8 @@ def run(options: argparse.Namespace) -> int:
     with progress("evaluating", len(validation)) as watch:
         metrics = validation.compute_metrics(ten_crop=options.ten_crop, watch=lambda found: watch(len(found)))
     crops = ", averaged over ten crops" if options.ten_crop else ""
-    print(
-        f"{shown(validation.name)}: {len(validation):,} validation images of {len(classifier.classes)} classes{crops}\n"
-    )
+    images = f"{len(validation):,} validation images of {len(classifier.classes)} classes"
+    print(f"{shown(validation.name)}: {images}{crops}, computed on {described_device(device)}\n")
     print(per_class(metrics.confusion, classifier.names))
     print(f"\nloss {metrics.loss:.4f}, top-1 accuracy {100 * metrics.top1:.2f} %, top-5 {100 * metrics.top5:.2f} %")
     write_confusion(out / "confusion.csv", metrics.confusion, classifier.names)

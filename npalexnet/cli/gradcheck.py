@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from npalexnet import backend
-from npalexnet.cli.options import add_device, number
+from npalexnet.cli.options import add_device, chosen_device, number
 from npalexnet.gradcheck import GradcheckReport, gradcheck
 from npalexnet.layers.activation import Flatten, ReLU
 from npalexnet.layers.conv import Conv2d
@@ -73,16 +73,16 @@ def check_all_layers(device: str = "cpu", *, seed: int = 0, **settings: Any) -> 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of the command to its parser."""
     parser.add_argument("--seed", type=number(int, 0), default=0, metavar="N", help="of inputs, parameters, directions")
-    add_device(parser)
+    add_device(parser, default="cpu")
 
 
 def run(options: argparse.Namespace) -> int:
     """Check every layer, and print a table; returns 1 if a gradient is wrong."""
     verdicts = []
-    backend.get_device(options.device)
-    print(f"Gradients from backward against central differences, float64, on {options.device}\n")
+    device = chosen_device(options.device)
+    print(f"Gradients from backward against central differences, float64, on {device}\n")
     print(f"{'layer':<56}{'derivatives':>12}{'worst error':>13}  verdict")
-    for name, report in check_all_layers(options.device, seed=options.seed):
+    for name, report in check_all_layers(device, seed=options.seed):
         compared = sum(row.elements + row.directions for row in report.rows)
         verdicts.append("WRONG" if not report.ok else "not differentiable" if report.not_differentiable else "ok")
         print(f"{name:<56}{compared:>12}{report.worst.error:>13.1e}  {verdicts[-1]}", flush=True)

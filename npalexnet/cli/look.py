@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from npalexnet import backend, visualize
-from npalexnet.alexnet import IMAGE_SIZE
-from npalexnet.cli.options import add_data, add_device, add_out, add_weights, number
+from npalexnet.cli.look_options import add_options, class_number, existing_unit
+from npalexnet.cli.options import chosen_device, described_device
 from npalexnet.data.images import open_picture
 from npalexnet.files import atomic_write
 from npalexnet.inference.classifier import Classifier
@@ -19,7 +19,7 @@ from npalexnet.inference.validation import ValidationSet
 from npalexnet.terminal import progress, shown
 from npalexnet.training.metrics import Metrics
 from npalexnet.training.run import METRICS
-from npalexnet.visualize.activations import activations, check_layer, most_variable, responses
+from npalexnet.visualize.activations import most_variable, responses
 from npalexnet.visualize.page import Section, page
 from npalexnet.visualize.results import read_metrics
 from npalexnet.weights import FILE_NAME
@@ -35,7 +35,7 @@ LOGITS = "classifier.6"
 CONVOLUTIONS = ["layers.1", "layers.4", "layers.7", "layers.9", "layers.11"]  # the ReLU after each
 CELLS = 15
 
-Unit = tuple[str, int]  # a layer and a channel of it
+__all__ = ["Look", "add_options", "run"]
 
 
 class Look:
@@ -84,7 +84,7 @@ class Look:
         self._add("Mistakes", text, [(self._draw("mistakes.png", mistakes), "")])
         return metrics
 
-    def top_activating(self, units: Sequence[Unit], image: np.ndarray | None) -> None:
+    def top_activating(self, units: Sequence[tuple[str, int]], image: np.ndarray | None) -> None:
         """Draw the top-activating images of some channels.
 
         By default, of one channel of each convolution: the one that `image` activates most or, without an image, the
@@ -140,13 +140,13 @@ class Look:
         path = self.out / "index.html"
         weights = self.classifier.path
         name = weights.parent if weights.name == FILE_NAME else weights
-        content = page(shown(f"A look inside the network of {name}"), facts, self.sections)
+        content = page(f"A look inside the network of {name}", facts, self.sections)
         with atomic_write(path) as temporary:
             temporary.write_text(content, encoding="utf-8")
         return path
 
     def _add(self, title: str, text: str, pictures: Sequence[tuple[Path, str]]) -> None:
-        self.sections.append(Section(title, shown(text), pictures))
+        self.sections.append(Section(title, text, pictures))
 
     def _draw(self, name: str, figure: Figure) -> Path:
         visualize.write_figure(self.out / name, figure)
@@ -154,34 +154,12 @@ class Look:
         return self.out / name
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options of the command to its parser."""
-    add_weights(parser)
-    parser.add_argument(
-        "image", nargs="?", metavar="IMAGE", help="image file to show in the network (default: a validation image)"
-    )
-    add_data(parser)
-    parser.add_argument(
-        "--images", type=number(int, 1), default=1000, metavar="N", help="use at most N validation images"
-    )
-    parser.add_argument(
-        "--unit", type=_as_unit, action="append", metavar="LAYER:CHANNEL",
-        help="show the top-activating images of this channel, like layers.4:17; may be repeated (default: one channel "
-        "of each convolution)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--class", dest="class_name", metavar="NAME",
-        help="show which part of the image is evidence for this class (default: the most probable one)",
-    )  # fmt: skip
-    add_out(parser, "look")
-    add_device(parser)
-
-
 def run(options: argparse.Namespace) -> int:
     """Draw all figures, and write the page."""
-    classifier = Classifier.load(options.weights, options.device)
-    units = [_existing(classifier, layer, channel) for layer, channel in options.unit or []]
-    label = None if options.class_name is None else _class(classifier, options.class_name)
+    device = chosen_device(options.device)
+    classifier = Classifier.load(options.weights, device)
+    units = [existing_unit(classifier, layer, channel) for layer, channel in options.unit or []]
+    label = None if options.class_name is None else class_number(classifier, options.class_name)
     picture: Picture | None = None if options.image is None else open_picture(options.image)
     validation = ValidationSet.open(options.data, classifier)
     total = len(validation)
@@ -199,30 +177,10 @@ def run(options: argparse.Namespace) -> int:
     look.image(picture, name, label)
     look.top_activating(units, None if options.image is None else classifier.inputs([picture])[0])
     path = look.page([*_facts(classifier), *_results(validation, total, metrics)])
-    print(f"{shown(validation.name)}: accuracy {100 * metrics.top1:.1f} % on {len(validation):,} validation images")
+    images = f"{len(validation):,} validation images, computed on {described_device(device)}"
+    print(f"{shown(validation.name)}: accuracy {100 * metrics.top1:.1f} % on {images}")
     print(shown(f"Wrote {len(look.figures)} figures to {look.out}/; {path} shows them all"))
     return 0
-
-
-def _as_unit(text: str) -> Unit:
-    layer, _, channel = text.rpartition(":")
-    if not (layer and channel.isdecimal()):
-        raise argparse.ArgumentTypeError(f"must be LAYER:CHANNEL, like layers.4:17, got {text!r}")
-    return layer, int(channel)
-
-
-def _existing(classifier: Classifier, layer: str, channel: int) -> Unit:
-    check_layer(classifier.model, layer)
-    shape = activations(classifier.model, np.zeros((1, 3, IMAGE_SIZE, IMAGE_SIZE), np.float32), [layer])[layer].shape
-    if channel >= shape[1]:
-        raise ValueError(f"unit {layer}:{channel} doesn't exist; {layer} has the channels 0 to {shape[1] - 1}")
-    return layer, channel
-
-
-def _class(classifier: Classifier, name: str) -> int:
-    if name not in classifier.classes:
-        raise ValueError(f"class must be one of {', '.join(map(repr, classifier.classes))}, got {name!r}")
-    return classifier.classes.index(name)
 
 
 def _facts(classifier: Classifier) -> list[tuple[str, str]]:
@@ -233,7 +191,7 @@ def _facts(classifier: Classifier) -> list[tuple[str, str]]:
         "recipe", "epochs", "batch_size", "lr", "schedule", "warmup", "momentum", "weight_decay", "dropout", "init",
         "precision", "seed",
     )  # fmt: skip
-    facts = [("weights", shown(str(classifier.path))), ("classes", f"{len(classifier.classes)}")]
+    facts = [("weights", str(classifier.path)), ("classes", f"{len(classifier.classes)}")]
     if "steps" in classifier.metadata:
         facts.append(("training steps", f"{classifier.metadata['steps']}"))
     settings = [f"{name.replace('_', ' ')} {options[name]}" for name in wanted if name in options]
@@ -243,7 +201,7 @@ def _facts(classifier: Classifier) -> list[tuple[str, str]]:
 def _results(validation: ValidationSet, total: int, metrics: Metrics) -> list[tuple[str, str]]:
     sample = f", {len(validation):,} of them chosen at random for this page" if len(validation) < total else ""
     return [
-        ("validation data", f"{shown(validation.name)}: {total:,} images{sample}"),
+        ("validation data", f"{validation.name}: {total:,} images{sample}"),
         ("loss", f"{metrics.loss:.3f}"),
         ("top-1 accuracy", f"{100 * metrics.top1:.1f} %"),
         ("top-5 accuracy", f"{100 * metrics.top5:.1f} %"),

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Callable
 from math import inf
 from pathlib import Path
 from typing import Any
+
+from npalexnet import backend
+from npalexnet.backend.cuda.device import probe
+
+DEVICE_HELP = "cpu, cuda, cuda:N, or auto: a GPU if one is usable, else the CPU"
 
 
 def number(kind: type, minimum: float, *, above: bool = False, maximum: float | None = None) -> Callable[[str], Any]:
@@ -53,10 +59,23 @@ def add_out(parser: argparse.ArgumentParser, folder: str) -> None:
     )
 
 
-def add_device(parser: argparse.ArgumentParser) -> None:
+def add_device(parser: argparse.ArgumentParser, default: str = "auto") -> None:
     """Add --device and --threads."""
-    parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:N, or auto: a GPU where one is usable")
+    parser.add_argument("--device", default=default, help=DEVICE_HELP)
     add_threads(parser)
+
+
+def chosen_device(name: str) -> str:
+    """Return the own name of a device, for "auto", too; says where a GPU can't be used though CuPy is installed."""
+    if name == "auto" and not (gpu := probe()).usable and gpu.stage != "package":
+        print(f"No GPU is used: {gpu.reason} (stage: {gpu.stage})", file=sys.stderr)
+    return backend.get_device(name).name
+
+
+def described_device(name: str) -> str:
+    """Return "2 CPU threads", or the name of a GPU."""
+    threads = backend.get_num_threads()
+    return f"{threads} CPU thread{'s' * (threads > 1)}" if backend.get_device(name) is backend.CPU else name
 
 
 def add_threads(parser: argparse.ArgumentParser) -> None:

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
+from base64 import b64encode
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
-from npalexnet.cli.options import add_device, add_ten_crop, add_weights, number
+from npalexnet import backend
+from npalexnet.cli.options import add_device, add_ten_crop, add_weights, chosen_device, number
 from npalexnet.data.images import find_images, open_picture
 from npalexnet.inference.classifier import BATCH_SIZE, Classifier
-from npalexnet.terminal import shown
+from npalexnet.terminal import as_json, output_works, shown, valid
 
 STANDARD_INPUT = "-"
 
@@ -26,25 +27,40 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "images", nargs="+", metavar="IMAGE",
         help="image file, folder (all images in it and below), or - for paths on standard input, one a line",
     )  # fmt: skip
+    parser.add_argument(
+        "-0", "--null", action="store_true",
+        help="paths on standard input end with a NUL byte, as find -print0 writes them, not with the line",
+    )  # fmt: skip
     parser.add_argument("--top", type=number(int, 1), default=3, metavar="K", help="print the K most probable classes")
     add_ten_crop(parser)
-    parser.add_argument("--json", action="store_true", help="print a JSON object a line")
+    parser.add_argument(
+        "--json", action="store_true",
+        help="print a JSON object a line, with path and predictions; and with path_bytes, the path in base64, where it "
+        "is not valid Unicode and path has escapes",
+    )  # fmt: skip
     add_device(parser)
 
 
 def run(options: argparse.Namespace) -> int:
     """Print the most probable classes of each image file, as their paths arrive; returns 1 if one couldn't be read."""
-    classifier = Classifier.load(options.weights, options.device)
-    names, failed = classifier.names, 0
-    for group in _groups(options.images):
+    if options.null and STANDARD_INPUT not in options.images:
+        raise ValueError("--null is for paths on standard input: name - among the images")
+    device = chosen_device(options.device)
+    if options.device == "auto" and device != backend.CPU.name:
+        print(f"npalexnet predict: computing on {device}", file=sys.stderr)
+    classifier = Classifier.load(options.weights, device)
+    failed = 0
+    for group in _groups(options.images, b"\0" if options.null else b"\n"):
         paths: list[str] = []
         prepared: list[np.ndarray] = []  # so that never more than one picture is in memory
         for path in group:
             try:
                 if os.path.isdir(path):  # which no image file was found in
                     raise OSError(f"{path} is a folder without image files")
+                if "\0" in path:
+                    raise OSError(f"{path} can't be a path; paths that end with a NUL byte are read with --null")
                 prepared.append(classifier.inputs([open_picture(path)], ten_crop=options.ten_crop)[0])
-                paths.append(shown(path))
+                paths.append(path)
             except OSError as error:
                 print(f"npalexnet predict: error: {shown(str(error))}", file=sys.stderr)
                 failed = 1
@@ -54,20 +70,27 @@ def run(options: argparse.Namespace) -> int:
         for path, probabilities in zip(paths, shares, strict=True):
             top = np.argsort(-probabilities, kind="stable")[: options.top].tolist()
             if options.json:
-                print(_as_json(path, top, probabilities, names))
+                print(as_json(_answer(path, top, probabilities, classifier.classes)))
             else:
-                print(path, *(f"  {100 * probabilities[k]:5.1f} %  {names[k]}" for k in top), sep="\n")
-        sys.stdout.flush()  # whoever writes paths to our standard input may be waiting for these answers
+                found = (f"  {100 * probabilities[k]:5.1f} %  {shown(classifier.classes[k])}" for k in top)
+                print(shown(path), *found, sep="\n")
+        if not output_works():  # flushed for whoever waits for these answers with the next paths for standard input
+            return failed
     return failed
 
 
-def _as_json(path: str, top: Sequence[int], probabilities: np.ndarray, names: Sequence[str]) -> str:
-    """Return ``{"path": ..., "predictions": [{"class", "index", "probability"}]}``, the most probable class first."""
-    found = [{"class": names[k], "index": k, "probability": round(float(probabilities[k]), 6)} for k in top]
-    return json.dumps({"path": path, "predictions": found}, ensure_ascii=False)
+def _answer(path: str, top: Sequence[int], probabilities: np.ndarray, classes: Sequence[str]) -> dict[str, Any]:
+    """Return ``{"path": ..., "predictions": [{"class", "index", "probability"}]}``, the most probable class first.
+
+    Names are as they are, where they are valid Unicode. Else they have escapes, and ``path_bytes`` is the path's bytes
+    in base64.
+    """
+    found = [{"class": valid(classes[k]), "index": k, "probability": round(float(probabilities[k]), 6)} for k in top]
+    in_bytes = {} if valid(path) == path else {"path_bytes": b64encode(os.fsencode(path)).decode("ascii")}
+    return {"path": valid(path), **in_bytes, "predictions": found}
 
 
-def _groups(images: Sequence[str]) -> Iterator[list[str]]:
+def _groups(images: Sequence[str], end: bytes = b"\n") -> Iterator[list[str]]:
     """Yield the files' paths, at most `BATCH_SIZE` at a time; from standard input as soon as they arrive."""
     waiting: list[str] = []
     for image in images:
@@ -75,7 +98,7 @@ def _groups(images: Sequence[str]) -> Iterator[list[str]]:
             if waiting:
                 yield waiting
             waiting = []
-            for lines in _arriving_lines():
+            for lines in _arriving_lines(end):
                 yield from (lines[start : start + BATCH_SIZE] for start in range(0, len(lines), BATCH_SIZE))
             continue
         for path in _in_folder(image) if os.path.isdir(image) else [image]:
@@ -95,15 +118,18 @@ def _in_folder(folder: str) -> list[str]:
     return paths or [folder]
 
 
-def _arriving_lines() -> Iterator[list[str]]:
+def _arriving_lines(end: bytes) -> Iterator[list[str]]:
     """Yield the lines of standard input that have arrived since the last time, without empty ones."""
+    if sys.stdin is None:
+        raise ValueError("no paths can be read: standard input is closed")
     stream: Any = sys.stdin.buffer
     unfinished = b""
     while chunk := stream.read1(1 << 16):
-        *lines, unfinished = (unfinished + chunk).split(b"\n")
-        yield _decoded(lines)
-    yield _decoded([unfinished])
+        *lines, unfinished = (unfinished + chunk).split(end)
+        yield _decoded(lines, end)
+    yield _decoded([unfinished], end)
 
 
-def _decoded(lines: Iterable[bytes]) -> list[str]:
-    return [os.fsdecode(line) for line in (line.removesuffix(b"\r") for line in lines) if line]
+def _decoded(lines: Iterable[bytes], end: bytes) -> list[str]:
+    ends_of_lines = (line.removesuffix(b"\r") if end == b"\n" else line for line in lines)
+    return [os.fsdecode(line) for line in ends_of_lines if line]

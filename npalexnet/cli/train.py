@@ -16,6 +16,7 @@ import numpy as np
 
 from npalexnet import backend
 from npalexnet.alexnet import AlexNet
+from npalexnet.cli.options import chosen_device
 from npalexnet.cli.training_options import add_options, as_config, complete
 from npalexnet.data import Data, DataLoader, Subset, open_data
 from npalexnet.layers.algorithm_choice import get_convolution_algorithm
@@ -54,7 +55,8 @@ def _train(given: dict[str, Any], stop: Stop) -> bool:
         given = {**given, "resume": newest_run()}
     options = complete(given, _config(given.get("resume")))
     options.convolution = options.convolution or get_convolution_algorithm()
-    backend.get_device(options.device), backend.input_dtype(_dtype(options))  # before anything is written
+    options.device = chosen_device(options.device)  # "auto" is recorded as what it was
+    backend.input_dtype(_dtype(options))  # a wrong one is refused before anything is written
     data = _open(options)
     classes = _classes(options, data)
     loaders = data.loaders(options.batch_size, recipe=options.recipe, seed=options.seed, workers=options.workers)
@@ -83,7 +85,7 @@ def _train(given: dict[str, Any], stop: Stop) -> bool:
             return finished
     finally:
         if output.discard_if_empty():
-            print(f"Nothing was learned, so {output.folder}/ was not kept.")
+            print(f"Nothing was learned, so {shown(str(output.folder))}/ was not kept.")
 
 
 # --- what the options stand for ---------------------------------------------------------------------------------------
@@ -138,9 +140,10 @@ def _model(options: argparse.Namespace, classes: list[str], resumes: bool) -> Al
         own_last = [name for name, _ in model.named_parameters() if name.startswith(LAST_LAYER)]
         replaced = own_last if theirs is not None and theirs != classes else []
         lines = load_fitting(model, tensors, leave_out=replaced)
-        print(f"Started from {options.weights}" + ("; the last layer is new, for other classes" if replaced else ""))
+        last = "; the last layer is new, for other classes" if replaced else ""
+        print(f"Started from {shown(str(options.weights))}{last}")
         for line in lines:
-            print(f"  {line}")
+            print(f"  {shown(line)}")
     if options.freeze:
         model.freeze(*options.freeze)
     return model.to(backend.get_device(options.device).name)
@@ -179,12 +182,12 @@ def _announce(options: argparse.Namespace, data: Data, trainer: Trainer, output:
     for note in data.notes:
         print(shown(note))
     counts = f"{len(data.train):,} training and {len(data.validation):,} validation images"
-    print(f"{data.name}: {counts} of {len(data.classes)} classes")
+    print(f"{shown(data.name)}: {counts} of {len(data.classes)} classes")
     device, threads = backend.get_device(options.device), backend.get_num_threads()
     place = f"{threads} CPU thread{'s' * (threads > 1)}" if device is backend.CPU else device.name
     print(
         f"{state.steps} steps, {trainer.steps_per_epoch} an epoch, on {place} in {options.precision}; "
-        f"the run is {output.folder}/"
+        f"the run is {shown(str(output.folder))}/"
     )
     if not state.step:
         size = sum(parameter.data.nbytes for parameter in trainer.model.parameters()) / 1e9
@@ -204,14 +207,16 @@ def _announce(options: argparse.Namespace, data: Data, trainer: Trainer, output:
 
 
 def _conclude(trainer: Trainer, output: Run, seconds: float) -> None:
-    folder = shlex.quote(str(output.folder))
+    folder = shlex.quote(shown(str(output.folder)))
     if not trainer.state.finished:
         print(f"Stopped after step {trainer.state.step} of {trainer.state.steps}; what was learned is kept.")
         print(f"Go on: npalexnet train --resume {folder}")
     waited = trainer.train.waited
     print(f"The steps waited {waited:.1f} s for images, {100 * waited / max(seconds, 1e-9):.1f} % of the time.")
     written = ("weights.safetensors", "last.safetensors", "metrics.jsonl", "curves.png", "filters.png", "confusion.png")
-    print(f"Wrote {', '.join(name for name in written if (output.folder / name).exists())} to {output.folder}/")
+    print(
+        f"Wrote {', '.join(name for name in written if (output.folder / name).exists())} to {shown(str(output.folder))}/"
+    )
     if output.has_weights():
         print(_which_weights(output, trainer.state.step))
     print(f"Use it: npalexnet predict {folder} IMAGE...")

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from npalexnet.cli.options import add_threads, number
+from npalexnet.cli.options import DEVICE_HELP, add_threads, number
 from npalexnet.data.pipeline import RECIPES
 from npalexnet.data.sources import absolute_spec
 from npalexnet.layers.algorithm_choice import NAMES
@@ -31,7 +31,7 @@ DEFAULTS: dict[str, Any] = {
     "momentum": 0.9, "weight_decay": 5e-4, "clip_norm": None, "patience": None, "dropout": 0.5, "init": "he",
     "seed": 0, "weights": None, "freeze": [], "num_classes": None, "train_images": None,
     "validation_images": None,
-    "precision": "float32", "convolution": None, "checkpoint_every": None, "device": "cpu",
+    "precision": "float32", "convolution": None, "checkpoint_every": None, "device": "auto",
 }  # fmt: skip
 
 
@@ -97,7 +97,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("convolution", "how convolutions are computed: im2col, as a matrix product; winograd, by Winograd's algorithm, "
         "with fewer multiplications and more rounding; auto, by whichever was measured to be faster for the shapes at "
         "hand (default: NPALEXNET_CONVOLUTION, else auto)", network, choices=NAMES)  # fmt: skip
-    add("device", "cpu, cuda, cuda:N, or auto: a GPU where one is usable", parser)
+    add("device", DEVICE_HELP, parser)
     add_threads(parser)
 
 

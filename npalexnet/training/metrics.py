@@ -11,6 +11,7 @@ import numpy as np
 
 from npalexnet.files import atomic_write
 from npalexnet.losses import log_softmax
+from npalexnet.terminal import spreadsheet_cell
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,11 @@ class MetricsAccumulator:
 
 
 def write_confusion(path: Path, confusion: np.ndarray, classes: Sequence[str]) -> None:
-    """Write a confusion matrix as CSV: a row for each true class, a column for each predicted class."""
+    """Write a confusion matrix as CSV: a row for each true class, a column for each predicted class.
+
+    A class's name that a spreadsheet would compute has an apostrophe before it: see `spreadsheet_cell`.
+    """
+    classes = [spreadsheet_cell(name) for name in classes]
     with atomic_write(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["true class", *classes])

@@ -6,7 +6,7 @@ import sys
 import time
 from typing import Any
 
-from npalexnet.terminal import Steady, say
+from npalexnet.terminal import Console, say, shown
 from npalexnet.training.metrics import Metrics
 from npalexnet.training.steps import StepResult
 
@@ -37,7 +37,7 @@ class Progress(Callback):
     QUIET_SECONDS = 20.0
 
     def __init__(self) -> None:
-        self.on_terminal = Steady(sys.stderr).isatty()
+        self.on_terminal = Console(sys.stderr).isatty()
         self.loss = self.accuracy = 0.0
         self.seen = self.first_step = 0  # of this process, which may have gone on from a checkpoint
         self.last_line = self.started = time.monotonic()
@@ -83,7 +83,7 @@ class Progress(Callback):
             total = round(step.images / step.number * step.steps)
             self._bar = tqdm(
                 total=total, initial=step.images, unit="image", dynamic_ncols=True, smoothing=0.1,
-                file=Steady(sys.stderr),
+                file=Console(sys.stderr),
             )  # fmt: skip
         self._bar.set_postfix_str(self._means(), refresh=False)
         self._bar.update(images)
@@ -108,6 +108,7 @@ class Progress(Callback):
 
     def on_message(self, line: str) -> None:
         """Print a line without tearing the bar."""
+        line = shown(line)  # names of files may hold what a terminal would obey
         if self._bar is not None:
             self._bar.clear()
         say(line)

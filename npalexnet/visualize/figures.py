@@ -11,6 +11,7 @@ import numpy as np
 
 from npalexnet.files import atomic_write
 from npalexnet.terminal import shown
+from npalexnet.visualize.fonts import add_fonts, without_warnings
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -23,9 +24,12 @@ def write_figure(path: str | Path, figure: Figure) -> None:
     """Write a figure atomically: an earlier file at `path` stays there until the new one is complete.
 
     The suffix of `path` is the format: ``.png``, ``.svg``, ``.pdf``. An OSError if the file can't be written.
+    Characters that matplotlib's font lacks are taken from other installed fonts, see `npalexnet.visualize.fonts`.
     """
-    with atomic_write(path) as temporary:
+    with atomic_write(path) as temporary, without_warnings():
         figure.savefig(temporary)
+        if add_fonts(figure):
+            figure.savefig(temporary)
 
 
 def new_figure(width: float, height: float, dpi: int = 120) -> Figure:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
+from npalexnet.terminal import shown
+
 STYLE = """
 :root { color-scheme: light dark; --text: #1c1e21; --back: #f6f6f4; --card: #ffffff; --line: #d9d9d6; --soft: #62666c; }
 @media (prefers-color-scheme: dark) {
@@ -62,20 +64,20 @@ def page(title: str, facts: Sequence[tuple[str, str]], sections: Sequence[Sectio
         Sections without pictures are left out.
     """
     sections = [section for section in sections if section.pictures]
-    rows = "\n".join(f"<tr><th scope='row'>{escape(name)}</th><td>{escape(value)}</td></tr>" for name, value in facts)
-    links = "\n".join(f"<a href='#part-{i}'>{escape(section.title)}</a>" for i, section in enumerate(sections))
+    rows = "\n".join(f"<tr><th scope='row'>{_text(name)}</th><td>{_text(value)}</td></tr>" for name, value in facts)
+    links = "\n".join(f"<a href='#part-{i}'>{_text(section.title)}</a>" for i, section in enumerate(sections))
     parts = "\n".join(_section(i, section) for i, section in enumerate(sections))
     return f"""<!DOCTYPE html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{escape(title)}</title>
+<title>{_text(title)}</title>
 <link rel="icon" href="data:,">
 <style>{STYLE}</style>
 </head>
 <body>
-<h1>{escape(title)}</h1>
+<h1>{_text(title)}</h1>
 <table>
 {rows}
 </table>
@@ -88,11 +90,15 @@ def page(title: str, facts: Sequence[tuple[str, str]], sections: Sequence[Sectio
 
 def _section(number: int, section: Section) -> str:
     figures = "\n".join(_figure(path, caption, section.title) for path, caption in section.pictures)
-    return f"<h2 id='part-{number}'>{escape(section.title)}</h2>\n<p>{escape(section.text)}</p>\n{figures}"
+    return f"<h2 id='part-{number}'>{_text(section.title)}</h2>\n<p>{_text(section.text)}</p>\n{figures}"
 
 
 def _figure(path: Path, caption: str, title: str) -> str:
     data = base64.b64encode(path.read_bytes()).decode("ascii")
-    below = f"<figcaption>{escape(caption)}</figcaption>" if caption else ""
-    image = f"<img tabindex='0' alt='{escape(caption or title)}' src='data:image/png;base64,{data}'>"
+    below = f"<figcaption>{_text(caption)}</figcaption>" if caption else ""
+    image = f"<img tabindex='0' alt='{_text(caption or title)}' src='data:image/png;base64,{data}'>"
     return f"<figure>{image}{below}</figure>"
+
+
+def _text(text: str) -> str:
+    return escape(shown(text))

@@ -93,7 +93,7 @@ def test_look_at_ones_own_image_units_and_class(run, data, tmp_path, monkeypatch
 @pytest.mark.skipif(sys.platform != "linux", reason="file names are any bytes on Linux alone")
 def test_classes_and_folders_whose_names_are_no_text_are_shown_all_the_same(run, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("npalexnet.cli.look.MAPS", [])
-    odd = os.fsdecode(b"d\xe9")
+    odd = os.fsdecode(b"d\xe9\n\x1b[2J")
     folder = tmp_path / odd
     for part, name in itertools.product(("train", "val"), ("bright", odd)):
         (folder / "data" / part / name).mkdir(parents=True)
@@ -102,11 +102,16 @@ def test_classes_and_folders_whose_names_are_no_text_are_shown_all_the_same(run,
     save_weights(folder / "weights.safetensors", state, {**metadata, "classes": [odd, "bright"]})
     data, image = ["--data", str(folder / "data")], str(folder / "data" / "val" / odd / "1.png")
     assert main(["evaluate", str(folder), *data]) == 0
-    assert "d\ufffd" in (folder / "evaluation" / "confusion.csv").read_text(encoding="utf-8")
+    assert r"d\xe9\n\x1b[2J," in (folder / "evaluation" / "confusion.csv").read_text(encoding="utf-8")
     assert main(["look", str(folder), image, *data, "--unit", "classifier.6:0"]) == 0
-    assert "1.png. The network predicts: d\ufffd 73.1 %" in (folder / "look" / "index.html").read_text(encoding="utf-8")
+    page = (folder / "look" / "index.html").read_text(encoding="utf-8")
+    assert r"1.png. The network predicts: d\xe9\n\x1b[2J 73.1 %" in page
+    assert "\x1b" not in page
     assert main(["predict", str(folder), image, "--top", "1"]) == 0
-    assert capsys.readouterr().out.splitlines()[-1].split()[-1] == "d\ufffd"
+    out = capsys.readouterr().out
+    assert out.splitlines()[-1].split()[-1] == r"d\xe9\n\x1b[2J"
+    assert rf"{tmp_path}/d\xe9\n\x1b[2J/look/index.html shows them all" in out
+    assert "\x1b" not in out
 
 
 def test_evaluate_prints_a_table_and_writes_the_confusion_matrix(run, data, tmp_path, capsys):

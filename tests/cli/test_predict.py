@@ -1,3 +1,4 @@
+import base64
 import io
 import json
 import os
@@ -135,13 +136,53 @@ def test_many_paths_on_standard_input_make_batches(monkeypatch):
     assert groups[2][-1] == "39.png"
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such names")
+def test_paths_with_ends_of_lines_are_read_where_each_ends_with_a_null_byte(run, pictures, capsys, monkeypatch):
+    odd = pictures / "two\nlines\r"
+    os.rename(pictures / "c.gif", odd)
+    standard_input(monkeypatch, b"%s\0\0%s" % (os.fsencode(odd), os.fsencode(pictures / "a.webp")))
+    assert main(["predict", run, "-", "-0", "--top", "1"]) == 0
+    assert capsys.readouterr().out.splitlines()[::2] == [rf"{pictures}/two\nlines\r", str(pictures / "a.webp")]
+
+
+def test_null_bytes_between_paths_are_explained_and_null_without_standard_input_is_refused(
+    run, pictures, capsys, monkeypatch
+):
+    standard_input(monkeypatch, b"a.png\0b.png\n%s" % os.fsencode(pictures / "a.webp"))
+    assert main(["predict", run, "-"]) == 1
+    output = capsys.readouterr()
+    assert output.out.startswith(str(pictures / "a.webp"))
+    assert r"a.png\x00b.png can't be a path; paths that end with a NUL byte are read with --null" in output.err
+    assert main(["predict", run, "a.png", "--null"]) == 1
+    assert "--null is for paths on standard input: name - among the images" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("options", [[], ["--json"]])
+def test_a_class_that_the_outputs_encoding_lacks_is_shown_all_the_same(trained_run, tmp_path, monkeypatch, options):
+    state, metadata = load_weights(trained_run / "weights.safetensors")
+    save_weights(tmp_path / "chinese.safetensors", state, {**metadata, "classes": ["猫"] * 10})
+    stream = io.TextIOWrapper(io.BytesIO(), encoding="cp1252", newline="\n")
+    monkeypatch.setattr(sys, "stdout", stream)
+    assert main(["predict", str(tmp_path / "chinese.safetensors"), BOOT, "--top", "1", *options]) == 0
+    answer = stream.buffer.getvalue().decode("ascii")
+    if options:
+        assert json.loads(answer)["predictions"][0]["class"] == "猫"
+    else:
+        assert answer.splitlines()[1].endswith(r"%  \u732b")
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="file names are any bytes on Linux alone")
 @pytest.mark.parametrize("options", [[], ["--json"]])
 def test_a_name_that_is_no_text_is_shown_all_the_same(run, pictures, capsys, options):
     name = os.fsencode(pictures) + b"/caf\xe9.gif"
     os.rename(pictures / "c.gif", name)
     assert main(["predict", run, os.fsdecode(name), *options]) == 0
-    assert "caf\ufffd.gif" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    if options:
+        assert base64.b64decode(json.loads(out)["path_bytes"]) == name
+        assert json.loads(out)["path"].endswith(r"caf\xe9.gif")
+    else:
+        assert r"caf\xe9.gif" in out
 
 
 def test_predict_answers_as_often_as_it_is_asked(trained_run, capsys):

@@ -70,3 +70,11 @@ def test_a_confusion_matrix_is_written_as_csv(tmp_path):
         assert list(csv.reader(file)) == [
             ["true class", "T-shirt, grey", 'a "quote"'], ["T-shirt, grey", "3", "1"], ['a "quote"', "0", "2"],
         ]  # fmt: skip
+
+
+def test_a_spreadsheet_that_opens_a_confusion_matrix_computes_none_of_its_classes(tmp_path):
+    write_confusion(tmp_path / "c.csv", np.array([[3, 1], [0, 2]]), ["=SUM(A1)", "-x"])
+    with open(tmp_path / "c.csv", newline="") as file:
+        assert list(csv.reader(file)) == [
+            ["true class", "'=SUM(A1)", "'-x"], ["'=SUM(A1)", "3", "1"], ["'-x", "0", "2"],
+        ]  # fmt: skip
