@@ -140,7 +140,7 @@ class CudaDevice(Device):
             return result
 
     def products(self, a: Array, b: Array, out: Array | None = None) -> Array:
-        """Compute a stack of products one by one, as `matmul` does: CuPy's own could not be captured in a CUDA graph."""
+        """Compute a stack of products one by one, by `matmul`: CuPy's own can't be captured in a CUDA graph."""
         xp, stack = self.xp, np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
         if out is None:
             out = xp.empty((*stack, a.shape[-2], b.shape[-1]), a.dtype)
