@@ -214,9 +214,8 @@ def _conclude(trainer: Trainer, output: Run, seconds: float) -> None:
     waited = trainer.train.waited
     print(f"The steps waited {waited:.1f} s for images, {100 * waited / max(seconds, 1e-9):.1f} % of the time.")
     written = ("weights.safetensors", "last.safetensors", "metrics.jsonl", "curves.png", "filters.png", "confusion.png")
-    print(
-        f"Wrote {', '.join(name for name in written if (output.folder / name).exists())} to {shown(str(output.folder))}/"
-    )
+    there = ", ".join(name for name in written if (output.folder / name).exists())
+    print(f"Wrote {there} to {shown(str(output.folder))}/")
     if output.has_weights():
         print(_which_weights(output, trainer.state.step))
     print(f"Use it: npalexnet predict {folder} IMAGE...")
