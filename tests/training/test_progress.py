@@ -69,3 +69,8 @@ def test_training_can_be_watched(capsys, monkeypatch):
         *(f"step {number} of 6" for number in (1, 2, 3)), "epoch 1", *(f"step {number} of 6" for number in (4, 5, 6)),
         "epoch 2",
     ]  # fmt: skip
+
+
+def test_a_message_is_one_line_whatever_the_names_in_it(capsys):
+    Progress().on_message("can't write a\nb\x1b[2J")
+    assert capsys.readouterr().out == "can't write a\\nb\\x1b[2J\n"
