@@ -6,7 +6,7 @@ import sys
 import time
 from typing import Any
 
-from npalexnet.terminal import shown
+from npalexnet.terminal import say, shown
 from npalexnet.training.metrics import Metrics
 from npalexnet.training.steps import StepResult
 
@@ -37,7 +37,7 @@ class Progress(Callback):
     QUIET_SECONDS = 20.0
 
     def __init__(self) -> None:
-        self.on_terminal = sys.stderr.isatty()
+        self.on_terminal = sys.stderr is not None and sys.stderr.isatty()
         self.loss = self.accuracy = 0.0
         self.seen = self.first_step = 0  # of this process, which may have gone on from a checkpoint
         self.last_line = self.started = time.monotonic()
@@ -99,8 +99,8 @@ class Progress(Callback):
 
     def on_message(self, line: str) -> None:
         """Print a line without tearing the bar."""
-        line = shown(line)  # names of files may hold what a terminal would obey
         if self._bar is not None:
-            self._bar.write(line)
-        else:
-            print(line, flush=True)
+            self._bar.clear()
+        say(shown(line))  # names of files may hold ends of lines
+        if self._bar is not None:
+            self._bar.refresh()
