@@ -117,10 +117,8 @@ class Console:
     def write(self, text: str) -> int:
         """Write a text, if that is still possible."""
         if self.failure is None:
-            encoding = getattr(self._stream, "encoding", None) or "utf-8"
-            visible = shown(text, keep="\n\r\t").encode(encoding, "backslashreplace").decode(encoding)
             try:
-                self._stream.write(visible)
+                self._stream.write(_printable(text, self._stream))
             except (OSError, ValueError) as error:  # a ValueError: the stream was closed
                 self._fail(error)
         return len(text)
@@ -170,6 +168,20 @@ def say(line: str = "", *, error: bool = False) -> None:
     stream = Console(sys.stderr if error else sys.stdout)
     stream.write(f"{line}\n")
     stream.flush()
+
+
+def say(line: str = "", *, error: bool = False) -> None:
+    """Print a line at once, to standard output or standard error, if it can be printed: also outside of a `console`."""
+    stream = sys.stderr if error else sys.stdout
+    if stream is not None:
+        with suppress(OSError, ValueError):
+            print(_printable(line, stream), file=stream, flush=True)
+
+
+def _printable(text: str, stream: Any) -> str:
+    """Return a text that a stream's encoding has, and in which a terminal finds nothing to obey but ends of lines."""
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    return shown(text, keep="\n\r\t").encode(encoding, "backslashreplace").decode(encoding)
 
 
 def output_works() -> bool:

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from npalexnet import terminal as progress
-from npalexnet.terminal import Console, as_json, console, valid
+from npalexnet.terminal import Console, as_json, console, say, valid
 
 
 class Terminal(io.StringIO):
@@ -131,3 +131,12 @@ def test_json_can_be_read_back_from_any_output(monkeypatch, encoding, line):
 def test_a_text_stays_as_it_is_where_it_is_valid():
     assert valid("a\nb\x1b") == "a\nb\x1b"
     assert valid("a\n\udce9") == r"a\n\xe9"
+
+
+@pytest.mark.parametrize("name", ["stdout", "stderr"])
+def test_a_line_that_can_not_be_printed_ends_nothing_outside_of_the_commands_either(monkeypatch, name):
+    streams = [None, Full(0, BrokenPipeError()), Full(0, ValueError("closed file")), encoded("ascii")]
+    for stream in streams:
+        monkeypatch.setattr(sys, name, stream)
+        say("caf\u00e9", error=name == "stderr")
+    assert streams[-1].buffer.getvalue() == b"caf\\xe9\n"

@@ -108,9 +108,8 @@ class Progress(Callback):
 
     def on_message(self, line: str) -> None:
         """Print a line without tearing the bar."""
-        line = shown(line)  # names of files may hold what a terminal would obey
         if self._bar is not None:
             self._bar.clear()
-        say(line)
+        say(shown(line))  # names of files may hold ends of lines
         if self._bar is not None:
             self._bar.refresh()

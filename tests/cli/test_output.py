@@ -58,6 +58,13 @@ def test_predictions_that_nobody_can_read_are_an_error(trained_run, capsys, monk
     assert "can't write to standard output" in capsys.readouterr().err
 
 
+def test_evaluate_needs_no_standard_error(trained_run, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(sys, "stderr", None)
+    assert main(["evaluate", str(trained_run), "--out", str(tmp_path), "--threads", "2"]) == 0
+    assert "top-1 accuracy" in capsys.readouterr().out
+    assert (tmp_path / "confusion.csv").is_file()
+
+
 @pytest.mark.skipif(os.name == "nt", reason="a shell's redirections")
 @pytest.mark.parametrize(
     ("command", "status", "error"),

@@ -1,6 +1,7 @@
 """A command line that is nearly right: what was probably meant is said."""
 
 import argparse
+import os
 
 import pytest
 
@@ -77,9 +78,11 @@ def test_values_and_paths_that_begin_with_a_dash_are_explained(capsys, tmp_path,
     monkeypatch.chdir(tmp_path)
     (tmp_path / "-1.png").touch()
     (tmp_path / "--odd.png").touch()
-    assert refused(capsys, ["predict", "run", "-1.png"]).endswith("a path that begins with - is given as ./-1.png\n")
+    assert refused(capsys, ["predict", "run", "-1.png"]).endswith(
+        f"a path that begins with - is given as .{os.sep}-1.png\n"
+    )
     error = refused(capsys, ["predict", "run", "--odd.png"])
-    assert error.endswith("a path that begins with - is given as ./--odd.png\n")
+    assert error.endswith(f"a path that begins with - is given as .{os.sep}--odd.png\n")
 
 
 def test_what_follows_two_dashes_is_no_option():

@@ -137,23 +137,23 @@ def test_many_paths_on_standard_input_make_batches(monkeypatch):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such names")
-def test_paths_with_ends_of_lines_are_read_where_each_ends_with_a_null_byte(run, pictures, capsys, monkeypatch):
+def test_paths_with_ends_of_lines_are_read_where_each_ends_with_a_null_byte(trained_run, pictures, capsys, monkeypatch):
     odd = pictures / "two\nlines\r"
     os.rename(pictures / "c.gif", odd)
     standard_input(monkeypatch, b"%s\0\0%s" % (os.fsencode(odd), os.fsencode(pictures / "a.webp")))
-    assert main(["predict", run, "-", "-0", "--top", "1"]) == 0
+    assert main(["predict", str(trained_run), "-", "-0", "--top", "1"]) == 0
     assert capsys.readouterr().out.splitlines()[::2] == [rf"{pictures}/two\nlines\r", str(pictures / "a.webp")]
 
 
 def test_null_bytes_between_paths_are_explained_and_null_without_standard_input_is_refused(
-    run, pictures, capsys, monkeypatch
+    trained_run, pictures, capsys, monkeypatch
 ):
     standard_input(monkeypatch, b"a.png\0b.png\n%s" % os.fsencode(pictures / "a.webp"))
-    assert main(["predict", run, "-"]) == 1
+    assert main(["predict", str(trained_run), "-"]) == 1
     output = capsys.readouterr()
     assert output.out.startswith(str(pictures / "a.webp"))
     assert r"a.png\x00b.png can't be a path; paths that end with a NUL byte are read with --null" in output.err
-    assert main(["predict", run, "a.png", "--null"]) == 1
+    assert main(["predict", str(trained_run), "a.png", "--null"]) == 1
     assert "--null is for paths on standard input: name - among the images" in capsys.readouterr().err
 
 

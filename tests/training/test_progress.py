@@ -96,3 +96,8 @@ def test_output_that_can_not_be_written_does_not_end_training(monkeypatch, error
         monkeypatch.setattr(sys, name, None if error is None else Broken(error, terminal))
     with Progress() as progress:
         assert trainer_of(validation=8, steps=2).fit(progress)
+
+
+def test_a_message_is_one_line_whatever_the_names_in_it(capsys):
+    Progress().on_message("can't write a\nb\x1b[2J")
+    assert capsys.readouterr().out == "can't write a\\nb\\x1b[2J\n"
