@@ -164,13 +164,6 @@ def console() -> Iterator[Console]:
 
 
 def say(line: str = "", *, error: bool = False) -> None:
-    """Print a line at once, on the standard output or error stream; one that can't be printed is left out."""
-    stream = Console(sys.stderr if error else sys.stdout)
-    stream.write(f"{line}\n")
-    stream.flush()
-
-
-def say(line: str = "", *, error: bool = False) -> None:
     """Print a line at once, to standard output or standard error, if it can be printed: also outside of a `console`."""
     stream = sys.stderr if error else sys.stdout
     if stream is not None:
