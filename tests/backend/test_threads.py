@@ -1,12 +1,14 @@
 """The number of threads: who sets it, and what is refused."""
 
 import os
+import sys
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from npalexnet import get_num_threads, set_num_threads
-from npalexnet.backend import threads
+from npalexnet.backend import CPU, threads
 
 
 @pytest.fixture(autouse=True)
@@ -65,3 +67,41 @@ def test_a_number_of_threads_in_the_environment_that_is_none_is_refused_by_name(
     monkeypatch.setenv("NPALEXNET_NUM_THREADS", given)
     with pytest.raises(ValueError, match=f"NPALEXNET_NUM_THREADS must be an integer above 0, got '{given}'"):
         get_num_threads()
+
+
+def blas_threads():
+    return {library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"}
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_blas_is_restored_wherever_ctrl_c_interrupts(number):
+    """Where Python looks for signals: at the start of a function, and after a call."""
+    set_num_threads(number)
+    list(CPU.map(abs, range(2)))
+    position, interrupted = 0, True
+    with threadpool_limits(limits=3, user_api="blas"):
+        before = blas_threads()
+        while interrupted:
+            interrupted, seen = False, 0
+
+            def interrupt(frame, event, argument, position=position):
+                nonlocal interrupted, seen
+                code, watched = frame.f_code, ("acquire", "release", "settle", "_set_blas")
+                if code.co_filename != threads.__file__ or code.co_name not in watched or interrupted:
+                    return
+                seen += event in ("call", "c_return")
+                if seen > position:
+                    interrupted = True
+                    sys.setprofile(None)
+                    raise KeyboardInterrupt
+
+            sys.setprofile(interrupt)
+            try:
+                list(CPU.map(abs, range(2)))
+            except KeyboardInterrupt:
+                pass
+            finally:
+                sys.setprofile(None)
+            assert blas_threads() == before, f"interrupted at {position}"
+            position += 1
+    assert position > 10
