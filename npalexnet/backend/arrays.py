@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from npalexnet.backend.device import Array, Device
+from npalexnet.checks import unmasked
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -117,8 +118,7 @@ def plain_array(array: Any, who: str, dtype: np.dtype | str = "float32") -> Arra
     TypeError
         If it is not an array, or a masked one.
     """
-    if isinstance(array, np.ma.MaskedArray):
-        raise TypeError(f"{who} is a masked array, whose mask would be ignored: fill it by .filled(value)")
+    unmasked(who, array)
     try:
         device_of(array)
     except TypeError as error:
