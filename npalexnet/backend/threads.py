@@ -8,8 +8,10 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
-from threadpoolctl import OpenBLASController, ThreadpoolController
+import numpy as np
+from threadpoolctl import OpenBLASController, ThreadpoolController, threadpool_info
 
+from npalexnet.backend.cores import usable_cores
 from npalexnet.checks import integer
 
 ENVIRONMENT_VARIABLE = "NPALEXNET_NUM_THREADS"
@@ -23,7 +25,7 @@ def get_num_threads() -> int:
     """Return how many threads compute.
 
     That is what `set_num_threads` was given; without it, the environment variable ``NPALEXNET_NUM_THREADS``; without
-    that, the cores that this process may use.
+    that, the cores that this process may use: no more than its affinity and its container's CPU quota allow.
 
     Raises
     ------
@@ -32,7 +34,7 @@ def get_num_threads() -> int:
     """
     global _num_threads
     if _num_threads is None:
-        _num_threads = _from_environment() or _usable_cores()
+        _num_threads = _from_environment() or usable_cores()
     return _num_threads
 
 
@@ -43,10 +45,6 @@ def _from_environment() -> int | None:
     if not text.isdecimal() or int(text) < 1:
         raise ValueError(f"the environment variable {ENVIRONMENT_VARIABLE} must be an integer above 0, got {text!r}")
     return int(text)
-
-
-def _usable_cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def set_num_threads(num_threads: int) -> None:
@@ -161,6 +159,22 @@ class single_threaded_blas:
             self.release()
         finally:
             self.release()
+
+
+def blas_libraries() -> tuple[list[str], str]:
+    """Return the BLAS libraries of this process, and what is to be said of them, or "".
+
+    The threads of those that threadpoolctl does not know can't be limited: of Apple's Accelerate, which NumPy's wheels
+    for macOS use. Then the worker threads and the BLAS's own compete for the cores. Results are right all the same.
+    """
+    known = [library for library in threadpool_info() if library["user_api"] == "blas"]
+    if known:
+        return [f"{library['internal_api']} {library['version']}" for library in known], ""
+    built_with = np.show_config(mode="dicts").get("Build Dependencies", {}).get("blas", {}).get("name", "unknown")
+    advice = ""
+    if "accelerate" in built_with.lower():
+        advice = ": set the environment variable VECLIB_MAXIMUM_THREADS=1 before Python starts"
+    return [built_with], f"the BLAS's own threads can't be limited from here{advice}"
 
 
 def _after_fork() -> None:

@@ -84,7 +84,6 @@ def _measure(
     dataset: Dataset, index: int, mean_image: int | None
 ) -> tuple[int, np.ndarray, np.ndarray, np.ndarray | int]:
     """Return the number of pixels, the sums of colours (3,) and of their products (3, 3), and the scaled picture."""
-
     rng = np.random.default_rng(0)  # not used by ResizeCenterCrop
     picture = dataset[index][0]
     image = as_image(picture)
