@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_info
 
+from npalexnet.backend.cores import usable_cores
+
 # Of the environment: what chooses kernels and threads, often other ones than the libraries would take by themselves.
 VARIABLES = (
     *("OPENBLAS_", "GOTO_", "MKL_", "OMP_", "KMP_", "GOMP_", "BLIS_", "DNNL_", "ONEDNN_", "NPALEXNET_", "TORCH_"),
@@ -64,7 +66,7 @@ def preamble(what: str, result: Mapping[str, Any]) -> str:
 
 def cores() -> int:
     """Return how many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return usable_cores()
 
 
 def _cpu_model() -> str:

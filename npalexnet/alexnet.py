@@ -23,6 +23,7 @@ from npalexnet.layers.linear import Linear
 from npalexnet.layers.parameter import Shape
 from npalexnet.layers.pooling import MaxPool2d
 from npalexnet.layers.sequential import Sequential
+from npalexnet.windows import layout_advice
 
 IMAGE_SIZE = 227
 # Initialised by the paper (section 5) with 1: the second, fourth and fifth convolutions, the hidden linear layers.
@@ -101,10 +102,17 @@ class AlexNet(Sequential):
 
     def output_shape(self, input_shape: Shape) -> Shape:
         """(N, 3, 227, 227) -> (N, num_classes)."""
-        if len(input_shape) == 4 and input_shape[1] == 3:
-            with suppress(ValueError):
-                return super().output_shape(input_shape)
+        if self._fits(input_shape):
+            return super().output_shape(input_shape)
         raise ValueError(
             f"AlexNet expects images of shape (N, 3, {IMAGE_SIZE}, {IMAGE_SIZE}) (up to 258 each way will do: the last "
             f"pooling still gives 6 x 6), got an input of shape {input_shape}"
+            f"{layout_advice(input_shape, self._fits)}"
         )
+
+    def _fits(self, input_shape: Shape) -> bool:
+        if len(input_shape) == 4 and input_shape[1] == 3:
+            with suppress(ValueError):
+                super().output_shape(input_shape)
+                return True
+        return False

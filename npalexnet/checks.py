@@ -34,6 +34,12 @@ def number(name: str, value: Any) -> float:
     return float(value)
 
 
+def unmasked(name: str, array: Any) -> None:
+    """Raise a TypeError if an array is a NumPy masked array."""
+    if isinstance(array, np.ma.MaskedArray):
+        raise TypeError(f"{name} is a masked array, whose mask would be ignored: fill it by .filled(value)")
+
+
 def pair(name: str, value: Any, minimum: int) -> Pair:
     """Return an int, or a pair of ints, as a pair (vertical, horizontal), or raise as `integer` does."""
     if isinstance(value, tuple | list):

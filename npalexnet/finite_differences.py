@@ -125,7 +125,8 @@ class Comparison:
                     "and layers inside, must be attributes of the layer itself"
                 )
             data, whose = self.x if moved is None else moved.data, f"{self.layer!r}'s gradient of {self.names[moved]}"
-            backend.check_array(gradient, whose, dtype=data.dtype, device=backend.device_of(data))
+            gradient = backend.check_array(gradient, whose, dtype=data.dtype, device=backend.device_of(data))
+            self.gradients[moved] = gradient
             if gradient.shape != data.shape:
                 raise ValueError(f"{whose} must have its shape {data.shape}, got {gradient.shape}")
 

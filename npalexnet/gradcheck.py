@@ -161,7 +161,7 @@ def gradcheck(
         If an argument, or what backward returns, has the wrong dtype, shape or device, or is not finite.
     """
     layer = layer if labels is None else _LossOfLogits(layer, labels)
-    _check_arguments(layer, x, step, directions, max_elements, tolerance)
+    x = _checked_input(layer, x, step, directions, max_elements, tolerance)
     # Another stream than default_rng(seed)'s, which `x` is likely to come from: a G equal to x would be a special case.
     rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(0,)))
     originals = [(parameter, parameter.data) for parameter in layer.parameters()]
@@ -229,7 +229,7 @@ def _elements(shape: Shape, max_elements: int, rng: np.random.Generator) -> list
     return [tuple(int(i) for i in np.unravel_index(number, shape)) for number in chosen]
 
 
-def _check_arguments(layer: Layer, x: Array, step: float, directions: int, max_elements: int, tolerance: float) -> None:
+def _checked_input(layer: Layer, x: Array, step: float, directions: int, max_elements: int, tolerance: float) -> Array:
     for name, value in (("step", step), ("tolerance", tolerance)):
         if not 0 < number(name, value) < 1:
             raise ValueError(f"{name} must be between 0 and 1, got {value}")
@@ -240,11 +240,10 @@ def _check_arguments(layer: Layer, x: Array, step: float, directions: int, max_e
     for name, parameter in layer.named_parameters():
         if parameter.dtype != np.float64:
             raise TypeError(f"gradcheck needs a float64 layer, but {name} is {parameter.dtype}: pass dtype='float64'")
-    backend.check_array(x, "gradcheck's input")
-    if x.dtype != np.float64:
-        raise TypeError(f"gradcheck needs a float64 input, got {x.dtype}: pass x.astype('float64')")
+    x = backend.check_array(x, "gradcheck's input", dtype=np.dtype(np.float64))
     layer._check_input(x)
     if x.size == 0:
         raise ValueError(f"gradcheck needs an input of at least one number, got shape {x.shape}")
     if not isfinite(float(abs(x).max())):
         raise ValueError(f"gradcheck needs an input of finite numbers, got infinities or NaN in one of shape {x.shape}")
+    return x

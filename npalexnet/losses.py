@@ -110,7 +110,7 @@ class CrossEntropyLoss:
         TypeError, ValueError
             If shapes, dtypes or devices don't fit, or a label is no class.
         """
-        self._check(logits, labels)
+        logits, labels = self._checked(logits, labels)
         with backend.device_of(logits).active():
             losses, self._last_call = self.compute(logits, labels)
             if self.reduction == "none":
@@ -145,7 +145,7 @@ class CrossEntropyLoss:
             grad_loss = 1.0
         expected = (len(labels),) if self.reduction == "none" else ()
         if not isinstance(grad_loss, int | float | np.number | None):
-            backend.check_array(
+            grad_loss = backend.check_array(
                 grad_loss, "CrossEntropyLoss's loss gradient", device=backend.device_of(log_probabilities)
             )
         if grad_loss is None or getattr(grad_loss, "shape", ()) != expected:
@@ -157,22 +157,22 @@ class CrossEntropyLoss:
             grad_losses = xp.full(len(labels), share, log_probabilities.dtype) * grad_loss
             return self.gradients(grad_losses.astype(log_probabilities.dtype, copy=False), saved)
 
-    def _check(self, logits: Array, labels: Array) -> None:
-        backend.check_array(logits, "CrossEntropyLoss's logits")
+    def _checked(self, logits: Array, labels: Array) -> tuple[Array, Array]:
+        """Return both as plain arrays; raise if they don't fit."""
+        logits = backend.check_array(logits, "CrossEntropyLoss's logits")
         if logits.ndim != 2 or 0 in logits.shape:
             raise ValueError(
                 f"CrossEntropyLoss expects logits of shape (N, K) with at least one image, got {logits.shape}"
             )
-        try:
-            home = backend.device_of(labels)
-        except TypeError as error:
-            raise TypeError(f"CrossEntropyLoss's labels: {error}") from None
+        labels = backend.plain_array(labels, "CrossEntropyLoss's labels", "int64")
+        home = backend.device_of(labels)
         if home is not backend.device_of(logits):
             raise ValueError(
                 f"CrossEntropyLoss's labels are on {home.name!r}, expected them on {backend.device_of(logits).name!r}"
             )
         if labels.dtype.kind not in "iu":
-            raise TypeError(f"CrossEntropyLoss expects integer labels, got dtype {labels.dtype}")
+            advice = ": cast them by .astype('int64')" if labels.dtype.kind in "bf" and labels.ndim == 1 else ""
+            raise TypeError(f"CrossEntropyLoss expects integer labels, got dtype {labels.dtype}{advice}")
         if labels.shape != logits.shape[:1]:
             raise ValueError(f"CrossEntropyLoss expects labels of shape {logits.shape[:1]}, got {labels.shape}")
         with home.active():
@@ -180,6 +180,7 @@ class CrossEntropyLoss:
         if smallest < 0 or largest >= logits.shape[1]:
             wrong = smallest if smallest < 0 else largest
             raise ValueError(f"CrossEntropyLoss expects labels from 0 to {logits.shape[1] - 1}, got {wrong}")
+        return logits, labels
 
     def __repr__(self) -> str:
         return f"CrossEntropyLoss(reduction={self.reduction!r}, label_smoothing={self.label_smoothing})"

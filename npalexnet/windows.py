@@ -5,6 +5,7 @@ Symbols: N images, C channels, H x W pixels, windows of kH x kW, oH x oW of them
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from npalexnet.checks import Pair
@@ -108,10 +109,13 @@ class Geometry:
         ValueError
             If the shape has not four axes, has other than `channels` channels, or is too small for a window.
         """
+        wrong = None
         if len(input_shape) != 4:
-            raise ValueError(f"{who} expects an input of shape (N, C, H, W), got {input_shape}")
-        if channels is not None and input_shape[1] != channels:
-            raise ValueError(f"{who} expects {channels} input channels, got an input of shape {input_shape}")
+            wrong = f"{who} expects an input of shape (N, C, H, W), got {input_shape}"
+        elif channels is not None and input_shape[1] != channels:
+            wrong = f"{who} expects {channels} input channels, got an input of shape {input_shape}"
+        if wrong is not None:
+            raise ValueError(wrong + layout_advice(input_shape, lambda shape: channels in (None, shape[1])))
         counts = []
         for size, kernel, stride, dilation, (before, after) in zip(
             input_shape[2:], self.kernel_size, self.stride, self.dilation, self.padding, strict=True
@@ -129,6 +133,24 @@ class Geometry:
             )
         (top, _), (left, _) = self.padding
         return Windows(self.kernel_size, self.stride, self.dilation, (top, left), (oH, oW))
+
+
+def layout_advice(shape: tuple[int, ...], fits: Callable[[tuple[int, ...]], bool]) -> str:
+    """Return the end of a message about images of a wrong shape: what makes them (N, C, H, W), or nothing.
+
+    `fits` says whether a shape would do.
+    """
+    axes = {
+        ": channels come second, transpose it by .transpose(0, 3, 1, 2)": (0, 3, 1, 2),
+        ": a batch comes first, add that axis by [None]": (None, 0, 1, 2),
+        ": make a batch of it, channels second, by .transpose(2, 0, 1)[None]": (None, 2, 0, 1),
+    }
+    for advice, order in axes.items():
+        if len(shape) != sum(axis is not None for axis in order):
+            continue
+        if fits(tuple(1 if axis is None else shape[axis] for axis in order)):
+            return advice
+    return ""
 
 
 def padding_of_sides(padding: Pair | str, kernel_size: Pair, stride: Pair = (1, 1), dilation: Pair = (1, 1)) -> Sides:

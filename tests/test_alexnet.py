@@ -1,5 +1,6 @@
 """The whole network at its full size against torch: outputs, every gradient, and training steps."""
 
+import re
 from types import SimpleNamespace
 
 import numpy as np
@@ -254,3 +255,19 @@ def test_it_tells_its_device_and_dtype(model):
     assert model.device == "cpu"
     assert model.dtype == np.float32
     assert repr(model).startswith("AlexNet(\n  (layers): Sequential(\n    (0): Conv2d(3, 96, kernel_size=(11, 11)")
+
+
+@pytest.mark.parametrize(
+    ("shape", "advice"),
+    [
+        ((2, 227, 227, 3), ": channels come second, transpose it by .transpose(0, 3, 1, 2)"),
+        ((227, 227, 3), ": make a batch of it, channels second, by .transpose(2, 0, 1)[None]"),
+        ((3, 227, 227), ": a batch comes first, add that axis by [None]"),
+        ((2, 3, 32, 32), ""),
+        ((2, 32, 32, 3), ""),
+        ((227, 227), ""),
+    ],
+)
+def test_images_of_another_layout_are_refused_with_what_to_do(model, shape, advice):
+    with pytest.raises(ValueError, match=rf"got an input of shape {re.escape(str(shape) + advice)}$"):
+        model.output_shape(shape)

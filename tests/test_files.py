@@ -79,6 +79,7 @@ def test_file_and_folder_are_on_the_disk_before_and_after_the_renaming(tmp_path,
     assert events == ["file", "replace", "folder"]
 
 
+@pytest.mark.skipif(os.name == "nt", reason="there is no SIGKILL")
 def test_leftovers_of_a_killed_process_are_removed_and_nothing_else(tmp_path):
     (tmp_path / "file.txt").write_text("mine")
     for name in (".hidden", ".notes.tmp", ".tmpnotes", "1-1.tmp"):

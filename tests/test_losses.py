@@ -1,7 +1,10 @@
 """CrossEntropyLoss against torch, the plain loops and slopes."""
 
+from itertools import product
+
 import numpy as np
 import pytest
+import torch
 from torch import nn
 
 from npalexnet import CrossEntropyLoss, naive
@@ -226,3 +229,49 @@ def test_repr_says_what_it_was_made_of():
         repr(CrossEntropyLoss(reduction="sum", label_smoothing=0.1))
         == "CrossEntropyLoss(reduction='sum', label_smoothing=0.1)"
     )
+
+
+@pytest.mark.parametrize("label_smoothing", [0.0, 0.1])
+@pytest.mark.parametrize("reduction", ["mean", "none"])
+@pytest.mark.parametrize(("dtype", "huge"), [("float32", 3e38), ("float64", 1.7e308)])
+def test_loss_and_gradient_of_huge_logits_are_torchs(dtype, huge, reduction, label_smoothing):
+    rows = np.array(list(product([0, 1, 1e30, huge, -huge], repeat=3)), dtype)
+    labels = np.arange(len(rows)) % 3
+    twin_x = torch.tensor(rows, requires_grad=True)
+    twin = nn.CrossEntropyLoss(reduction=reduction, label_smoothing=label_smoothing)(twin_x, torch.tensor(labels))
+    twin.sum().backward()
+    criterion = CrossEntropyLoss(reduction=reduction, label_smoothing=label_smoothing)
+    with np.errstate(over="ignore"):
+        loss = criterion(rows, labels)
+    grad = criterion.backward(np.ones(len(rows), dtype) if reduction == "none" else None)
+    np.testing.assert_allclose(loss, twin.detach().numpy(), rtol=1e-5)
+    np.testing.assert_allclose(grad, twin_x.grad.numpy(), rtol=1e-5, atol=1e-7)
+
+
+def test_masked_arrays_are_refused_and_lists_and_other_dtypes_said_with_advice():
+    def message(logits, labels):
+        with pytest.raises(TypeError) as error:
+            CrossEntropyLoss()(logits, labels)
+        return str(error.value)
+
+    logits, labels = np.zeros((2, 3)), np.array([0, 1])
+    masked = " is a masked array, whose mask would be ignored: fill it by .filled(value)"
+    assert message(np.ma.masked_array(logits), labels) == f"CrossEntropyLoss's logits{masked}"
+    assert message(logits, np.ma.masked_array(labels)) == f"CrossEntropyLoss's labels{masked}"
+    assert message(logits, [0, 1]) == (
+        "CrossEntropyLoss's labels: expected a NumPy or CuPy array, got list: convert it by numpy.asarray(..., 'int64')"
+    )
+    assert message(logits, labels * 1.0) == (
+        "CrossEntropyLoss expects integer labels, got dtype float64: cast them by .astype('int64')"
+    )
+
+
+def test_matrices_are_taken_as_plain_arrays():
+    logits, labels, upstream = normal((4, 3)), np.array([0, 2, 1, 1]), normal((4,), seed=2)
+    plain, other = CrossEntropyLoss(reduction="none"), CrossEntropyLoss(reduction="none")
+    loss, other_loss = plain(logits, labels), other(logits.view(np.matrix), labels)
+    assert type(other_loss) is np.ndarray
+    np.testing.assert_array_equal(other_loss, loss)
+    grad = other.backward(upstream)
+    assert type(grad) is np.ndarray
+    np.testing.assert_array_equal(grad, plain.backward(upstream))

@@ -30,6 +30,13 @@ UNLIMITED = 1 << 40
 FEW_IMAGES = 4  # of a shard, which are best for im2col: their patches stay in the cache
 
 
+class UnlimitedBlas(nullcontext[None]):
+    """What stands for `single_threaded_blas` where BLAS keeps its threads."""
+
+    def acquire(self) -> None: ...
+    def release(self) -> None: ...
+
+
 @dataclass(frozen=True)
 class Idea:
     """Something that makes it faster."""
@@ -47,7 +54,7 @@ IDEAS = (
             (cpu, "MIN_SHARDS", 1),
             (cpu, "MATMUL_TILE", UNLIMITED),
             (cpu, "MIN_TILES", 1),
-            (cpu, "single_threaded_blas", nullcontext),
+            (cpu, "single_threaded_blas", UnlimitedBlas),
             (cpu, "get_num_threads", lambda: 1),
         ),
     ),

@@ -8,7 +8,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from npalexnet.backend.device import Device
+from npalexnet.backend.device import Array, Device
+from npalexnet.checks import unmasked
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -98,8 +99,40 @@ def array_module(array: object) -> Any:
     return device_of(array).xp
 
 
-def check_array(array: Any, who: str, *, dtype: np.dtype | None = None, device: Device | None = None) -> None:
-    """Raise unless layers can compute on an array.
+def plain_array(array: Any, who: str, dtype: np.dtype | str = "float32") -> Array:
+    """Return a user's array, or that of a NumPy subclass (np.matrix, np.memmap, ...) as a plain one, without a copy.
+
+    Subclasses have rules of their own: ``*`` of matrices is another product, and reductions keep both axes.
+
+    Parameters
+    ----------
+    array : array
+        The user's argument, of any device.
+    who : str
+        How messages call it: ``"Conv2d's input"``.
+    dtype : dtype
+        What to advise for a list.
+
+    Raises
+    ------
+    TypeError
+        If it is not an array, or a masked one.
+    """
+    unmasked(who, array)
+    try:
+        device_of(array)
+    except TypeError as error:
+        convertible = isinstance(array, list | tuple) or hasattr(array, "__array__")
+        advice = f": convert it by numpy.asarray(..., '{np.dtype(dtype)}')" if convertible else ""
+        raise TypeError(f"{who}: {error}{advice}") from None
+    return np.asarray(array) if isinstance(array, np.ndarray) else array
+
+
+def check_array(
+    array: Any, who: str, *, dtype: np.dtype | None = None, device: Device | None = None, half: bool = False,
+    because: str = "",
+) -> Array:  # fmt: skip
+    """Return a user's array, as a plain one; raise unless layers can compute on it.
 
     Parameters
     ----------
@@ -109,24 +142,35 @@ def check_array(array: Any, who: str, *, dtype: np.dtype | None = None, device: 
         How the message calls it: ``"Conv2d's input"``.
     dtype, device : optional
         What is expected. Without `dtype`: float32, float64, float16 or bfloat16.
+    half : bool
+        Whether float16 and bfloat16 will do, too, where float32 is expected.
+    because : str
+        The end of a message: why that is expected.
 
     Raises
     ------
     TypeError
-        If it is not an array, or its dtype is wrong.
+        If it is not an array, or a masked one, or its dtype is wrong.
     ValueError
         If it is on another device.
     """
-    try:
-        home = device_of(array)
-    except TypeError as error:
-        raise TypeError(f"{who}: {error}") from None
+    array = plain_array(array, who, dtype or "float32")
+    home = device_of(array)
     if device is not None and home is not device:
-        raise ValueError(f"{who} is on {home.name!r}, expected it on {device.name!r}")
-    if dtype is None and array.dtype.name not in FULL + HALF:
-        raise TypeError(f"{who} is of dtype {array.dtype}, expected float32, float64, float16 or bfloat16")
-    if dtype is not None and array.dtype != dtype:
-        raise TypeError(f"{who} is of dtype {array.dtype}, expected {dtype}")
+        raise ValueError(f"{who} is on {home.name!r}, expected it on {device.name!r}{because}")
+    if dtype is None:
+        if array.dtype.name not in FULL + HALF:
+            advice = _cast_advice(array.dtype, "float32")
+            raise TypeError(f"{who} is of dtype {array.dtype}, expected float32, float64, float16 or bfloat16{advice}")
+    elif array.dtype != dtype and not (half and dtype == np.float32 and array.dtype.name in HALF):
+        advice = _cast_advice(array.dtype, dtype)
+        raise TypeError(f"{who} is of dtype {array.dtype}, expected {dtype}{because}{advice}")
+    return array
+
+
+def _cast_advice(given: np.dtype, wanted: np.dtype | str) -> str:
+    """Return how to get the wanted dtype, where a cast gives what is meant: not of text, say, or complex numbers."""
+    return f": cast it by .astype('{wanted}')" if given.kind in "fiub" or given.name in HALF else ""
 
 
 # --- primitives -------------------------------------------------------------------------------------------------------

@@ -10,10 +10,8 @@ from __future__ import annotations
 
 import os
 import threading
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import wait
-from contextvars import copy_context
+from functools import partial
 from math import prod
 
 import numpy as np
@@ -21,6 +19,7 @@ import numpy as np
 from npalexnet.backend.arrays import HALF
 from npalexnet.backend.buffers import BufferPool
 from npalexnet.backend.device import Array, Device, Item, Result, Tiling
+from npalexnet.backend.jobs import Job, compute_on
 from npalexnet.backend.threads import get_num_threads, single_threaded_blas, workers
 
 SHARD_IMAGES = 8  # most images of a shard, so that its arrays stay in cache
@@ -67,25 +66,22 @@ class CpuDevice(Device):
 
     def map(self, function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
         """Compute on the worker threads; results come in the order of `items`, as soon as they are there."""
-        work = list(items)
-        with single_threaded_blas():
-            if len(work) <= 1:  # the inside may use all threads
-                yield from map(function, work)
-                return
-            if get_num_threads() == 1 or _thread.in_item:
-                yield from (_compute_item(function, item) for item in work)
-                return
-            pool = workers()
-            # Each in a copy of the caller's context: np.errstate is part of it.
-            futures = deque(pool.submit(copy_context().run, _compute_item, function, item) for item in work)
+        work, blas, job = list(items), single_threaded_blas(), Job()
+        try:
             try:
-                while futures:
-                    futures[0].result()
-                    yield futures.popleft().result()  # dropped here, so that its arrays don't live until the last one
+                blas.acquire()
+                if len(work) <= 1:  # the inside may use all threads
+                    yield from map(function, work)
+                elif get_num_threads() == 1 or _thread.in_item:
+                    yield from (_compute_item(function, item) for item in work)
+                else:
+                    yield from compute_on(workers(), job, partial(_compute_item, function), work)
             finally:  # an error or Ctrl-C: nothing that was started may outlive this call
-                for future in futures:
-                    future.cancel()
-                wait(futures)
+                job.end()
+                blas.release()
+        finally:  # a Ctrl-C in the lines above
+            job.end()
+            blas.release()
 
     def scratch(self, name: str, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
         """Return a piece of this thread's memory of that name; it grows to the largest that was asked for."""

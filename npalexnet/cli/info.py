@@ -7,11 +7,11 @@ import platform
 from importlib.metadata import PackageNotFoundError, version
 
 import numpy as np
-from threadpoolctl import threadpool_info
 
 from npalexnet import __version__, backend, get_convolution_algorithm
 from npalexnet.backend.cuda.device import probe
 from npalexnet.backend.cuda.launcher import cuda_kernels_enabled
+from npalexnet.backend.threads import blas_libraries
 
 DISTRIBUTIONS = (
     "cupy-cuda13x", "cupy-cuda12x", "ml_dtypes", "matplotlib", "pillow", "safetensors", "tqdm", "torch",
@@ -25,9 +25,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Print versions, devices and, where a device is not usable, why."""
     gpu = probe()
-    blas = [f"{pool['internal_api']} {pool['version']}" for pool in threadpool_info() if pool["user_api"] == "blas"]
+    blas, said_of_it = blas_libraries()
     print(f"npalexnet    {__version__}, Python {platform.python_version()}, {platform.system()} {platform.machine()}")
-    print(f"cpu          usable: NumPy {np.__version__}, BLAS {', '.join(blas) or 'unknown'}")
+    print(f"cpu          usable: NumPy {np.__version__}, BLAS {', '.join(blas)}")
+    if said_of_it:
+        print(f"             {said_of_it}")
     print(f"             {backend.get_num_threads()} threads, convolution algorithm {get_convolution_algorithm()}")
     print(f"cuda         {'usable' if gpu.usable else 'not usable'}: {gpu.reason} (stage: {gpu.stage})")
     print(f"             custom kernels {'on' if cuda_kernels_enabled() else 'off'}")

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import PurePath
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
+
+from npalexnet.checks import unmasked
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -44,17 +46,20 @@ class ArrayDataset:
     Parameters
     ----------
     images : ndarray of uint8, (N, H, W) or (N, H, W, 3)
-        With any strides.
-    labels : ndarray of integers, (N,)
+        With any strides; or a list of such pictures of one size.
+    labels : ndarray or list of integers, (N,)
     classes : sequence of str
 
     Raises
     ------
-    ValueError
-        If shapes, dtype or labels don't fit together.
+    TypeError, ValueError
+        If shapes, dtype or labels don't fit together; or of a masked array.
     """
 
-    def __init__(self, images: np.ndarray, labels: np.ndarray, classes: Sequence[str]) -> None:
+    def __init__(
+        self, images: np.ndarray | Sequence[np.ndarray], labels: np.ndarray | Sequence[int], classes: Sequence[str]
+    ) -> None:
+        images, labels = _array("images", images), _array("labels", labels)
         if images.dtype != np.uint8 or not (images.ndim == 3 or (images.ndim == 4 and images.shape[3] == 3)):
             raise ValueError(
                 f"images must be uint8 of shape (N, H, W) or (N, H, W, 3), got {images.dtype} of shape {images.shape}"
@@ -80,6 +85,17 @@ class ArrayDataset:
     def name(self, index: int) -> str:
         """Return "image 17"."""
         return f"image {index}"
+
+
+def _array(name: str, values: Any) -> np.ndarray:
+    """Return a NumPy array, or a list as one."""
+    if not isinstance(values, np.ndarray | list | tuple):
+        raise TypeError(f"{name} must be a NumPy array or a list, got {type(values).__name__}")
+    unmasked(name, values)
+    try:
+        return np.asarray(values)
+    except ValueError as error:
+        raise ValueError(f"{name} must be all of one shape: {error}") from None
 
 
 class Subset:

@@ -10,6 +10,7 @@ import numpy as np
 
 from npalexnet.alexnet import IMAGE_SIZE
 from npalexnet.data import transforms as T
+from npalexnet.data.arguments import as_image
 from npalexnet.data.statistics import Statistics
 
 if TYPE_CHECKING:
@@ -61,10 +62,13 @@ class Pipeline:
         Returns
         -------
         ndarray of float32, (3, H, W), or (10, 3, H, W) with `TenCrop`; channels last in memory.
-        """
-        from PIL import Image
 
-        image = Image.fromarray(picture) if isinstance(picture, np.ndarray) else picture
+        Raises
+        ------
+        TypeError, ValueError
+            If it is no such picture.
+        """
+        image = as_image(picture)
         for transform in self._on_pictures:
             image = transform(image, rng)
         x = np.asarray(image.convert("RGB"), np.float32) / 255

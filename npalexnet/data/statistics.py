@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from npalexnet.checks import integer
+from npalexnet.data.arguments import as_image
 from npalexnet.data.datasets import Dataset
 from npalexnet.data.memory import PICTURES
 from npalexnet.data.transforms import ResizeCenterCrop, Triple
@@ -92,11 +93,11 @@ def _measure(
     dataset: Dataset, index: int, mean_image: int | None
 ) -> tuple[int, np.ndarray, np.ndarray, np.ndarray | int]:
     """Return the number of pixels, the sums of colours (3,) and of their products (3, 3), and the scaled picture."""
-    from PIL import Image
-
     rng = np.random.default_rng(0)  # not used by ResizeCenterCrop
     picture = dataset[index][0]
-    image = Image.fromarray(picture) if isinstance(picture, np.ndarray) else ResizeCenterCrop(SIDE)(picture, rng)
+    image = as_image(picture)
+    if not isinstance(picture, np.ndarray):
+        image = ResizeCenterCrop(SIDE)(image, rng)
     colours = np.asarray(image.convert("RGB")).reshape(-1, 3).astype(np.float64)  # whole numbers: exact below 2^53
     first, second = colours.sum(axis=0).astype(np.int64), (colours.T @ colours).astype(np.int64)
     if mean_image is None:

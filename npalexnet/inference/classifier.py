@@ -11,6 +11,7 @@ import numpy as np
 
 from npalexnet import backend
 from npalexnet.alexnet import IMAGE_SIZE, AlexNet
+from npalexnet.data.arguments import check_pictures
 from npalexnet.data.pipeline import Pipeline, ten_cropped
 from npalexnet.data.transforms import Normalize, ResizeCenterCrop, SubtractMeanImage
 from npalexnet.terminal import shown
@@ -96,7 +97,13 @@ class Classifier:
         Returns
         -------
         ndarray of float32, (N, 3, 227, 227), or for ten-crop (N, 10, 3, 227, 227)
+
+        Raises
+        ------
+        TypeError, ValueError
+            If they are no such pictures: paths, say.
         """
+        check_pictures(pictures)
         pipeline = ten_cropped(self.pipeline) if ten_crop else self.pipeline
         rng = np.random.default_rng(0)  # not used: a pipeline for evaluation is deterministic
         return np.stack([pipeline(picture, rng) for picture in pictures])

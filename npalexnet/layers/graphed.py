@@ -48,7 +48,7 @@ class GraphedCallable:
     """
 
     def __init__(self, layer: Layer, sample_input: Array) -> None:
-        layer._check_input(sample_input)
+        sample_input = layer._check_input(sample_input)
         self._name, self._shape, self._dtype = type(layer).__name__, sample_input.shape, sample_input.dtype
         self._device = backend.device_of(sample_input)
         self._precision = backend.get_float32_matmul_precision()
@@ -67,7 +67,7 @@ class GraphedCallable:
             If parameters have been moved (by ``layer.to``) or replaced, or another float32 precision was chosen.
         """
         who = f"the input of the graphed {self._name}"
-        backend.check_array(x, who, dtype=self._dtype, device=self._device)
+        x = backend.check_array(x, who, dtype=self._dtype, device=self._device)
         if x.shape != self._shape:
             raise ValueError(f"{who} is of shape {x.shape}, expected the sample's shape {self._shape}")
         moved = next((name for name, parameter, data in self._parameters if parameter.data is not data), None)

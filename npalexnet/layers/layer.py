@@ -20,8 +20,6 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import Any
 
-import numpy as np
-
 from npalexnet import backend
 from npalexnet.backend import Array
 from npalexnet.layers import sharding
@@ -109,7 +107,7 @@ class Layer(Module):
         TypeError, ValueError
             If the layer can't work on `x`.
         """
-        self._check_input(x)
+        x = self._check_input(x)
         self._last_call = None  # frees what the last call saved, before this one needs memory
         with backend.device_of(x).active():
             noise = self.draw_noise()
@@ -147,7 +145,7 @@ class Layer(Module):
             raise RuntimeError(f"{who}.backward() needs a forward call before it, one for each backward")
         x, output_shape, output_dtype, noise, saved = self._last_call
         device = backend.device_of(x)
-        backend.check_array(grad_y, f"{who}'s output gradient", dtype=output_dtype, device=device)
+        grad_y = backend.check_array(grad_y, f"{who}'s output gradient", dtype=output_dtype, device=device)
         if grad_y.shape != output_shape:
             raise ValueError(f"{who}'s output gradient must have the output's shape {output_shape}, got {grad_y.shape}")
         self._last_call = None
@@ -159,21 +157,18 @@ class Layer(Module):
                 parameter.accumulate(gradient)
         return grad_x
 
-    def _check_input(self, x: Array) -> None:
+    def _check_input(self, x: Array) -> Array:
+        """Return the input as a plain array; raise if the layer can't work on it."""
         who = f"{type(self).__name__}'s input"
-        backend.check_array(x, who)
-        here = backend.device_of(x)
         for name, parameter in self._all_names(""):
             there, dtype = backend.device_of(parameter.data), parameter.data.dtype
-            mixed = x.dtype.name in backend.HALF and dtype == np.float32
-            if x.dtype != dtype and not mixed:
-                raise TypeError(f"{who} is of dtype {x.dtype}, expected {dtype}, as its {name} is")
-            if here is not there:
-                raise ValueError(f"{who} is on {here.name!r}, expected it on {there.name!r}, as its {name} is")
+            x = backend.check_array(x, who, dtype=dtype, device=there, half=True, because=f", as its {name} is")
+        x = backend.check_array(x, who)
         with suppress(NotImplementedError):  # here, or of a layer inside
             self.output_shape(x.shape)
         if not x.ndim:
             raise ValueError(f"{type(self).__name__} expects a batch, got an input of shape ()")
+        return x
 
     def _forget_last_call(self) -> None:
         self._last_call = None

@@ -50,8 +50,9 @@ class LocalResponseNorm(Layer):
         x, d = saved
         dtype, grad_y = grad_y.dtype, grad_y.astype(x.dtype, copy=False)
         power = d**-self.beta
-        through_d = self._sum_over_channels(grad_y * x * power / d, (self.size - 1) // 2)  # (N, C, ...)
-        grad_x = grad_y * power - 2 * self.alpha * self.beta / self.size * x * through_d
+        # In this order, because grad_y * x may be infinite where the gradient is not.
+        through_d = self._sum_over_channels(grad_y * (x * power) / d, (self.size - 1) // 2)  # (N, C, ...)
+        grad_x = grad_y * power - x * (2 * self.alpha * self.beta / self.size * through_d)
         return grad_x.astype(dtype, copy=False), []
 
     def output_shape(self, input_shape: Shape) -> Shape:

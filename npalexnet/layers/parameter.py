@@ -24,12 +24,35 @@ class Parameter:
         The sum of the gradients since the last `zero_grad`, in the shape of `data`.
     requires_grad : bool
         Whether it is trainable. False: no backward pass computes its gradient or adds to `.grad`, as in torch.
+
+    Raises
+    ------
+    TypeError
+        If `data` or `grad` is set to a masked array.
     """
 
     def __init__(self, data: Array, requires_grad: bool = True) -> None:
         self.data = data
         self.requires_grad = requires_grad
-        self.grad: Array | None = None
+        self.grad = None
+
+    @property
+    def data(self) -> Array:
+        """The values; those of a NumPy subclass, such as a memmap, are taken as a plain array of the same memory."""
+        return self._data
+
+    @data.setter
+    def data(self, values: Array) -> None:
+        self._data = _plain(values, "a parameter's data")
+
+    @property
+    def grad(self) -> Array | None:
+        """The sum of the gradients since the last `zero_grad`, or None."""
+        return self._grad
+
+    @grad.setter
+    def grad(self, values: Array | None) -> None:
+        self._grad = _plain(values, "a parameter's gradient")
 
     @property
     def shape(self) -> Shape:
@@ -80,7 +103,7 @@ def copy_into(own: Mapping[str, Parameter], state: Mapping[str, Any], strict: bo
         raise TypeError(f"state must map names to arrays, got {type(state).__name__}")
     missing = [name for name in own if name not in state]
     unexpected = [name for name in state if name not in own]
-    values = {name: _host_array(name, state[name]) for name in own if name in state}
+    values = {name: host_array(f"state[{name!r}]", state[name]) for name in own if name in state}
     faults = []
     if strict:
         faults += [f"{name} is missing" for name in missing] + [f"{name} is unexpected" for name in unexpected]
@@ -99,12 +122,24 @@ def copy_into(own: Mapping[str, Parameter], state: Mapping[str, Any], strict: bo
     return IncompatibleKeys(missing, unexpected)
 
 
-def _host_array(name: str, value: Any) -> np.ndarray:
-    """Return a state's value as a NumPy array: from NumPy, from any known device, or from torch on the CPU."""
+def _plain(values: Any, who: str) -> Any:
+    """Return a NumPy array as a plain one, and anything else as it is."""
+    return backend.plain_array(values, who) if isinstance(values, np.ndarray) else values
+
+
+def host_array(who: str, value: Any) -> np.ndarray:
+    """Return a state's value as a NumPy array: from NumPy, from any known device, or from torch on the CPU.
+
+    Raises
+    ------
+    TypeError
+        If it is a masked array, or not of numbers; the message calls it `who`.
+    """
+    value = _plain(value, who)
     try:
         value = backend.device_of(value).to_host(value)
     except TypeError:
         value = np.asarray(value.detach() if hasattr(value, "detach") else value)
     if value.dtype.kind not in "fiu":
-        raise TypeError(f"state[{name!r}] must be a numeric array, got dtype {value.dtype}")
+        raise TypeError(f"{who} must be a numeric array, got dtype {value.dtype}")
     return value

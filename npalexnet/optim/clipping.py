@@ -48,7 +48,9 @@ def clip_grad_norm_(parameters: Iterable[Parameter], max_norm: float, *, error_i
     if not 0 < max_norm <= inf:
         raise ValueError(f"max_norm must be above 0, got {max_norm}")
     with_gradient = [parameter for parameter in parameters if parameter.grad is not None]
-    norm = sqrt(sum(_square_sums(with_gradient)))
+    norm = _norm(with_gradient)
+    if not isfinite(norm):  # the squares of float64 numbers from 1e154 on are infinite
+        norm = _norm(with_gradient, 2.0**-600)
     if error_if_nonfinite and not isfinite(norm):
         raise RuntimeError(f"the norm of the gradients is {norm}, so they can't be clipped")
     factor = max_norm / (norm + 1e-6)
@@ -61,21 +63,27 @@ def clip_grad_norm_(parameters: Iterable[Parameter], max_norm: float, *, error_i
     return norm
 
 
-def _square_sums(parameters: list[Parameter]) -> list[float]:
-    """Return the sum of the squares of each gradient; the host waits once for each device."""
+def _norm(parameters: list[Parameter], scale: float = 1.0) -> float:
+    """Return the norm of all gradients, computed of `scale` times them."""
+    with np.errstate(over="ignore"):
+        return sqrt(sum(_square_sums(parameters, scale))) / scale
+
+
+def _square_sums(parameters: list[Parameter], scale: float) -> list[float]:
+    """Return the sum of the squares of `scale` times each gradient; the host waits once for each device."""
     sums: dict[backend.Device, list[Array]] = {}
     for parameter in parameters:
         device = backend.device_of(parameter.data)
         with device.active():
-            sums.setdefault(device, []).append(_square_sum(parameter.grad))
+            sums.setdefault(device, []).append(_square_sum(parameter.grad, scale))
     return [value for device, scalars in sums.items() for value in device.read(*scalars, dtype="float64")]
 
 
-def _square_sum(array: Array) -> Array:
+def _square_sum(array: Array, scale: float) -> Array:
     rows = array.reshape(1) if array.ndim == 0 else array
     count = max(1, NUMBERS_AT_A_TIME * len(rows) // max(1, rows.size))
     total: Array = 0.0
     for start in range(0, len(rows), count):
-        part = rows[start : start + count].astype(np.float64)
+        part = rows[start : start + count].astype(np.float64) * scale
         total = total + (part * part).sum()
     return total

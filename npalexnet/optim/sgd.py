@@ -10,7 +10,7 @@ import numpy as np
 
 from npalexnet import backend, checks
 from npalexnet.backend import Array, primitive
-from npalexnet.layers.parameter import Parameter
+from npalexnet.layers.parameter import Parameter, host_array
 
 
 class SGD:
@@ -137,12 +137,13 @@ class SGD:
             raise ValueError(f"the state must have groups of {sizes} parameters, got {given}")
         settings = [_settings_in(group) for group in state["param_groups"]]
         order = [number for group in state["param_groups"] for number in group["params"]]
-        velocities: dict[Parameter, Any] = {}
+        velocities: dict[Parameter, np.ndarray] = {}
         for parameter, number in zip(self._all_parameters(), order, strict=True):
             velocity = state["state"].get(number, {}).get("momentum_buffer")
             if velocity is None:
                 continue
-            if tuple(velocity.shape) != parameter.shape:
+            velocity = host_array(f"the velocity of parameter {number}", velocity)
+            if velocity.shape != parameter.shape:
                 raise ValueError(
                     f"the velocity of parameter {number} must be of shape {parameter.shape}, got {velocity.shape}"
                 )
@@ -153,7 +154,7 @@ class SGD:
         for parameter, velocity in velocities.items():
             device = backend.device_of(parameter.data)
             with device.active():
-                host = np.asarray(velocity).astype(parameter.dtype, copy=False)
+                host = velocity.astype(parameter.dtype, copy=False)
                 self._velocity_of(parameter)[...] = device.from_host(host)
 
     def _all_parameters(self) -> list[Parameter]:

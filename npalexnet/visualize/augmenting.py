@@ -9,6 +9,7 @@ import numpy as np
 
 from npalexnet.alexnet import IMAGE_SIZE
 from npalexnet.data import transforms as T
+from npalexnet.data.arguments import as_image
 from npalexnet.data.datasets import ArrayDataset
 from npalexnet.data.statistics import Statistics
 from npalexnet.visualize.figures import new_figure
@@ -16,7 +17,6 @@ from npalexnet.visualize.figures import new_figure
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-    from PIL.Image import Image
 
     from npalexnet.data.datasets import Picture
 
@@ -37,7 +37,7 @@ def augmentations(pictures: Sequence[Picture], statistics: Statistics | None = N
     if not len(pictures):
         raise ValueError("there is no picture to show")
     rng = np.random.default_rng(seed)
-    images = [_as_image(picture) for picture in pictures]
+    images = [as_image(picture).convert("RGB") for picture in pictures]
     squares = np.stack([np.asarray(T.ResizeCenterCrop(SIDE)(image, rng)) for image in images])  # (N, 256, 256, 3)
     if statistics is None:
         statistics = Statistics.fit(ArrayDataset(squares, np.zeros(len(squares), np.int64), ["picture"]))
@@ -84,7 +84,7 @@ def evaluation_crops(picture: Picture, statistics: Statistics) -> Figure:
             f"mean_image={SIDE}) makes it, got {'none' if mean is None else f'one of shape {mean.shape}'}"
         )
     rng = np.random.default_rng(0)  # not used: none of these transforms is random
-    image = _as_image(picture)
+    image = as_image(picture).convert("RGB")
     square = np.asarray(T.ResizeCenterCrop(SIDE)(image, rng), np.float32) / 255  # (256, 256, 3)
     by_pixel, by_channel = T.SubtractMeanImage(mean)(square, rng), T.Normalize(statistics.mean)(square, rng)
     ten = T.TenCrop(IMAGE_SIZE)(square, rng)  # (10, 227, 227, 3)
@@ -106,23 +106,6 @@ def evaluation_crops(picture: Picture, statistics: Statistics) -> Figure:
     for place, (title, array) in zip(places, shown, strict=True):
         _show(figure.add_subplot(place), title, array)
     return figure
-
-
-def _as_image(picture: Picture) -> Image:
-    """Return a picture as a PIL image in RGB."""
-    from PIL import Image
-
-    if isinstance(picture, Image.Image):
-        return picture.convert("RGB")
-    if not isinstance(picture, np.ndarray):
-        raise TypeError(f"a picture must be a PIL.Image or an array of uint8, got {type(picture).__name__}")
-    fits = picture.ndim == 2 or (picture.ndim == 3 and picture.shape[2] == 3)
-    if picture.dtype != np.uint8 or not fits or not picture.size:
-        raise ValueError(
-            "a picture must be of uint8 and shape (H, W) or (H, W, 3), not empty, got "
-            f"{picture.dtype} of shape {picture.shape}"
-        )
-    return Image.fromarray(picture).convert("RGB")
 
 
 def _show(axes: Axes, title: str, array: Any) -> None:

@@ -279,3 +279,44 @@ def test_a_product_uses_all_threads_but_within_an_item_of_work_only_its_own(monk
         set_num_threads(threads)
         used.clear()
         assert set(CPU.map(product, range(4))) == used
+
+
+def test_an_error_while_work_is_handed_out_leaves_nothing_running(monkeypatch):
+    set_num_threads(2)
+    pool, started, finished, submitted = cpu.workers(), [], [], []
+    submit = pool.submit
+
+    def fails_at_the_fourth(*arguments):
+        future = submit(*arguments)  # it is in the queue, as where a thread can't be started
+        submitted.append(future)
+        if len(submitted) == 4:
+            raise RuntimeError("can't start new thread")
+        return future
+
+    def work(item):
+        started.append(item)
+        time.sleep(0.02)
+        finished.append(item)
+
+    monkeypatch.setattr(pool, "submit", fails_at_the_fourth)
+    with pytest.raises(RuntimeError, match="can't start new thread"):
+        list(CPU.map(work, range(9)))
+    seen = sorted(started)
+    assert sorted(finished) == seen
+    time.sleep(0.1)
+    assert sorted(started) == seen
+    monkeypatch.undo()
+    assert list(CPU.map(abs, range(4))) == [0, 1, 2, 3]
+
+
+def test_after_a_memory_error_other_threads_compute():
+    set_num_threads(2)
+    pool = cpu.workers()
+
+    def fails(item):
+        raise MemoryError
+
+    with pytest.raises(MemoryError):
+        list(CPU.map(fails, range(9)))
+    assert cpu.workers() is not pool
+    assert list(CPU.map(abs, range(4))) == [0, 1, 2, 3]

@@ -117,13 +117,16 @@ def test_check_array_names_what_is_wrong():
         return str(error.value)
 
     far, near = FAKE.from_host(np.zeros(3, "float32")), np.zeros(3, "float32")
-    assert message(TypeError, [1.0]) == "Conv2d's input: expected a NumPy or CuPy array, got list"
+    assert message(TypeError, [1.0]) == (
+        "Conv2d's input: expected a NumPy or CuPy array, got list: convert it by numpy.asarray(..., 'float32')"
+    )
     assert message(ValueError, near, device=FAKE) == "Conv2d's input is on 'cpu', expected it on 'fake'"
     assert message(ValueError, far, device=backend.CPU) == "Conv2d's input is on 'fake', expected it on 'cpu'"
     assert message(TypeError, near, dtype=np.dtype("float64")) == (
-        "Conv2d's input is of dtype float32, expected float64"
+        "Conv2d's input is of dtype float32, expected float64: cast it by .astype('float64')"
     )
-    for dtype in ("int64", "longdouble", "uint8", "complex128", "bool"):
+    for dtype in ("int64", "longdouble", "uint8", "complex128", "bool", "U1"):
+        advice = "" if dtype in ("complex128", "U1") else ": cast it by .astype('float32')"
         assert message(TypeError, np.zeros(3, dtype)) == (
-            f"Conv2d's input is of dtype {np.dtype(dtype)}, expected float32, float64, float16 or bfloat16"
+            f"Conv2d's input is of dtype {np.dtype(dtype)}, expected float32, float64, float16 or bfloat16{advice}"
         )

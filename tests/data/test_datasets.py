@@ -1,3 +1,5 @@
+import re
+
 import numpy as np
 import pytest
 
@@ -54,3 +56,29 @@ def test_a_subset_of_a_subset_is_one_of_the_whole_data_set():
 def test_a_subset_of_pictures_that_are_not_there_is_refused(indices):
     with pytest.raises(ValueError, match="indices must be a list of numbers from 0 to 4"):
         Subset(ArrayDataset(IMAGES, np.zeros(5, np.int64), ["a"]), indices)
+
+
+def test_lists_are_taken():
+    dataset = ArrayDataset(list(IMAGES), [0, 1, 1, 0, 1], ["a", "b"])
+    np.testing.assert_array_equal(dataset[2][0], IMAGES[2])
+    np.testing.assert_array_equal(dataset.labels, [0, 1, 1, 0, 1])
+    assert (dataset.labels.dtype, dataset[1][1]) == (np.int64, 1)
+
+
+@pytest.mark.parametrize(
+    ("images", "labels", "error", "message"),
+    [
+        ("folder", [0] * 5, TypeError, "images must be a NumPy array or a list, got str"),
+        (IMAGES, "01101", TypeError, "labels must be a NumPy array or a list, got str"),
+        (IMAGES, [0, 1, 0, 1], ValueError, "labels must be 5 integers, one an image, got int64 of shape (4,)"),
+        (IMAGES, list("01101"), ValueError, "labels must be 5 integers, one an image, got <U1 of shape (5,)"),
+        ([IMAGES[0], IMAGES[1, :3]], [0, 1], ValueError, "images must be all of one shape: "),
+        (IMAGES, [[0], [0, 1]], ValueError, "labels must be all of one shape: "),
+        (np.ma.masked_array(IMAGES), [0] * 5, TypeError, "images is a masked array, whose mask would be ignored: fill"),
+        (IMAGES, np.ma.masked_array([0] * 5), TypeError, "labels is a masked array, whose mask would be ignored: fill"),
+    ],
+    ids=str,
+)
+def test_what_is_no_array_of_pictures_or_labels_is_refused(images, labels, error, message):
+    with pytest.raises(error, match=f"^{re.escape(message)}"):
+        ArrayDataset(images, labels, ["a", "b"])

@@ -73,3 +73,18 @@ def test_log_probabilities_are_those_of_the_logits_with_and_without_ten_crops(st
     shares = (np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)).reshape(2, 10, 2)
     np.testing.assert_allclose(np.exp(network.log_probabilities(inputs)), shares.mean(axis=1), rtol=1e-5)
     np.testing.assert_allclose(np.exp(network.log_probabilities(inputs[1])), shares[1], rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("pictures", "message"),
+    [
+        ("cat.jpg", r"^pictures must be a list of pictures, got 'cat\.jpg': pass \["),
+        (["cat.jpg"], r"^a picture must be a PIL\.Image or an array of uint8, got 'cat\.jpg': open it by "),
+        (np.zeros((9, 9, 3), np.uint8), r"^pictures must be a list of pictures, got one"),
+    ],
+    ids=["path", "paths", "one"],
+)
+def test_paths_and_single_pictures_are_refused_with_what_to_do(state, tmp_path, pictures, message):
+    network = classifier(state, tmp_path, pipeline=Pipeline([ResizeCenterCrop(227), AS_IT_IS]).to_json())
+    with pytest.raises(TypeError, match=message):
+        network.inputs(pictures)

@@ -321,3 +321,136 @@ def test_arrays_of_the_device_come_back_from_the_device(device):
     grad_x = layer.backward(put(normal(y.shape), device))
     assert type(y) is type(grad_x) is type(x)
     assert get(y).shape == (9, 3)
+
+
+class Subclass(np.ndarray):
+    """Another kind of array."""
+
+
+@each_layer
+@pytest.mark.parametrize("training", [True, False])
+def test_arrays_of_subclasses_are_taken_and_plain_ones_returned(make, training, tmp_path):
+    x = distinct(SHAPE)
+    grad_y = output_like(make(dtype="float64"), x)
+    expected = run(make, x.copy(), grad_y.copy(), training)
+    file = np.memmap(tmp_path / "x", x.dtype, "w+", shape=x.shape)
+    file[...] = x
+    for given in (x.view(Subclass), file):
+        layer = make(dtype="float64").train(training)
+        y = layer(given)
+        assert type(y) is np.ndarray
+        grad_x = layer.backward(grad_y.view(Subclass))
+        arrays = [y, grad_x, *(parameter.grad for parameter in layer.parameters())]
+        assert {type(array) for array in arrays} == {np.ndarray}
+        for array, its_expected in zip(arrays, expected, strict=True):
+            np.testing.assert_array_equal(array, its_expected)
+
+
+@pytest.mark.parametrize("layer", [ReLU(), Dropout(0.5).eval(), Linear(3, 2, dtype="float64"), Flatten()], ids=repr)
+def test_a_numpy_matrix_is_taken_as_a_plain_array(layer):
+    x = np.arange(6.0).reshape(2, 3)
+    y = layer(x.copy())
+    other = layer(x.view(np.matrix))
+    assert type(other) is np.ndarray
+    np.testing.assert_array_equal(other, y)
+    assert type(layer.backward(y.view(np.matrix))) is np.ndarray
+
+
+@each_layer
+def test_masked_arrays_are_refused_with_what_to_do(make):
+    layer, x = make(dtype="float64"), distinct(SHAPE)
+    masked, who = np.ma.masked_array(x, mask=x > 0), type(layer).__name__
+    advice = r" is a masked array, whose mask would be ignored: fill it by \.filled\(value\)$"
+    with pytest.raises(TypeError, match=rf"^{who}'s input{advice}"):
+        layer(masked)
+    y = layer(x)
+    with pytest.raises(TypeError, match=rf"^{who}'s output gradient{advice}"):
+        layer.backward(np.ma.masked_array(y))
+    assert layer.backward(y).shape == x.shape  # nothing was used up
+
+
+def test_a_parameters_arrays_are_plain_ones_of_the_same_memory(tmp_path):
+    file = np.memmap(tmp_path / "weight", "float32", "w+", shape=(2, 3))
+    layer = Linear(3, 2)
+    layer.weight.data = file
+    assert type(layer.weight.data) is np.ndarray
+    assert np.shares_memory(layer.weight.data, file)
+    layer.weight.grad = np.ones((2, 3), "float32").view(np.matrix)
+    assert type(layer.weight.grad) is np.ndarray
+    for whose, act in (
+        ("a parameter's data", lambda masked: Parameter(masked)),
+        ("a parameter's data", lambda masked: setattr(layer.weight, "data", masked)),
+        ("a parameter's gradient", lambda masked: setattr(layer.weight, "grad", masked)),
+        (r"state\['weight'\]", lambda masked: layer.load_state_dict({"weight": masked, "bias": layer.bias.data})),
+    ):
+        with pytest.raises(TypeError, match=f"^{whose} is a masked array"):
+            act(np.ma.masked_array(np.zeros((2, 3), "float32")))
+
+
+@pytest.mark.parametrize(
+    ("layer", "x", "message"),
+    [
+        (
+            Conv2d(3, 4, 3),
+            np.zeros((2, 9, 9, 3), "float32"),
+            "Conv2d expects 3 input channels, got an input of shape (2, 9, 9, 3): channels come second, transpose it "
+            "by .transpose(0, 3, 1, 2)",
+        ),
+        (
+            Conv2d(3, 4, 3),
+            np.zeros((3, 9, 9), "float32"),
+            "Conv2d expects an input of shape (N, C, H, W), got (3, 9, 9): a batch comes first, add that axis "
+            "by [None]",
+        ),
+        (
+            Conv2d(3, 4, 3),
+            np.zeros((9, 9, 3), "float32"),
+            "Conv2d expects an input of shape (N, C, H, W), got (9, 9, 3): make a batch of it, channels second, by "
+            ".transpose(2, 0, 1)[None]",
+        ),
+        (
+            Conv2d(3, 4, 3),
+            np.zeros((2, 4, 9, 9), "float32"),
+            "Conv2d expects 3 input channels, got an input of shape (2, 4, 9, 9)",
+        ),
+        (
+            Conv2d(3, 4, 3),
+            np.zeros((2, 3, 9, 9), "uint8"),
+            "Conv2d's input is of dtype uint8, expected float32, as its weight is: cast it by .astype('float32')",
+        ),
+        (
+            Conv2d(3, 4, 3, dtype="float64"),
+            np.zeros((2, 3, 9, 9), "uint8"),
+            "Conv2d's input is of dtype uint8, expected float64, as its weight is: cast it by .astype('float64')",
+        ),
+        (
+            Conv2d(3, 4, 3),
+            [[1.0]],
+            "Conv2d's input: expected a NumPy or CuPy array, got list: convert it by numpy.asarray(..., 'float32')",
+        ),
+        (
+            ReLU(),
+            torch.zeros(2, 3),
+            "ReLU's input: expected a NumPy or CuPy array, got Tensor: convert it by numpy.asarray(..., 'float32')",
+        ),
+        (ReLU(), "x", "ReLU's input: expected a NumPy or CuPy array, got str"),
+        (
+            ReLU(),
+            np.zeros((2, 3), "uint8"),
+            "ReLU's input is of dtype uint8, expected float32, float64, float16 or bfloat16: cast it by "
+            ".astype('float32')",
+        ),
+    ],
+    ids=lambda value: None,
+)
+def test_what_is_refused_is_said_with_advice_that_works(layer, x, message):
+    with pytest.raises((TypeError, ValueError)) as error:
+        layer(x)
+    assert str(error.value) == message
+    _, _, advice = message.partition(" by ")
+    if advice.startswith("."):
+        layer(eval("x" + advice))
+    elif advice.startswith("["):
+        layer(x[None])
+    elif advice and isinstance(layer, ReLU):
+        layer(np.asarray(x, "float32"))

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
@@ -107,3 +108,23 @@ def test_bad_inputs_are_refused_with_what_is_expected(x, error, message):
 
 def test_repr_says_what_it_was_made_of():
     assert repr(LocalResponseNorm(5, k=2)) == "LocalResponseNorm(5, alpha=0.0001, beta=0.75, k=2.0)"
+
+
+@pytest.mark.parametrize("arguments", [{}, {"alpha": 1.0, "k": 2.0}, {"beta": 2.0}], ids=str)
+@pytest.mark.parametrize(
+    ("dtype", "size"), [("float32", 1e19), ("float32", 3e38), ("float64", 1e155), ("float64", 1e308)]
+)
+def test_outputs_and_gradients_of_huge_numbers_are_finite_as_torchs_are(dtype, size, arguments):
+    x, grad_y = np.clip(normal((2, 6, 2, 2), dtype), -1, 1) * size, normal((2, 6, 2, 2), dtype, seed=1)
+    twin_x = torch.tensor(x.astype(dtype), requires_grad=True)
+    twin_y = nn.LocalResponseNorm(5, **arguments)(twin_x)
+    twin_y.backward(torch.tensor(grad_y))
+    layer = LocalResponseNorm(5, **arguments)
+    with np.errstate(over="ignore"):  # of x * x
+        y, grad_x = layer(x.astype(dtype)), layer.backward(grad_y)
+    for array, twin in ((y, twin_y.detach().numpy()), (grad_x, twin_x.grad.numpy())):
+        assert np.isfinite(array[np.isfinite(twin)]).all()
+        assert np.isfinite(twin).all() or arguments == {
+            "beta": 2.0
+        }  # there 0 * infinity
+    np.testing.assert_allclose(y, twin_y.detach().numpy(), rtol=1e-5)

@@ -86,3 +86,13 @@ def test_scaled_gradients_are_unscaled_once_before_they_are_clipped():
     assert not scaler.step(optimizer)
     scaler.update()
     assert scaler.get_scale() == 4.0
+
+
+@pytest.mark.parametrize(("dtype", "size"), [("float32", 1e38), ("float64", 1e160), ("float64", 1e300)])
+def test_gradients_whose_squares_are_too_large_are_clipped(dtype, size):
+    gradient = np.clip(normal((5, 40), "float64"), -3, 3)
+    parameter = na.Parameter(np.zeros((5, 40), dtype))
+    parameter.grad = (gradient * size).astype(dtype)
+    norm = np.linalg.norm(gradient)
+    assert na.clip_grad_norm_([parameter], 1.0) / size == pytest.approx(norm, rel=1e-6)
+    np.testing.assert_allclose(parameter.grad, gradient / norm, rtol=1e-5)

@@ -307,3 +307,13 @@ def test_a_state_that_does_not_fit_is_refused_and_nothing_is_changed(spoil, mess
     assert after["param_groups"] == before["param_groups"]
     for number, velocity in before["state"].items():
         np.testing.assert_array_equal(after["state"][number]["momentum_buffer"], velocity["momentum_buffer"])
+
+
+def test_a_masked_velocity_is_refused_and_nothing_changed():
+    optimizer = SGD([Parameter(np.zeros((2, 3), "float32"))], lr=1.0, momentum=0.9)
+    state = optimizer.state_dict()
+    state["state"] = {0: {"momentum_buffer": np.ma.masked_array(np.ones((2, 3), "float32"))}}
+    state["param_groups"][0]["lr"] = 5.0
+    with pytest.raises(TypeError, match=r"^the velocity of parameter 0 is a masked array"):
+        optimizer.load_state_dict(state)
+    assert optimizer.param_groups[0]["lr"] == 1.0

@@ -88,7 +88,7 @@ def test_evaluation_crops_need_a_mean_picture_of_the_squares_size(side, got):
         ),
         (np.zeros((8, 8, 4), np.uint8), ValueError, r"got uint8 of shape \(8, 8, 4\)"),
         (np.zeros((0, 8), np.uint8), ValueError, r"got uint8 of shape \(0, 8\)"),
-        ("cat.jpg", TypeError, "PIL.Image or an array of uint8, got str"),
+        ("cat.jpg", TypeError, "PIL.Image or an array of uint8, got 'cat.jpg'"),
     ],
 )
 def test_what_is_no_picture_is_refused(picture, error, message):
