@@ -83,7 +83,8 @@ def _parser(arguments: Sequence[str]) -> Parser:
     parser = Parser(
         prog="npalexnet",
         description="AlexNet without a framework: train it, use it, look inside.",
-        epilog="Exit status: 0 success, 1 an error, 2 a wrong command line, 130 stopped with Ctrl-C (train: 128 + a signal's number).",
+        epilog="Exit status: 0 success, 1 an error, 2 a wrong command line, 130 stopped with Ctrl-C (train: 128 + the "
+        "number of the signal that stopped it).",
     )
     parser.add_argument("--version", action="version", version=f"npalexnet {__version__}")
     parser.set_defaults(threads=None)

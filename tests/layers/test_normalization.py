@@ -124,7 +124,5 @@ def test_outputs_and_gradients_of_huge_numbers_are_finite_as_torchs_are(dtype, s
         y, grad_x = layer(x.astype(dtype)), layer.backward(grad_y)
     for array, twin in ((y, twin_y.detach().numpy()), (grad_x, twin_x.grad.numpy())):
         assert np.isfinite(array[np.isfinite(twin)]).all()
-        assert np.isfinite(twin).all() or arguments == {
-            "beta": 2.0
-        }  # there 0 * infinity
+        assert np.isfinite(twin).all() or arguments == {"beta": 2.0}  # there 0 * infinity
     np.testing.assert_allclose(y, twin_y.detach().numpy(), rtol=1e-5)
