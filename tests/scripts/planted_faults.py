@@ -134,7 +134,7 @@ FAULTS = {
         {"rng.bit_generator.state = states[name]": "pass"},
         "training/test_resume.py::test_a_run_that_is_stopped_after_each_step_ends_as_one_that_never_was",
     ),
-    "files renamed before they are on the disk": Fault("files.py", {"os.fsync(file.fileno())": "pass"}),
+    "files renamed before they are on the disk": Fault("files.py", {"sync(file.fileno())": "pass"}),
     "validation pictures drawn anew": Fault(
         "inference/validation.py", {"split = saved_split(classifier.path.parent)": "split = None"}
     ),
