@@ -5,6 +5,7 @@ from math import prod
 import numpy as np
 import torch
 from hypothesis import HealthCheck, settings
+from threadpoolctl import threadpool_info
 
 from npalexnet import backend
 from npalexnet.layers.im2col import im2col
@@ -14,6 +15,12 @@ TOLERANCE = {"float32": 2e-5, "float64": 1e-10}
 PROPERTY = settings(
     max_examples=60, derandomize=True, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
+
+
+def blas_threads():
+    """The setting of every BLAS in the process but OpenCV's own, which the tests of pictures load at some time."""
+    blas = [library for library in threadpool_info() if library["user_api"] == "blas"]
+    return {library["num_threads"] for library in blas if "opencv" not in library["filepath"]}
 
 
 def put(array, device):

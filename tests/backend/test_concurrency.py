@@ -9,13 +9,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from threadpoolctl import OpenBLASController, threadpool_info, threadpool_limits
+from threadpoolctl import OpenBLASController, threadpool_limits
 
 import npalexnet as na
 from npalexnet import get_num_threads, set_num_threads
 from npalexnet.backend import CPU
 from npalexnet.backend.threads import single_threaded_blas
-from tests.support import normal
+from tests.support import blas_threads, normal
 
 PATIENCE = 20  # seconds after which a test that hangs fails
 
@@ -26,11 +26,6 @@ def two_threads():
     set_num_threads(2)
     yield
     set_num_threads(before)
-
-
-def blas_threads():
-    """The setting of every BLAS in the process."""
-    return {library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"}
 
 
 @pytest.fixture(params=[True, False], ids=["limited-by-this-thread", "limited-by-no-thread"])

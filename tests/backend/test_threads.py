@@ -12,6 +12,7 @@ from npalexnet import get_num_threads, set_num_threads
 from npalexnet.backend import CPU, threads
 from npalexnet.backend.cores import usable_cores
 from npalexnet.cli import main
+from tests.support import blas_threads
 
 
 @pytest.fixture(autouse=True)
@@ -72,10 +73,6 @@ def test_a_number_of_threads_in_the_environment_that_is_none_is_refused_by_name(
     monkeypatch.setenv("NPALEXNET_NUM_THREADS", given)
     with pytest.raises(ValueError, match=f"NPALEXNET_NUM_THREADS must be an integer above 0, got '{given}'"):
         get_num_threads()
-
-
-def blas_threads():
-    return {library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"}
 
 
 @pytest.mark.parametrize("number", [1, 2])

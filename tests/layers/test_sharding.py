@@ -1,10 +1,9 @@
 import numpy as np
 import pytest
-from threadpoolctl import threadpool_info
 
 import npalexnet as na
 from npalexnet.layers.layer import Layer
-from tests.support import normal
+from tests.support import blas_threads, normal
 
 
 class BlasProbe(Layer):
@@ -16,7 +15,7 @@ class BlasProbe(Layer):
         self.seen = set()
 
     def compute(self, x, noise=None):
-        self.seen |= {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"}
+        self.seen |= blas_threads()
         return x * 1, None
 
     def gradients(self, grad_y, saved):
