@@ -61,8 +61,9 @@ def run(options: argparse.Namespace) -> int:
                     raise OSError(f"{path} can't be a path; paths that end with a NUL byte are read with --null")
                 prepared.append(classifier.inputs([open_picture(path)], ten_crop=options.ten_crop)[0])
                 paths.append(path)
-            except OSError as error:
-                print(f"npalexnet predict: error: {shown(str(error))}", file=sys.stderr)
+            except (OSError, MemoryError) as error:
+                reason = f"not enough memory: {error}" if isinstance(error, MemoryError) else str(error)
+                print(f"npalexnet predict: error: {shown(reason)}", file=sys.stderr)
                 failed = 1
         if not paths:
             continue

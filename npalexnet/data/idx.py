@@ -12,7 +12,7 @@ import os
 import zlib
 from math import prod
 from pathlib import Path
-from typing import IO
+from typing import Any
 
 import numpy as np
 
@@ -21,6 +21,8 @@ from npalexnet.data.memory import memory_allowed
 
 UNSIGNED_BYTE = 0x08
 MOST_COMPRESSED = 1032  # bytes that a byte of a gzip file can stand for
+MOST_NUMBERS = 1 << 30  # and of the memory a quarter
+MOST_AXES = 8  # images in colour have four
 BLOCK = 1 << 20
 
 
@@ -42,11 +44,13 @@ def read_idx(path: str | Path) -> np.ndarray:
         raise ValueError(f"{path} is not a complete gzip file: {error}") from None
 
 
-def _read(path: str | Path, file: IO[bytes] | gzip.GzipFile, size: int | None, most: int) -> np.ndarray:
+def _read(path: str | Path, file: Any, size: int | None, most: int) -> np.ndarray:
     """Read an IDX file of `size` bytes, if that is known, and of `most` bytes at most."""
     header = file.read(4)
     if len(header) < 4 or header[:2] != b"\0\0" or header[2] != UNSIGNED_BYTE:
         raise ValueError(f"{path} is not an IDX file of unsigned bytes: it begins with {header.hex(' ')}")
+    if header[3] > MOST_AXES:
+        raise ValueError(f"{path} should have at most {MOST_AXES} axes, got {header[3]}")
     start = 4 + 4 * header[3]
     header += file.read(start - 4)
     if len(header) < start:
@@ -56,18 +60,16 @@ def _read(path: str | Path, file: IO[bytes] | gzip.GzipFile, size: int | None, m
     if stated > most - start or (size is not None and stated != size - start):
         found = f"got {size - start}" if size is not None else f"more than a file of its size can hold, {most - start}"
         raise ValueError(f"{path} should hold {stated} numbers of shape {shape}, {found}")
-    if stated > memory_allowed() // 4:
-        raise ValueError(
-            f"{path} holds {stated:,} numbers of shape {shape}: more than a quarter of the memory, "
-            f"{memory_allowed() // 4:,} bytes"
-        )
-    numbers = bytearray()
-    while len(numbers) <= stated and (block := file.read(min(BLOCK, stated + 1 - len(numbers)))):
-        numbers += block
-    if len(numbers) != stated:
-        more = "more" if len(numbers) > stated else len(numbers)
+    limit = min(MOST_NUMBERS, memory_allowed() // 4)
+    if prod(n for n in shape if n) > limit:  # NumPy refuses such shapes even where there are no numbers
+        raise ValueError(f"{path} has the shape {shape}; at most {limit:,} numbers are read")
+    numbers, filled = np.empty(stated, np.uint8), 0
+    while filled < stated and (count := file.readinto(numbers.data[filled : filled + BLOCK])):
+        filled += count
+    if filled < stated or file.read(1):
+        more = "more" if filled == stated else filled
         raise ValueError(f"{path} should hold {stated} numbers of shape {shape}, got {more}")
-    return np.frombuffer(numbers, np.uint8).reshape(shape)
+    return numbers.reshape(shape)
 
 
 def write_idx(path: str | Path, array: np.ndarray) -> None:

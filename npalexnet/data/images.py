@@ -10,9 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from npalexnet.data.memory import PICTURES, VARIABLE, picture_limit
+from npalexnet.data.memory import PICTURES, bound, picture_limit
 from npalexnet.data.orientation import stated_orientation
-from npalexnet.data.pixels import GREY_MODES, stated_encoding, to_rgb, upright
+from npalexnet.data.pixels import GREY_MODES, low_bytes, stated_encoding, to_rgb, upright
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -24,9 +24,8 @@ FORMATS = (
     "JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIF", "JPEG2000", "PPM", "QOI", "SGI", "DIB", "PCX", "TGA",
 )  # fmt: skip
 # Bytes for each pixel while a picture is decoded, turned and converted, at most.
-BYTES_PER_PIXEL = {"WEBP": 20, "AVIF": 20, "HEIF": 20, "JPEG2000": 24, "TIFF": 12, "PPM": 16, "QOI": 16}
+BYTES_PER_PIXEL = {"WEBP": 16, "AVIF": 16, "HEIF": 16, "JPEG2000": 24, "TIFF": 12, "PPM": 16, "QOI": 16}
 OTHER_BYTES_PER_PIXEL = 8
-KEEP_THEIR_DECODER = ("AVIF", "HEIF", "WEBP")  # as long as there is the image that they opened
 TOGETHER = 4  # all pictures together may take a quarter of what a single one may
 PILLOWS_LIMIT = 89_478_485  # Image.MAX_IMAGE_PIXELS, unless a program sets it
 _KINDS = (
@@ -50,14 +49,15 @@ def find_images(folder: str | Path) -> tuple[list[str], list[str]]:
     from PIL import Image
 
     Image.init()
+    limit = picture_limit()
     suffixes = {suffix for suffix, kind in Image.registered_extensions().items() if kind in FORMATS}
     paths: list[str] = []
     faults: list[str] = []
     for path in _files(os.fspath(folder), ()):
         if os.path.splitext(path)[1].lower() not in suffixes:
             try:
-                with opened(path) as file:
-                    _identified(file, path)
+                with opened(path) as file, _named(path):
+                    _identified(file, path, limit)
             except _NoImage:  # nor does its name say so
                 continue
             except OSError as error:
@@ -119,6 +119,8 @@ def opened(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
 
     Not even opened: a pipe would wait for a writer, and a device may do something.
     """
+    if "\0" in os.fspath(path):  # which the system's calls refuse with a ValueError
+        raise OSError(f"{os.fspath(path)!r} is not a path: it has a zero byte")
     _check_regular(path, os.stat(path))
     flags = getattr(os, "O_NONBLOCK", 0)  # should it be replaced by a pipe meanwhile
     with open(path, "rb", opener=lambda name, mode: os.open(name, mode | flags)) as file:
@@ -134,32 +136,41 @@ def _check_regular(path: str | os.PathLike[str], info: os.stat_result) -> None:
 
 def _decoded(file: IO[bytes], name: str, at_least: int) -> tuple[Image, bool]:
     limit = picture_limit()
-    try:
-        image = _identified(file, name)
+    with _named(name):
+        image = _identified(file, name, limit)
         encoding = stated_encoding(image)
         colour = encoding.raw_mode == "RGB;16B" and isinstance(image.info.get("transparency"), tuple)
         whole = image.size
+        stored = _bytes_kept(image, file)
         image.draft(None, (at_least, at_least))
-        needed, others = _bytes_needed(image, whole, 2 if colour else 1)
-        _check_size(name, whole, max(needed, others), limit)
+        each = BYTES_PER_PIXEL.get(image.format, OTHER_BYTES_PER_PIXEL) * (2 if colour else 1)
+        needed = image.width * image.height * each + stored
+        _check_size(name, whole, needed, limit)
         with PICTURES.reserve(needed, max(1, limit // TOGETHER)):
             if image.format == "TIFF":
                 # Pillow would turn it by itself, but reads all the metadata for that, which may be odd.
                 image.load_end = lambda: None
             image.load()
-            grey, kind, orientation = image.mode in GREY_MODES, image.format, stated_orientation(image)
-            low_bytes = upright(_low_bytes(file), orientation) if colour else None
+            image.fp = image._decoder = None  # in which WebP and AVIF keep the picture twice more
+            grey, orientation = image.mode in GREY_MODES, stated_orientation(image)
+            low = upright(low_bytes(file), orientation) if colour else None
             image = upright(image, orientation)  # of which the picture as it was is dropped
-            rgb = to_rgb(image, encoding, low_bytes)
-            return (image.copy() if rgb is image and kind in KEEP_THEIR_DECODER else rgb), grey
+            return to_rgb(image, encoding, low), grey
+
+
+@contextmanager
+def _named(name: str) -> Iterator[None]:
+    """Context in which all errors of decoding become an OSError that names the file."""
+    try:
+        yield
     except MemoryError:
         raise MemoryError(f"{name} could not be decoded") from None
     except Exception as error:  # on a damaged file Pillow's readers can stumble over anything
         if isinstance(error, OSError) and error.errno is not None:
             raise OSError(error.errno, error.strerror, name) from error
         if isinstance(error, _Refused):
-            raise OSError(str(error)) from None
-        if type(error).__name__ == "DecompressionBombError":  # of Pillow's own, while it opens or loads
+            raise
+        if type(error).__name__.startswith("DecompressionBomb"):  # of Pillow's own, while it opens or loads
             raise OSError(f"{name} is too large: {error}") from None
         raise OSError(f"{name} is damaged, or not usable: {error}") from None
 
@@ -172,7 +183,7 @@ class _NoImage(_Refused):
     """The file is of no format that is read."""
 
 
-def _identified(file: IO[bytes], name: str) -> Any:
+def _identified(file: IO[bytes], name: str, limit: int) -> Any:
     """Return a file as a Pillow image that is not decoded yet.
 
     Not by `Image.open`: it bounds sizes itself, and takes any format if given a file whose name it doesn't know.
@@ -181,33 +192,47 @@ def _identified(file: IO[bytes], name: str) -> Any:
     from PIL.JpegImagePlugin import JpegImageFile
 
     Image.init()
+    size = file.seek(0, os.SEEK_END)  # some formats are read whole, and a block in others can be as long as the file
+    if size > limit:
+        raise _Refused(f"{name} is too large: a file of {size / 1e6:,.0f} MB, and {bound(limit)}")
+    file.seek(0)
     start, reason = file.read(16), ""
     for kind in FORMATS:
         factory, accept = Image.OPEN.get(kind, (None, None))
+        if factory is None or not _accepts(accept, start):
+            continue
         try:
-            if factory is None or (accept is not None and accept(start) is not True):
-                continue
             file.seek(0)
             return JpegImageFile(file) if kind == "JPEG" else factory(file, "")  # the first picture of several (MPO)
         except (SyntaxError, IndexError, TypeError, struct.error) as error:
-            if accept is not None and start:
+            if accept is not None:
                 reason = f"{kind}: {error}"
-    raise (
-        _Refused(f"{name} is damaged, or not usable: {reason}") if reason else _NoImage(f"{name} is not an image file")
-    )
+    if reason:
+        raise _Refused(f"{name} is damaged, or not usable: {reason}")
+    other = next((kind for kind, (_, accept) in Image.OPEN.items() if accept and _accepts(accept, start)), "")
+    advice = f" of a format that is read, but {other}; save it as JPEG or PNG" if other else ""
+    raise _NoImage(f"{name} is not an image file{advice}")
 
 
-def _bytes_needed(image: Any, whole: tuple[int, int], times: int) -> tuple[int, int]:
-    """Return how much memory a picture takes while it is decoded, and how much it may take at the worst."""
-    width, height = image.size
-    needed = times * width * height * BYTES_PER_PIXEL.get(image.format, OTHER_BYTES_PER_PIXEL)
-    if image.format != "JPEG":
-        return needed, needed
-    # The decoder keeps the coefficients of a progressive picture, and of one in several scans, which Pillow doesn't
-    # tell.
-    coefficients = 2 * image.layers * whole[0] * whole[1]
-    presumed = image.info.get("progressive") or whole[0] * whole[1] > 1 << 26
-    return needed + coefficients * bool(presumed), needed + coefficients
+def _accepts(accept: Any, start: bytes) -> bool:
+    try:
+        return accept is None or accept(start) is True
+    except (IndexError, struct.error):  # too short
+        return False
+
+
+def _bytes_kept(image: Any, file: IO[bytes]) -> int:
+    """Return how many bytes a decoder keeps beside the pixels of an opened picture."""
+    if image.format == "JPEG":
+        # All coefficients, unless the first scan, at whose header the file is, holds all components.
+        length = 6 + 2 * image.layers
+        file.seek(-length, os.SEEK_CUR)
+        whole = file.read(2) == length.to_bytes(2, "big") and not image.info.get("progressive")
+        return 0 if whole else 2 * image.layers * image.width * image.height
+    if image.format == "TIFF" and 322 in image.tag_v2:  # a tile, of any size, whatever that of the picture
+        samples, bits = image.tag_v2.get(277, 1), max(image.tag_v2.get(258, (1,)))
+        return image.tag_v2[322] * image.tag_v2.get(323, 1) * samples * bits // 8
+    return 0
 
 
 def _check_size(name: str, size: tuple[int, int], needed: int, limit: int) -> None:
@@ -220,16 +245,5 @@ def _check_size(name: str, size: tuple[int, int], needed: int, limit: int) -> No
     if needed > limit:
         raise _Refused(
             f"{name} is too large: to decode {size[0]} x {size[1]} pixels may take {needed / 1e6:,.0f} MB of memory, "
-            f"and a picture may take {limit / 1e6:,.0f}; make it smaller, or set {VARIABLE} to more megabytes"
+            f"and {bound(limit)}"
         )
-
-
-def _low_bytes(file: IO[bytes]) -> Any:
-    """Return the lower halves of the numbers of a PNG of 16 bits, of which Pillow otherwise gives the higher ones."""
-    from PIL.PngImagePlugin import PngImageFile
-
-    file.seek(0)
-    image: Any = PngImageFile(file)
-    image.tile = [image.tile[0]._replace(args="RGB;16L")]
-    image.load()
-    return image

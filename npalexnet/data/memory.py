@@ -15,12 +15,12 @@ from functools import cache
 from pathlib import Path
 
 VARIABLE = "NPALEXNET_PICTURE_MEMORY"  # overrides the bound of a picture, in megabytes
-MOST = 2 << 30  # bytes of one picture, however much memory there is
+MOST = 1 << 30  # bytes of one picture, however much memory there is
 UNKNOWN = 8 << 30  # bytes of memory that are presumed on a system that doesn't tell
 
 
 def picture_limit() -> int:
-    """Return how many bytes decoding one picture may take: a quarter of the memory, and at most 2 GiB.
+    """Return how many bytes decoding one picture may take: a quarter of the memory, and at most 1 GiB.
 
     The environment variable ``NPALEXNET_PICTURE_MEMORY``, in megabytes, overrides it.
     """
@@ -30,6 +30,11 @@ def picture_limit() -> int:
     if not (text.isascii() and text.isdigit() and 0 < int(text) < 1 << 30):
         raise ValueError(f"{VARIABLE} must be a number of megabytes, at least 1, got {text!r}")
     return int(text) * 1_000_000
+
+
+def bound(limit: int) -> str:
+    """Return the words for it, with what can be done."""
+    return f"a picture may take {limit / 1e6:,.0f}; make it smaller, or set {VARIABLE} to more megabytes"
 
 
 @cache

@@ -6,7 +6,7 @@ Pictures are converted some rows at a time, so that a large one is never there a
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -45,6 +45,17 @@ def stated_encoding(image: Any) -> Encoding:
     if image.mode == "F":
         raise ValueError("its numbers are of mode 'F', without a known range")
     return encoding
+
+
+def low_bytes(file: IO[bytes]) -> Any:
+    """Return the lower halves of the numbers of a PNG of 16 bits, of which Pillow otherwise gives the higher ones."""
+    from PIL.PngImagePlugin import PngImageFile
+
+    file.seek(0)
+    image: Any = PngImageFile(file)
+    image.tile = [image.tile[0]._replace(args="RGB;16L")]
+    image.load()
+    return image
 
 
 def upright(image: Image, orientation: int) -> Image:

@@ -55,7 +55,7 @@ def test_such_a_file_is_refused_without_being_opened(special, monkeypatch, name,
 
 
 @posix
-def test_predict_names_them_and_goes_on(special, tmp_path, capsys):
+def test_predict_names_them_and_goes_on(narrow, special, tmp_path, capsys):
     os.mkfifo(special / "pipe")
     save_bright_network(tmp_path)
     weights = str(tmp_path / "weights.safetensors")
