@@ -64,17 +64,14 @@ def test_what_does_not_fit_is_refused_and_nothing_is_added(logits, labels, messa
         accumulator.metrics()
 
 
-def test_a_confusion_matrix_is_written_as_csv(tmp_path):
-    write_confusion(tmp_path / "c.csv", np.array([[3, 1], [0, 2]]), ["T-shirt, grey", 'a "quote"'])
+@pytest.mark.parametrize(
+    ("classes", "cells"),
+    [
+        (["T-shirt, grey", 'a "quote"'], ["T-shirt, grey", 'a "quote"']),
+        (["=SUM(A1)", "-x"], ["'=SUM(A1)", "'-x"]),  # which a spreadsheet would compute
+    ],
+)
+def test_a_confusion_matrix_is_written_as_csv(tmp_path, classes, cells):
+    write_confusion(tmp_path / "c.csv", np.array([[3, 1], [0, 2]]), classes)
     with open(tmp_path / "c.csv", newline="") as file:
-        assert list(csv.reader(file)) == [
-            ["true class", "T-shirt, grey", 'a "quote"'], ["T-shirt, grey", "3", "1"], ['a "quote"', "0", "2"],
-        ]  # fmt: skip
-
-
-def test_a_spreadsheet_that_opens_a_confusion_matrix_computes_none_of_its_classes(tmp_path):
-    write_confusion(tmp_path / "c.csv", np.array([[3, 1], [0, 2]]), ["=SUM(A1)", "-x"])
-    with open(tmp_path / "c.csv", newline="") as file:
-        assert list(csv.reader(file)) == [
-            ["true class", "'=SUM(A1)", "'-x"], ["'=SUM(A1)", "3", "1"], ["'-x", "0", "2"],
-        ]  # fmt: skip
+        assert list(csv.reader(file)) == [["true class", *cells], [cells[0], "3", "1"], [cells[1], "0", "2"]]
