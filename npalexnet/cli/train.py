@@ -191,10 +191,10 @@ def _announce(options: argparse.Namespace, data: Data, trainer: Trainer, output:
     )
     if not state.step:
         size = sum(parameter.data.nbytes for parameter in trainer.model.parameters()) / 1e9
-        stays = f"{size:.2f} GB stay, the weights" if options.keep == "weights" else "--keep weights keeps these alone"
+        alone = "at the end the weights alone stay" if options.keep == "weights" else "--keep weights keeps them alone"
         print(
-            f"It takes {KEPT_FILES * size:.2f} GB of disk: two checkpoints to resume from, and the weights; "
-            f"at its end, {stays}."
+            f"It takes {KEPT_FILES * size:.2f} GB of disk: two checkpoints to resume from, and the weights "
+            f"({alone}, {size:.2f} GB)."
         )
     if state.finished and state.step < state.steps:
         print(f"It is complete: its patience ended after step {state.step}.")
