@@ -1,7 +1,7 @@
 """Run the tests with the oldest versions that pyproject.toml allows, and with the newest.
 
-Two virtual environments are made in a temporary folder, one after the other, by pip. Ends with an error if an environment
-can't be made, or tests fail in one. Arguments are handed on to pytest: ``python tests/scripts/bounds.py tests/data -x``.
+Two virtual environments are made in a temporary folder, one after the other, by pip. Ends with an error if one can't be
+made, or tests fail in one. Arguments are handed on to pytest: ``python tests/scripts/bounds.py tests/data -x``.
 """
 
 import os
