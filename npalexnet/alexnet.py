@@ -47,7 +47,7 @@ class AlexNet(Sequential):
     seed : int, numpy.random.Generator or None
         Source of the initial parameters and of the dropout masks; None for a random seed.
     init : {"torch", "paper", "he", "xavier"}
-        How the parameters are initialised, see `npalexnet.layers.init`.
+        How the parameters are initialised, see `npalexnet.layers.init`. The default is that of ``npalexnet train``.
 
     Attributes
     ----------
@@ -65,7 +65,7 @@ class AlexNet(Sequential):
         dtype: str | np.dtype = "float32",
         device: str = "cpu",
         seed: Seed = 0,
-        init: str = "torch",
+        init: str = "he",
     ) -> None:
         num_classes = integer("num_classes", num_classes, 1)
         rng = generator(seed)

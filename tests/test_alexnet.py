@@ -22,7 +22,7 @@ LABELS = np.array([3, 0, 9])
 
 @pytest.fixture(scope="module")
 def model():
-    return AlexNet(CLASSES)
+    return AlexNet(CLASSES, init="torch")
 
 
 @pytest.fixture(scope="module")
@@ -153,8 +153,8 @@ def test_one_seed_gives_the_same_bits_on_one_thread_and_on_many():
 
 def test_another_seed_gives_other_parameters_and_the_default_is_zero(model):
     name = "layers.0.weight"
-    np.testing.assert_array_equal(model.state_dict()[name], AlexNet(CLASSES, seed=0).state_dict()[name])
-    assert (model.state_dict()[name] != AlexNet(CLASSES, seed=1).state_dict()[name]).any()
+    np.testing.assert_array_equal(model.state_dict()[name], AlexNet(CLASSES, seed=0, init="torch").state_dict()[name])
+    assert (model.state_dict()[name] != AlexNet(CLASSES, seed=1, init="torch").state_dict()[name]).any()
 
 
 def test_dropout_drops_in_training_and_not_in_eval_mode(model):

@@ -4,10 +4,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import npalexnet as na
 from npalexnet.cli import main
 from npalexnet.inference.classifier import Classifier
+from npalexnet.training.evaluation import evaluate
 from tests.data.pictures import fill
 
 ROOT = Path(__file__).parent.parent
@@ -35,9 +37,21 @@ def pictures(narrow, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 
-def test_what_the_five_lines_of_training_write_can_be_used_by_the_commands(pictures):
+def test_the_five_lines_of_training_learn_and_what_they_write_is_used_by_the_commands(narrow, tmp_path, monkeypatch):
+    """Pictures of noise: dark ones are cats, bright ones dogs."""
+    for folder, count, first in (("train", 3, 0), ("val", 1, 10)):
+        for name, darkest in (("cat", 0), ("dog", 150)):
+            (tmp_path / "pictures" / folder / name).mkdir(parents=True)
+            for seed in range(first, first + count):
+                pixels = np.random.default_rng(seed).integers(darkest, darkest + 106, (9, 8, 3), dtype=np.uint8)
+                Image.fromarray(pixels).save(tmp_path / "pictures" / folder / name / f"{seed}.png")
+    monkeypatch.chdir(tmp_path)
     names: dict[str, Any] = {}
     exec(compile(EXAMPLES[1], "README.md", "exec"), names)
+    assert names["trainer"].state.finished
+    learned = evaluate(names["model"], names["val"])
+    assert learned.top1 == 1
+    assert learned.loss < 0.5 * np.log(2)  # which is a guess's
     assert_prepares_as("runs/library", names["val"], names["data"])
     assert main(["evaluate", "runs/library", "--data", "pictures"]) == 0
 

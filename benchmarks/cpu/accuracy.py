@@ -33,7 +33,7 @@ Vectors = tuple[np.ndarray, np.ndarray]  # logits, gradients
 
 def run(arguments: argparse.Namespace, say: Say) -> dict[str, Any]:
     na.set_num_threads(arguments.threads)
-    network = na.AlexNet(arguments.classes, dropout=0)
+    network = na.AlexNet(arguments.classes, dropout=0, init="torch")
     rivals: dict[str, Callable[[np.ndarray, np.ndarray], Vectors]] = {
         name: partial(ours, network, algorithm) for name, algorithm in ALGORITHMS.items()
     }
@@ -41,7 +41,7 @@ def run(arguments: argparse.Namespace, say: Say) -> dict[str, Any]:
         rivals["torch"] = _torch(network, arguments)
     except ImportError:
         say("torch is not installed: left out")
-    exact = na.AlexNet(arguments.classes, dropout=0, dtype="float64")
+    exact = na.AlexNet(arguments.classes, dropout=0, init="torch", dtype="float64")
     for there, here in zip(exact.parameters(), network.parameters(), strict=True):
         there.data[...] = here.data
     rows = []

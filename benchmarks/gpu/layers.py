@@ -33,7 +33,7 @@ LARGEST_ON_CPU = 32
 
 def run(arguments: argparse.Namespace, say: Say) -> dict[str, Any]:
     attempts = Attempts(say)
-    state = na.AlexNet(num_classes=arguments.classes, seed=0).state_dict()
+    state = na.AlexNet(num_classes=arguments.classes, seed=0, init="torch").state_dict()
     rivals = [make() for make in lineup.makers(arguments, state, say, lineup.ON_GPU)]
     on_gpu = bool(rivals) and is_ours(rivals[0].name)
     if on_gpu:

@@ -43,7 +43,7 @@ class NpalexnetRival(Rival):
         self.device, self.state = get_device(device), state
         if device != "cpu":
             self.clock = cupy_clock(self.device.xp)
-        self.model = na.AlexNet(num_classes=classes, dropout=dropout, seed=0, device=device)
+        self.model = na.AlexNet(num_classes=classes, dropout=dropout, seed=0, device=device, init="torch")
         self.criterion = na.CrossEntropyLoss()
         self.optimizer = na.SGD(self.model.parameters(), **SGD)
         self.free = partial(_free, self.device.xp)

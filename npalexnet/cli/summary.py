@@ -50,7 +50,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print AlexNet's layers and their totals."""
-    model = AlexNet(options.num_classes)
+    model = AlexNet(options.num_classes, init="torch")
     layers = list(summarize(model, (options.batch_size, 3, IMAGE_SIZE, IMAGE_SIZE), item_bytes=4))
     costs = [(layer.parameters, layer.multiply_adds, layer.activation_bytes) for layer in layers]
     total = LayerSummary("total", "", (), *map(sum, zip(*costs, strict=True)))

@@ -25,6 +25,7 @@ from npalexnet.training.finetune import load_fitting, read_weights
 from npalexnet.training.interrupt import Interrupted, Stop, stop_on_signals
 from npalexnet.training.progress import Progress
 from npalexnet.training.run import CONFIG, Run, names_of_outputs, newest_run, saved_split
+from npalexnet.training.schedules import default_warmup
 from npalexnet.training.trainer import Trainer
 
 __all__ = ["add_options", "run"]
@@ -60,6 +61,8 @@ def _train(given: dict[str, Any], stop: Stop) -> bool:
     data = _open(options)
     classes = _classes(options, data)
     loaders = data.loaders(options.batch_size, recipe=options.recipe, seed=options.seed, workers=options.workers)
+    if options.warmup is None:
+        options.warmup = default_warmup(options.steps or options.epochs * -(-len(loaders[0]) // options.accumulate))
     if stop.requested:
         print("Stopped before the first step.")
         return False

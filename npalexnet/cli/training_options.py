@@ -27,7 +27,7 @@ WITH_RESUME = (
 IN_FILES = {"validation_images": "test_images"}  # options that config.json and weights files have under another name
 DEFAULTS: dict[str, Any] = {
     "out": None, "resume": None, "keep": "all", "data": None, "strict": False, "recipe": "simple", "workers": 1,
-    "epochs": 1, "steps": None, "batch_size": 16, "accumulate": 1, "lr": 0.001, "schedule": "linear", "warmup": 20,
+    "epochs": 1, "steps": None, "batch_size": 16, "accumulate": 1, "lr": 0.001, "schedule": "linear", "warmup": None,
     "momentum": 0.9, "weight_decay": 5e-4, "clip_norm": None, "patience": None, "dropout": 0.5, "init": "he",
     "seed": 0, "weights": None, "freeze": [], "num_classes": None, "train_images": None,
     "validation_images": None,
@@ -76,7 +76,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("lr", "highest learning rate", length, type=above_zero, metavar="X")
     add("schedule", "how it falls: linear or cosine, to 0; step, by ten at each third; plateau, by ten when the "
         "validation images get no better", length, choices=tuple(SCHEDULES))  # fmt: skip
-    add("warmup", "steps over which it rises first", length, type=whole, metavar="N")
+    add(
+        "warmup",
+        "steps over which it rises first (default: 20, or a third of all if that is fewer)",
+        length,
+        type=whole,
+        metavar="N",
+    )
     add("momentum", "of the optimizer", length, type=number(float, 0), metavar="X")
     add("weight-decay", "of the optimizer", length, type=number(float, 0), metavar="X")
     add("clip-norm", "scale gradients down to a norm of X", length, type=above_zero, metavar="X")

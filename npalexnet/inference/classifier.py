@@ -77,7 +77,7 @@ class Classifier:
         if not (isinstance(classes, list) and classes and all(isinstance(name, str) for name in classes)):
             raise ValueError(f"{path} does not name its classes, got {classes!r}")
         pipeline = _pipeline(path, metadata)
-        model = AlexNet(len(classes))
+        model = AlexNet(len(classes), init="torch")
         try:
             model.load_state_dict(state)
         except (ValueError, TypeError) as error:

@@ -207,6 +207,11 @@ SCHEDULES: Mapping[str, Callable[[float, int], Schedule]] = {  # of the highest 
 }
 
 
+def default_warmup(steps: int) -> int:
+    """Return over how many of `steps` steps to warm up if nobody says: 20, but at most a third of all."""
+    return min(20, steps // 3)
+
+
 def make_schedule(name: str, lr: float, steps: int, warmup: int = 0) -> Schedule:
     """Return a schedule by its name, for `steps` steps in all, of which the first `warmup` warm up.
 

@@ -22,7 +22,7 @@ from npalexnet.training.metrics import Metrics
 from npalexnet.training.progress import Callback
 from npalexnet.training.run import Run
 from npalexnet.training.saving import Saver
-from npalexnet.training.schedules import Schedule, make_schedule
+from npalexnet.training.schedules import Schedule, default_warmup, make_schedule
 from npalexnet.training.settings import check_settings
 from npalexnet.training.state import TrainingState
 from npalexnet.training.steps import DivergedError, Stepper, StepResult
@@ -34,12 +34,12 @@ class Trainer:
         data = open_data("pictures")
         train, validation = data.loaders(batch_size=16, recipe="paper")
         model = AlexNet(len(data.classes))
-        trainer = Trainer(model, train, validation, lr=0.001, epochs=20, run=Run("runs/mine"))
+        trainer = Trainer(model, train, validation, epochs=20, run=Run("runs/mine"))
         trainer.fit(Progress())
 
     and, in another process, resumed from the last checkpoint, bit-identical to a run that was never stopped::
 
-        trainer = Trainer(model, train, validation, lr=0.001, epochs=20, run=Run.reopen("runs/mine"))
+        trainer = Trainer(model, train, validation, epochs=20, run=Run.reopen("runs/mine"))
         trainer.resume()
         trainer.fit(Progress())
 
@@ -55,8 +55,8 @@ class Trainer:
     epochs, steps : int
         Length of training: one of the two.
     lr, schedule, warmup : float, str or Schedule, int
-        The highest learning rate, the schedule's name (see `make_schedule`), and over how many steps it warms up; or a
-        schedule that knows all that.
+        The highest learning rate, the schedule's name (see `make_schedule`), and over how many steps it warms up (20 by
+        default, or a third of all if that is fewer); or a schedule that knows all that.
     momentum, weight_decay : float
         See `SGD`.
     optimizer : SGD, optional
@@ -101,9 +101,9 @@ class Trainer:
         *,
         epochs: int | None = None,
         steps: int | None = None,
-        lr: float = 0.01,
+        lr: float = 0.001,
         schedule: str | Schedule = "linear",
-        warmup: int = 0,
+        warmup: int | None = None,
         momentum: float = 0.9,
         weight_decay: float = 5e-4,
         optimizer: SGD | None = None,
@@ -129,6 +129,7 @@ class Trainer:
         self.steps_per_epoch = -(-len(train) // self.accumulate)
         steps = int(steps if steps is not None else (epochs or 0) * self.steps_per_epoch)
         if isinstance(schedule, str):
+            warmup = default_warmup(steps) if warmup is None else warmup
             schedule = make_schedule(schedule, lr, steps, warmup)
         trainable = (parameter for parameter in model.parameters() if parameter.requires_grad)
         optimizer = optimizer or SGD(trainable, schedule.base_lr, momentum, weight_decay=weight_decay)

@@ -1,3 +1,4 @@
+from inspect import signature
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ from npalexnet.cli import main, train
 from npalexnet.cli.training_options import DEFAULTS, as_config, complete
 from npalexnet.data import CenterCrop, RandomCrop, open_data
 from npalexnet.training import Trainer
+from npalexnet.training.schedules import default_warmup
 from tests.data.pictures import fill
 
 
@@ -159,3 +161,16 @@ def test_a_broken_picture_is_named_and_skipped_or_refused_with_strict(noted, pic
     assert main(["train", "--data", pictures, "--strict"]) == 1
     assert "text.jpg" in capsys.readouterr().err
     assert len(noted) == 1
+
+
+def test_the_library_has_the_commands_defaults():
+    trainer, network = (signature(kind).parameters for kind in (Trainer, na.AlexNet))
+    for name in ("lr", "schedule", "warmup", "momentum", "weight_decay", "clip_norm", "patience", "accumulate"):
+        assert trainer[name].default == DEFAULTS[name], name
+    for name in ("init", "dropout", "seed"):
+        assert network[name].default == DEFAULTS[name], name
+
+
+@pytest.mark.parametrize(("steps", "expected"), [(1, 0), (2, 0), (3, 1), (30, 10), (59, 19), (60, 20), (10_000, 20)])
+def test_without_a_warm_up_it_is_20_steps_or_a_third_of_all(steps, expected):
+    assert default_warmup(steps) == expected

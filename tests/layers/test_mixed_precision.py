@@ -121,7 +121,7 @@ def test_parameters_themselves_have_no_16_bits():
 
 @pytest.mark.parametrize("classes", [10])
 def test_alexnet_in_bfloat16_is_as_near_to_float32_as_torch_with_autocast(classes):
-    model = na.AlexNet(classes, dropout=0.0, seed=0)
+    model = na.AlexNet(classes, dropout=0.0, seed=0, init="torch")
     from benchmarks.rivals.torch_network import torch_alexnet
 
     twin = torch_alexnet(nn, classes, 0.0)
