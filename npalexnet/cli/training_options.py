@@ -11,8 +11,8 @@ from npalexnet.data.pipeline import RECIPES
 from npalexnet.data.sources import absolute_spec
 from npalexnet.layers.algorithm_choice import NAMES
 from npalexnet.layers.init import SCHEMES
+from npalexnet.training.agreement import UNRECORDED
 from npalexnet.training.schedules import SCHEDULES
-from npalexnet.training.settings import UNRECORDED
 
 PRECISIONS = ("float32", "tf32", "bfloat16", "float16")
 WITH_RESUME = ("resume", "data", "device", "workers", "epochs", "steps")  # may be given anew; the rest is the run's

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from npalexnet import visualize
+from npalexnet.fields import List, Record, Text, read_json
 from npalexnet.files import atomic_write, locked, remove_leftovers
 from npalexnet.terminal import shown
-from npalexnet.training.checkpoint import LAST, PREVIOUS, load_checkpoint, load_newest, save_checkpoint
+from npalexnet.training.checkpoint import LAST, PREVIOUS, Check, load_checkpoint, load_newest, save_checkpoint
 from npalexnet.training.metrics import write_confusion
 from npalexnet.training.metrics_log import MetricsLog
 from npalexnet.training.tensorboard import EventWriter
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 CONFIG, SPLIT, METRICS = "config.json", "split.json", "metrics.jsonl"
+_NAMES = List(Text(), most=10_000_000)
+_SPLIT_FIELDS = Record({"train": _NAMES, "val": _NAMES})
 ALL_FILES = {CONFIG, SPLIT, METRICS, LAST, PREVIOUS, FILE_NAME}
 
 
@@ -36,13 +39,7 @@ def new_run_folder(parent: Path = Path("runs")) -> Path:
 def saved_split(folder: Path) -> dict[str, list[str]] | None:
     """Return how a run's pictures were split, or None; a damaged file is a ValueError."""
     path = folder / SPLIT
-    if not path.is_file():
-        return None
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        return {part: [str(name) for name in content[part]] for part in ("train", "val")}
-    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
-        raise ValueError(f"{path} is damaged: {error}") from None
+    return read_json(path, _SPLIT_FIELDS, most_bytes=100_000_000) if path.exists() else None
 
 
 def names_of_outputs(classes: Sequence[str], count: int) -> list[str]:
@@ -105,6 +102,7 @@ class Run:
         self.folder, self.metadata, self.grey = folder, dict(metadata or {}), grey
         self._log = MetricsLog(folder / METRICS)
         self._events = EventWriter(folder)
+        self.notes: list[str] = []  # what the user should know of the folder
         self._holds = False
 
     def describe(self, **metadata: Any) -> None:
@@ -160,6 +158,8 @@ class Run:
         before it is in place itself.
         """
         kept = self._log.read(lines)
+        if len(kept) < lines:
+            self.notes.append(f"{self.folder / METRICS} is missing: the run goes on, and its curves begin anew")
         if checkpoint is not None and not self._is_last(checkpoint):
             with atomic_write(self.folder / LAST) as temporary:
                 shutil.copyfile(checkpoint, temporary)
@@ -207,9 +207,12 @@ class Run:
         """Whether weights were written."""
         return (self.folder / FILE_NAME).exists()
 
-    def load_checkpoint(self, path: Path | None = None) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    def load_checkpoint(
+        self, path: Path | None = None, check: Check = lambda tensors, metadata: None
+    ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """Return the last checkpoint, or the one at `path`; see `npalexnet.training.checkpoint.load_newest`."""
-        return load_newest(self.folder)[1:] if path is None or self._is_last(path) else load_checkpoint(path)
+        newest = path is None or self._is_last(path)
+        return load_newest(self.folder, check)[1:] if newest or path is None else load_checkpoint(path, check)
 
     def close(self) -> None:
         """Close the event file; a record opens another one."""
