@@ -8,12 +8,16 @@ from math import inf
 from pathlib import Path
 from typing import Any
 
+from npalexnet.fields import LARGEST
+
 
 def number(kind: type, minimum: float, *, above: bool = False, maximum: float | None = None) -> Callable[[str], Any]:
     """Return a reader of command-line numbers that refuses those out of range."""
 
     def read(text: str) -> Any:
         value = kind(text)
+        if kind is int and maximum is None and value > LARGEST:  # what files can hold
+            raise argparse.ArgumentTypeError(f"must be at most {LARGEST}, got {text}")
         too_small = value <= minimum if above else value < minimum
         if not -inf < value < inf or too_small or (maximum is not None and value > maximum):
             bounds = f"{'above' if above else 'at least'} {minimum}"

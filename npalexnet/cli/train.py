@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import time
 import warnings
 from dataclasses import replace
@@ -15,6 +14,7 @@ import numpy as np
 
 from npalexnet import backend
 from npalexnet.alexnet import AlexNet
+from npalexnet.cli.config_file import read_config
 from npalexnet.cli.training_options import add_options, as_config, complete
 from npalexnet.data import Data, DataLoader, Subset, open_data
 from npalexnet.layers.algorithm_choice import get_convolution_algorithm
@@ -80,16 +80,7 @@ def _train(given: dict[str, Any], stop: Stop) -> bool:
 
 def _config(path: Path | None) -> dict[str, Any] | None:
     """Return the options with which the run that is resumed began, if one is."""
-    if path is None:
-        return None
-    folder = _folder_of(path)
-    if not (folder / CONFIG).is_file():
-        raise ValueError(f"{path} can't be resumed: {folder} is not the folder of a run, it holds no {CONFIG}")
-    try:
-        config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-        return {str(name): value for name, value in config.items()}
-    except (json.JSONDecodeError, UnicodeDecodeError, AttributeError) as error:
-        raise ValueError(f"{folder / CONFIG} is damaged: {error}") from None
+    return None if path is None else read_config(_folder_of(path), path)
 
 
 def _folder_of(path: Path) -> Path:

@@ -13,6 +13,7 @@ from npalexnet.layers.algorithm_choice import NAMES
 from npalexnet.layers.init import SCHEMES
 from npalexnet.training.agreement import UNRECORDED
 from npalexnet.training.schedules import SCHEDULES
+from npalexnet.weights import MOST_CLASSES
 
 PRECISIONS = ("float32", "tf32", "bfloat16", "float16")
 WITH_RESUME = ("resume", "data", "device", "workers", "epochs", "steps")  # may be given anew; the rest is the run's
@@ -75,7 +76,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("weights", "start from a run or a weights file: what fits is loaded, what doesn't is named", network,
         type=Path, metavar="FILE")  # fmt: skip
     add("freeze", "parts that are not trained: layers, classifier.1, ...", network, nargs="+", metavar="PART")
-    add("num-classes", "width of the last layer (default: the number of classes)", network, type=positive, metavar="K")
+    add("num-classes", "width of the last layer (default: the number of classes)", network,
+        type=number(int, 1, maximum=MOST_CLASSES), metavar="K")  # fmt: skip
     add("dropout", "probability that an input of the first two linear layers is dropped", network,
         type=number(float, 0, maximum=1), metavar="P")  # fmt: skip
     add("init", "how the parameters are initialised", network, choices=SCHEMES)
