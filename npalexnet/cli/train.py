@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import time
 import warnings
+from contextlib import suppress
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
@@ -18,7 +19,9 @@ from npalexnet.cli.config_file import read_config
 from npalexnet.cli.training_options import add_options, as_config, complete
 from npalexnet.data import Data, DataLoader, Subset, open_data
 from npalexnet.layers.algorithm_choice import get_convolution_algorithm
+from npalexnet.tensors import read_header
 from npalexnet.terminal import shown
+from npalexnet.training.checkpoint import LAST
 from npalexnet.training.finetune import load_fitting, read_weights
 from npalexnet.training.interrupt import INTERRUPTED, STOPPING, Stop, stop_on_ctrl_c
 from npalexnet.training.progress import Progress
@@ -126,6 +129,19 @@ def _model(options: argparse.Namespace, classes: list[str], resumes: bool) -> Al
     return model.to(backend.get_device(options.device).name)
 
 
+def _check_width(num_classes: int | None, resume: Path, output: Run) -> None:
+    """Compare the width in a run's ``config.json`` with its checkpoint's, before a network of that width is made."""
+    shape = None
+    with suppress(OSError, ValueError, KeyError):  # which resuming explains
+        path = resume if resume.is_file() else output.folder / LAST
+        shape = read_header(path).tensors[f"model.{LAST_LAYER}.weight"].shape
+    if shape and num_classes is not None and num_classes != shape[0]:
+        raise ValueError(
+            f"{output.folder / CONFIG} says num_classes {num_classes:,}, but the checkpoint's {LAST_LAYER}.weight has "
+            f"shape {shape}"
+        )
+
+
 def _trainer(
     options: argparse.Namespace, classes: list[str], loaders: tuple[DataLoader, DataLoader], output: Run
 ) -> Trainer:
@@ -136,6 +152,8 @@ def _trainer(
             f"{output.folder} can't be resumed: it holds weights, but no checkpoint; begin another run with them by "
             f"--weights {output.folder}, with its --data"
         )
+    if resumes:
+        _check_width(options.num_classes, options.resume, output)
     model = _model(options, classes, resumes)
     backend.set_float32_matmul_precision("high" if options.precision == "tf32" else "highest")
     trainer = Trainer(
