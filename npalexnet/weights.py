@@ -95,7 +95,7 @@ def weights_file(path: str | Path) -> Path:
     path = Path(path)
     if not path.exists():
         raise FileNotFoundError(
-            f"No such file or folder: {path}; name the folder of a run, which npalexnet train writes, or a weights file"
+            f"No such file or directory: {path}; name the folder of a run, as train writes it, or a weights file"
         )
     if not path.is_dir() or (path / FILE_NAME).exists():
         return path / FILE_NAME if path.is_dir() else path

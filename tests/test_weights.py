@@ -124,7 +124,7 @@ def test_a_checkpoint_and_other_files_are_called_what_they_are(tmp_path):
 
 def test_weights_are_found_by_their_folder_or_it_is_said_what_is_there(tmp_path):
     (tmp_path / "run").mkdir()
-    with pytest.raises(FileNotFoundError, match=r"No such file or folder: .*nope; name the folder of a run"):
+    with pytest.raises(FileNotFoundError, match=r"No such file or directory: .*nope; name the folder of a run"):
         weights_file(tmp_path / "nope")
     with pytest.raises(ValueError, match=r"run is not the folder of a run: it holds no weights\.safetensors$"):
         weights_file(tmp_path / "run")
