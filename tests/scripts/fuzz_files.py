@@ -47,6 +47,7 @@ class Case:
     file: str
     command: str  # "resume", "predict" or "curves"
     alter: Bytes
+    field: str = ""  # which a message may name instead of the file: a folder of data that isn't there, a device
 
 
 # --- cases ------------------------------------------------------------------------------------------------------------
@@ -128,7 +129,8 @@ def fields(file: str, commands: tuple[str, ...], wrap: Callable[[Callable], Byte
             what = "taken out" if new is GONE else f"= {new!r:.20}"
             for name in commands:
                 alter = wrap(lambda value, path=path, new=new: replaced(value, path, new))
-                yield Case(f"{name}: {'.'.join(map(str, path))} of {file} {what}", file, name, alter)
+                field = ".".join(map(str, path))
+                yield Case(f"{name}: {field} of {file} {what}", file, name, alter, field)
 
 
 def damages(file: str, commands: tuple[str, ...], size: int, moments: random.Random) -> Iterator[Case]:
@@ -239,7 +241,7 @@ def fault(case: Case, run: Path, good: dict[str, bytes]) -> str | None:
             return f"it took {(most_memory() - before) / 1e9:.1f} GB more"
         if status not in (0, 1):
             return f"its status was {status}"
-        named = case.file in errors or "goes on as it began" in errors
+        named = case.file in errors or "goes on as it began" in errors or (case.field and case.field in errors)
         if status and (errors.count("\n") != 1 or not named):
             return f"its message is not one line that names the file: {errors}"
         if status and stamps(run) != altered:
