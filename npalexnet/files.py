@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all, the tensors in them, and folders that one process holds."""
+"""Files that are written whole or not at all, read without waiting, and folders that one process holds."""
 
 from __future__ import annotations
 
@@ -7,12 +7,11 @@ import os
 import re
 import shutil
 import stat
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
-
-import numpy as np
+from typing import BinaryIO
 
 LOCK = ".lock"  # in a folder that a process holds
 # What file systems answer that can't flush a folder, set permissions or lock a file: shared folders, network mounts.
@@ -226,31 +225,12 @@ def _is_gone(owner: str | None) -> bool:
     return False
 
 
-# --- tensors --------------------------------------------------------------------------------------------------------
-
-
-def write_tensors(
-    path: str | Path, tensors: Mapping[str, np.ndarray], texts: Mapping[str, str], *, previous: Path | None = None
-) -> None:
-    """Write a safetensors file, with texts as its metadata, whole or not at all; see `atomic_write` for `previous`."""
-    from safetensors import SafetensorError
-    from safetensors.numpy import save_file
-
-    with atomic_write(path, previous=previous) as temporary:
-        try:
-            save_file(dict(tensors), temporary, metadata=dict(texts))
-        except SafetensorError as error:  # a full disk, among others
-            raise OSError(f"can't write {path}: {error}") from None
-
-
-def read_tensors(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
-    """Return the tensors of a safetensors file, and the texts in its metadata; a damaged one is a ValueError."""
-    from safetensors import SafetensorError, safe_open
-
-    open(path, "rb").close()  # a missing file: Python's own message, which names it
-    try:
-        with safe_open(path, framework="numpy") as file:
-            texts = file.metadata() or {}
-            return {name: file.get_tensor(name) for name in file.keys()}, texts  # noqa: SIM118 (it is no dict)
-    except SafetensorError as error:
-        raise ValueError(f"{path} is damaged or cut short, or no safetensors file: {error}") from None
+def open_regular(path: str | os.PathLike[str]) -> BinaryIO:
+    """Open a file to read its bytes; a ValueError if it is a folder, or a pipe or device, where reading might hang."""
+    if os.path.isdir(path):  # which Windows can't open
+        raise ValueError(f"{os.fspath(path)} is a folder, not a file")
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise ValueError(f"{os.fspath(path)} is a pipe or a device, not a file")
+    return os.fdopen(descriptor, "rb")

@@ -1,8 +1,12 @@
+import json
+from contextlib import suppress
+
 import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from npalexnet.weights import load_weights, save_weights
+from npalexnet.training.checkpoint import save_checkpoint
+from npalexnet.weights import describe_weights, load_weights, save_weights, weights_file
 
 STATE = {"a.weight": np.arange(6, dtype=np.float32).reshape(2, 3), "a.bias": np.array([0.5])}
 METADATA = {"classes": ["T-shirt/top", "Trouser"], "mean": [0.25, 0.25, 0.25]}
@@ -31,3 +35,107 @@ def test_missing_damaged_and_foreign_files_are_refused_by_name(tmp_path):
     save_file(STATE, path)
     with pytest.raises(ValueError, match="was not written by npalexnet"):
         load_weights(path)
+
+
+def older(path, state, metadata):
+    """Write weights as they were before they had checksums."""
+    save_file(state, path, metadata={"npalexnet": json.dumps(metadata)})
+
+
+def test_every_flipped_byte_of_the_data_is_noticed(tmp_path):
+    path = tmp_path / "w.safetensors"
+    save_weights(path, STATE, METADATA)
+    content = path.read_bytes()
+    for place in range(len(content) - sum(array.nbytes for array in STATE.values()), len(content)):
+        damaged = bytearray(content)
+        damaged[place] ^= 1
+        path.write_bytes(damaged)
+        with pytest.raises(ValueError, match=r"w\.safetensors is damaged: the checksum of a\.\w+ is wrong"):
+            load_weights(path)
+
+
+def test_every_flipped_byte_of_the_header_is_noticed_or_changes_nothing(tmp_path):
+    path = tmp_path / "w.safetensors"
+    save_weights(path, STATE, METADATA)
+    content = path.read_bytes()
+    for place in range(len(content) - sum(array.nbytes for array in STATE.values())):
+        damaged = bytearray(content)
+        damaged[place] ^= 1
+        path.write_bytes(damaged)
+        with suppress(ValueError):  # one in the padding, or in the name of the checksums themselves, changes nothing
+            state, metadata = load_weights(path)
+            assert metadata == METADATA
+            assert all(np.array_equal(state[name], values) for name, values in STATE.items())
+
+
+def test_files_without_checksums_are_taken(tmp_path):
+    path = tmp_path / "w.safetensors"
+    older(path, STATE, METADATA)
+    assert load_weights(path)[1] == METADATA
+    save_file(STATE, path)
+    state, metadata = load_weights(path, foreign=True)
+    assert metadata is None
+    np.testing.assert_array_equal(state["a.weight"], STATE["a.weight"], strict=True)
+
+
+@pytest.mark.parametrize("save", [save_weights, older])
+@pytest.mark.parametrize("dtype", ["int64", "uint8", "bool"])
+def test_integers_are_no_weights(tmp_path, save, dtype):
+    save(tmp_path / "w.safetensors", {**STATE, "a.bias": np.ones(1, dtype)}, METADATA)
+    with pytest.raises(ValueError, match=rf"its tensor a\.bias is {dtype}; weights are floats of 16, 32 or 64 bits"):
+        load_weights(tmp_path / "w.safetensors")
+
+
+def test_the_description_is_read_alone_and_checked(tmp_path):
+    path = tmp_path / "w.safetensors"
+    save_weights(path, STATE, METADATA)
+    assert describe_weights(path) == ({"a.bias": (1,), "a.weight": (2, 3)}, METADATA)
+    for metadata, message in (
+        ([1], r"its content must be an object, got \[1\]"),
+        ({"options": 7}, "options must be an object, or null, got 7"),
+        ({"options": {"seed": "x"}}, r"options\.seed must be a whole number of at least 0, got \"x\""),
+        ({"steps": float("nan")}, "steps must be a whole number of at least 0, got NaN"),
+    ):
+        save_weights(path, STATE, metadata)
+        for read in (describe_weights, load_weights):
+            with pytest.raises(ValueError, match=rf"w\.safetensors is damaged: of its description, {message}"):
+                read(path)
+
+
+def test_a_checkpoint_and_other_files_are_called_what_they_are(tmp_path):
+    path = tmp_path / "w.safetensors"
+    save_checkpoint(path, STATE, {})
+    with pytest.raises(ValueError, match="is a checkpoint, to go on from with npalexnet train --resume"):
+        load_weights(path, foreign=True)
+    for content, message in (
+        (b"version https://git-lfs.github.com/spec/v1\n", "is a pointer of Git LFS"),
+        (b"\x80\2}q\0.", "is a file of torch.save"),
+        (b"<!DOCTYPE html>", "is a web page or XML"),
+        (b"\x93NUMPY\1\0", "is one array of NumPy"),
+    ):
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match=message):
+            load_weights(path, foreign=True)
+    with open(path, "wb") as file:
+        np.savez(file, a=STATE["a.bias"])
+    with pytest.raises(ValueError, match="is an archive of NumPy"):
+        load_weights(path, foreign=True)
+
+
+def test_weights_are_found_by_their_folder_or_it_is_said_what_is_there(tmp_path):
+    (tmp_path / "run").mkdir()
+    with pytest.raises(FileNotFoundError, match=r"No such file or directory: .*nope; name the folder of a run"):
+        weights_file(tmp_path / "nope")
+    with pytest.raises(ValueError, match=r"run is not the folder of a run: it holds no weights\.safetensors$"):
+        weights_file(tmp_path / "run")
+    (tmp_path / "run" / "model.safetensors").touch()
+    with pytest.raises(ValueError, match=r"but model\.safetensors: name that file"):
+        weights_file(tmp_path / "run")
+    (tmp_path / "run" / "config.json").touch()
+    with pytest.raises(ValueError, match=r"folder of Hugging Face: begin with npalexnet train --weights .*model\.saf"):
+        weights_file(tmp_path / "run")
+    (tmp_path / "run" / "last.safetensors").touch()
+    with pytest.raises(ValueError, match=r"no weights\.safetensors yet: go on with npalexnet train --resume"):
+        weights_file(tmp_path / "run")
+    (tmp_path / "run" / "weights.safetensors").touch()
+    assert weights_file(tmp_path / "run") == weights_file(tmp_path / "run" / "weights.safetensors")

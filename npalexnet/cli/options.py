@@ -11,6 +11,7 @@ from typing import Any
 
 from npalexnet import backend
 from npalexnet.backend.cuda.device import probe
+from npalexnet.fields import LARGEST
 
 DEVICE_HELP = "cpu, cuda, cuda:N, or auto: a GPU if one is usable, else the CPU"
 
@@ -20,6 +21,8 @@ def number(kind: type, minimum: float, *, above: bool = False, maximum: float | 
 
     def read(text: str) -> Any:
         value = kind(text)
+        if kind is int and maximum is None and value > LARGEST:  # what files can hold
+            raise argparse.ArgumentTypeError(f"must be at most {LARGEST}, got {text}")
         too_small = value <= minimum if above else value < minimum
         if not -inf < value < inf or too_small or (maximum is not None and value > maximum):
             bounds = f"{'above' if above else 'at least'} {minimum}"

@@ -12,6 +12,7 @@ from npalexnet.cli.options import number
 from npalexnet.layers.layer import Layer
 from npalexnet.layers.parameter import Shape
 from npalexnet.terminal import table
+from npalexnet.weights import MOST_CLASSES
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of the command to its parser."""
     parser.add_argument("--batch-size", type=number(int, 1), default=1, metavar="N", help="images in the batch")
     parser.add_argument(
-        "--num-classes", type=number(int, 1, maximum=1_000_000), default=1000, metavar="K",
+        "--num-classes", type=number(int, 1, maximum=MOST_CLASSES), default=1000, metavar="K",
         help="width of the last layer",
     )  # fmt: skip
 

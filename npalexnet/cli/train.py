@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import json
 import shlex
 import time
 import warnings
+from contextlib import suppress
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
@@ -16,11 +16,14 @@ import numpy as np
 
 from npalexnet import backend
 from npalexnet.alexnet import AlexNet
+from npalexnet.cli.config_file import read_config
 from npalexnet.cli.options import chosen_device
 from npalexnet.cli.training_options import add_options, as_config, complete
 from npalexnet.data import Data, DataLoader, Subset, open_data
 from npalexnet.layers.algorithm_choice import get_convolution_algorithm
+from npalexnet.tensors import read_header
 from npalexnet.terminal import say, shown
+from npalexnet.training.checkpoint import LAST
 from npalexnet.training.finetune import load_fitting, read_weights
 from npalexnet.training.interrupt import Interrupted, Stop, stop_on_signals
 from npalexnet.training.progress import Progress
@@ -96,16 +99,7 @@ def _train(given: dict[str, Any], stop: Stop) -> bool:
 
 def _config(path: Path | None) -> dict[str, Any] | None:
     """Return the options with which the run that is resumed began, if one is."""
-    if path is None:
-        return None
-    folder = _folder_of(path)
-    if not (folder / CONFIG).is_file():
-        raise ValueError(f"{path} can't be resumed: {folder} is not the folder of a run, it holds no {CONFIG}")
-    try:
-        config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-        return {str(name): value for name, value in config.items()}
-    except (json.JSONDecodeError, UnicodeDecodeError, AttributeError) as error:
-        raise ValueError(f"{folder / CONFIG} is damaged: {error}") from None
+    return None if path is None else read_config(_folder_of(path), path)
 
 
 def _folder_of(path: Path) -> Path:
@@ -152,6 +146,19 @@ def _model(options: argparse.Namespace, classes: list[str], resumes: bool) -> Al
     return model.to(backend.get_device(options.device).name)
 
 
+def _check_width(num_classes: int | None, resume: Path, output: Run) -> None:
+    """Compare the width in a run's ``config.json`` with its checkpoint's, before a network of that width is made."""
+    shape = None
+    with suppress(OSError, ValueError, KeyError):  # which resuming explains
+        path = resume if resume.is_file() else output.folder / LAST
+        shape = read_header(path).tensors[f"model.{LAST_LAYER}.weight"].shape
+    if shape and num_classes is not None and num_classes != shape[0]:
+        raise ValueError(
+            f"{output.folder / CONFIG} says num_classes {num_classes:,}, but the checkpoint's {LAST_LAYER}.weight has "
+            f"shape {shape}"
+        )
+
+
 def _trainer(
     options: argparse.Namespace, classes: list[str], loaders: tuple[DataLoader, DataLoader], output: Run
 ) -> Trainer:
@@ -162,6 +169,8 @@ def _trainer(
             f"{output.folder} can't be resumed: it holds weights, but no checkpoint; begin another run with them by "
             f"--weights {output.folder}, with its --data"
         )
+    if resumes:
+        _check_width(options.num_classes, options.resume, output)
     model = _model(options, classes, resumes)
     backend.set_float32_matmul_precision("high" if options.precision == "tf32" else "highest")
     trainer = Trainer(

@@ -11,10 +11,12 @@ from npalexnet.data.pipeline import RECIPES
 from npalexnet.data.sources import absolute_spec
 from npalexnet.layers.algorithm_choice import NAMES
 from npalexnet.layers.init import SCHEMES
+from npalexnet.training.agreement import UNRECORDED
 from npalexnet.training.schedules import SCHEDULES
-from npalexnet.training.settings import UNRECORDED
+from npalexnet.weights import MOST_CLASSES
 
 PRECISIONS = ("float32", "tf32", "bfloat16", "float16")
+KEPT = ("all", "weights")
 WITH_RESUME = (
     "resume",
     "data",
@@ -55,7 +57,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("checkpoint-every", "write a checkpoint every N steps, besides after each epoch and every ten minutes", where,
         type=positive, metavar="N")  # fmt: skip
 
-    add("keep", "what stays at the end: all, or the weights without the checkpoints", where, choices=("all", "weights"))
+    add("keep", "what stays at the end: all, or the weights without the checkpoints", where, choices=KEPT)
 
     data = parser.add_argument_group("the data")
     add("data", "folder of train/<class>/*.jpg and val/<class>/*.jpg, cifar10:FOLDER, fashion-mnist[:FOLDER] "
@@ -92,7 +94,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("weights", "start from a run or a weights file: what fits is loaded, what doesn't is named", network,
         type=Path, metavar="FILE")  # fmt: skip
     add("freeze", "parts that are not trained: layers, classifier.1, ...", network, nargs="+", metavar="PART")
-    add("num-classes", "width of the last layer (default: the number of classes)", network, type=positive, metavar="K")
+    add("num-classes", "width of the last layer (default: the number of classes)", network,
+        type=number(int, 1, maximum=MOST_CLASSES), metavar="K")  # fmt: skip
     add("dropout", "probability that an input of the first two linear layers is dropped", network,
         type=number(float, 0, maximum=1), metavar="P")  # fmt: skip
     add("init", "how the parameters are initialised", network, choices=SCHEMES)

@@ -12,10 +12,12 @@ from npalexnet.alexnet import IMAGE_SIZE
 from npalexnet.data import transforms as T
 from npalexnet.data.arguments import as_image
 from npalexnet.data.statistics import Statistics
+from npalexnet.fields import Int, Kind, List, Record
 
 if TYPE_CHECKING:
     from npalexnet.data.datasets import Picture
 
+MOST_STEPS, LARGEST_SIZE = 32, 1024  # in files: more would take memory that no network of this project needs
 RECIPES = ("simple", "paper")
 ON_PICTURES = (T.ResizeCenterCrop,)
 BY_NAME: dict[str, type[T.Transform]] = {  # in files: these names stay, whatever the classes are called
@@ -98,14 +100,16 @@ class Pipeline:
         if not isinstance(steps, list) or not all(isinstance(step, dict) for step in steps):
             raise ValueError(f"a pipeline's description must be a list of dicts, got {steps!r:.200}")
         transforms = []
-        for step in steps:
+        for step in List(Record({}, others=Kind()), 0, MOST_STEPS).check(steps, "pipeline"):
             values = dict(step)
             name = values.pop("name", None)
-            if name not in BY_NAME:
-                raise ValueError(f"a pipeline's steps are {', '.join(BY_NAME)}, got {name!r}")
+            if not isinstance(name, str) or name not in BY_NAME:
+                raise ValueError(f"a pipeline's steps are {', '.join(BY_NAME)}, got {name!r:.80}")
+            if "size" in values:
+                Int(1, LARGEST_SIZE).check(values["size"], f"the size of {name}")
             try:
                 transforms.append(BY_NAME[name].from_json(values))
-            except (TypeError, ValueError, KeyError) as error:
+            except (TypeError, ValueError, KeyError, OverflowError) as error:
                 raise ValueError(f"the step {name} can't be made of {values!r:.200}: {error}") from None
         return cls(transforms)
 

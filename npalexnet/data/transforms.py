@@ -188,7 +188,7 @@ class Normalize(Transform):
 
     def __post_init__(self) -> None:
         _set(self, mean=_triple("mean", self.mean), std=_triple("std", self.std))
-        if min(self.std) <= 0:
+        if np.float32(min(self.std)) <= 0:
             raise ValueError(f"std must be above 0, got {self.std}")
 
     def __call__(self, x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -245,4 +245,6 @@ def _triple(name: str, values: Any) -> Triple:
     if not (isinstance(values, list | tuple) and len(values) == 3 and all(isfinite(number(name, v)) for v in values)):
         raise ValueError(f"{name} must be three finite numbers, for red, green and blue, got {values!r}")
     red, green, blue = map(float, values)
+    if max(abs(red), abs(green), abs(blue)) > 1e30:  # they are used in float32
+        raise ValueError(f"{name} must be from -1e30 to 1e30, got {values!r}")
     return red, green, blue

@@ -14,11 +14,14 @@ from npalexnet.alexnet import IMAGE_SIZE, AlexNet
 from npalexnet.data.arguments import check_pictures
 from npalexnet.data.pipeline import Pipeline, ten_cropped
 from npalexnet.data.transforms import Normalize, ResizeCenterCrop, SubtractMeanImage
+from npalexnet.fields import FieldError
 from npalexnet.terminal import shown
 from npalexnet.training.evaluation import log_probabilities
-from npalexnet.weights import FILE_NAME, load_weights
+from npalexnet.weights import CLASSES, describe_weights, load_weights, weights_file
 
 BATCH_SIZE = 16  # pictures that are classified at once
+LAST_WEIGHT = "classifier.6.weight"
+SIDES = range(IMAGE_SIZE, 259)  # of what `AlexNet` takes
 
 
 @dataclass(frozen=True)
@@ -66,17 +69,11 @@ class Classifier:
         OSError, ValueError
             If there is no weights file, or it is damaged.
         """
-        path = Path(path)
-        if path.is_dir():
-            if not (path / FILE_NAME).exists():
-                raise ValueError(f"{path} is not the folder of a run: it holds no {FILE_NAME}")
-            path = path / FILE_NAME
-        state, metadata = load_weights(path)
-        metadata = metadata if isinstance(metadata, dict) else {}
-        classes = metadata.get("classes")
-        if not (isinstance(classes, list) and classes and all(isinstance(name, str) for name in classes)):
-            raise ValueError(f"{path} does not name its classes, got {classes!r}")
-        pipeline = _pipeline(path, metadata)
+        path = weights_file(path)
+        shapes, metadata = describe_weights(path)
+        classes, pipeline = _classes(path, metadata.get("classes")), _pipeline(path, metadata)
+        _check_last_layer(path, classes, shapes.get(LAST_WEIGHT))
+        state, _ = load_weights(path)
         model = AlexNet(len(classes), init="torch")
         try:
             model.load_state_dict(state)
@@ -142,11 +139,34 @@ class Classifier:
             raise ValueError(f"the weights in {self.path} are not finite: they come from training that diverged")
 
 
+def _classes(path: Path, classes: Any) -> list[str]:
+    if not isinstance(classes, list) or not classes:
+        raise ValueError(f"{path} does not name its classes, got {classes!r:.80}")
+    try:
+        return CLASSES.check(classes, "classes")
+    except FieldError as error:
+        raise ValueError(f"{path} does not name its classes: {error}") from None
+
+
+def _check_last_layer(path: Path, classes: Sequence[str], shape: tuple[int, ...] | None) -> None:
+    """Raise a ValueError unless the last layer has as many outputs as there are classes, before memory is taken."""
+    if shape is None or len(shape) != 2:
+        raise ValueError(f"{path} holds no {LAST_WEIGHT} of two dimensions")
+    if shape[0] != len(classes):
+        must = f"{LAST_WEIGHT} must have shape {(len(classes), shape[1])}, got {shape}"
+        raise ValueError(f"{path} names {len(classes):,} class{'es' * (len(classes) != 1)}: {must}")
+
+
 def _pipeline(path: Path, metadata: dict[str, Any]) -> Pipeline:
     """Return the preprocessing that a weights file describes: a pipeline or, in older files, mean and std alone."""
     if "pipeline" in metadata:
         try:
-            return Pipeline.from_json(metadata["pipeline"])
+            pipeline = Pipeline.from_json(metadata["pipeline"])
+            *_, height, width = pipeline.output_shape
+            if height not in SIDES or width not in SIDES:
+                sizes = f"{SIDES[0]} x {SIDES[0]} to {SIDES[-1]} x {SIDES[-1]}"
+                raise ValueError(f"a pipeline must end with images of {sizes}, got {height} x {width}")
+            return pipeline
         except ValueError as error:
             raise ValueError(f"{path} does not say how pictures are prepared: {error}") from None
     if not {"mean", "std"} & set(metadata):

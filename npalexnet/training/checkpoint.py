@@ -8,18 +8,24 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from npalexnet.files import read_tensors, write_tensors
+from npalexnet.fields import FieldError, Int, Kind, Record, parse_json, table
+from npalexnet.tensors import checksum, read_tensors, write_tensors
+from npalexnet.weights import CHECKPOINT_KEY as _KEY
 from npalexnet.weights import KEY as WEIGHTS_KEY
 
 LAST, PREVIOUS = "last.safetensors", "previous.safetensors"  # in the folder of a run
 FORMAT = 2
-_KEY = "npalexnet-checkpoint"
+_CRC = Int(0, 2**32 - 1)
+_CONTENT = Record({"format": Int(), "checksums": table(_CRC), "about": Record({}, others=Kind()), "checksum": _CRC})
+
+Tensors = dict[str, np.ndarray]
+Check = Callable[[Tensors, dict[str, Any]], None]  # raises a FieldError where the file is wrong
 
 
 class CheckpointError(ValueError):
@@ -32,16 +38,19 @@ def save_checkpoint(path: Path, tensors: Mapping[str, np.ndarray], metadata: Map
     At every moment, also if the process is killed, one of the two names holds a complete checkpoint; after an OSError,
     what was there before still is.
     """
-    arrays = {name: np.ascontiguousarray(array).reshape(array.shape) for name, array in tensors.items()}
-    checksums = {name: _checksum(array) for name, array in arrays.items()}
+    checksums = {name: checksum(array) for name, array in tensors.items()}
     content = {"format": FORMAT, "checksums": checksums, "about": metadata, "checksum": _text_checksum(metadata)}
-    write_tensors(path, arrays, {_KEY: json.dumps(content, sort_keys=True)}, previous=path.with_name(PREVIOUS))
+    write_tensors(path, tensors, {_KEY: json.dumps(content, sort_keys=True)}, previous=path.with_name(PREVIOUS))
 
 
-def load_checkpoint(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+def _anything(tensors: Tensors, metadata: dict[str, Any]) -> None:
+    """Take any checkpoint."""
+
+
+def load_checkpoint(path: Path, check: Check = _anything) -> tuple[Tensors, dict[str, Any]]:
     """Return the tensors and the metadata of a checkpoint.
 
-    A CheckpointError if it is damaged, cut short, not a checkpoint, or in another format.
+    A CheckpointError if it is damaged, cut short, not a checkpoint, in another format, or refused by `check`.
     """
     try:
         tensors, texts = read_tensors(path)
@@ -51,12 +60,16 @@ def load_checkpoint(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     if set(tensors) != set(content["checksums"]):
         raise CheckpointError(f"{path} is damaged: it does not hold the tensors that it names")
     for name, array in tensors.items():
-        if _checksum(array) != content["checksums"][name]:
+        if checksum(array) != content["checksums"][name]:
             raise CheckpointError(f"{path} is damaged: the checksum of {name} is wrong")
+    try:
+        check(tensors, content["about"])
+    except FieldError as error:
+        raise CheckpointError(f"{path} can't be used: {error}") from None
     return tensors, content["about"]
 
 
-def load_newest(folder: Path) -> tuple[Path, dict[str, np.ndarray], dict[str, Any]]:
+def load_newest(folder: Path, check: Check = _anything) -> tuple[Path, Tensors, dict[str, Any]]:
     """Return a run's last checkpoint, with its path; the previous one if the process was killed between two renamings.
 
     A CheckpointError if there is none, or it can't be used; if the previous one can, the message says how to resume.
@@ -65,13 +78,13 @@ def load_newest(folder: Path) -> tuple[Path, dict[str, np.ndarray], dict[str, An
     if not last.exists():
         if not previous.exists():
             raise CheckpointError(f"{folder} holds no checkpoint to go on from, neither {LAST} nor {PREVIOUS}")
-        return previous, *load_checkpoint(previous)
+        return previous, *load_checkpoint(previous, check)
     try:
-        return last, *load_checkpoint(last)
+        return last, *load_checkpoint(last, check)
     except (CheckpointError, OSError) as error:
         try:
-            step = load_checkpoint(previous)[1]["step"]
-        except (CheckpointError, OSError, KeyError, TypeError):
+            step = load_checkpoint(previous, check)[1]["step"]
+        except (OSError, ValueError, KeyError):
             raise CheckpointError(f"{error}; and there is no older one that could be used") from None
         raise CheckpointError(
             f"{error}; the one before it, of step {step}, is good: go on from there with --resume {previous}"
@@ -83,26 +96,21 @@ def _content(path: Path, texts: Mapping[str, str]) -> dict[str, Any]:
         what = "weights alone; start from them with --weights" if WEIGHTS_KEY in texts else "tensors of something else"
         raise CheckpointError(f"{path} is no checkpoint of npalexnet: it holds {what}")
     try:
-        content = json.loads(texts[_KEY])
-        version = content["format"]
+        content = parse_json(texts[_KEY].encode("utf-8", "surrogatepass"))
+        version = content.get("format") if isinstance(content, dict) else None
         if isinstance(version, int) and version > FORMAT:
             raise CheckpointError(
                 f"{path} was written by a newer npalexnet: its format is {version}, this one reads up to {FORMAT}"
             )
         if isinstance(version, int) and version < FORMAT:
             raise CheckpointError(f"{path} was written by an older npalexnet: its format is {version}, not {FORMAT}")
-        if version != FORMAT or not isinstance(content["checksums"], dict) or not isinstance(content["about"], dict):
-            raise TypeError
-        if content["checksum"] != _text_checksum(content["about"]):
-            raise CheckpointError(f"{path} is damaged: the checksum of its description is wrong")
-    except (json.JSONDecodeError, KeyError, TypeError):
-        raise CheckpointError(f"{path} is damaged: its description can't be read") from None
+        content = _CONTENT.check(content)
+    except FieldError as error:
+        raise CheckpointError(f"{path} is damaged: its description can't be read: {error}") from None
+    if content["checksum"] != _text_checksum(content["about"]):
+        raise CheckpointError(f"{path} is damaged: the checksum of its description is wrong")
     return content
 
 
 def _text_checksum(metadata: Mapping[str, Any]) -> int:
     return zlib.crc32(json.dumps(metadata, sort_keys=True).encode())
-
-
-def _checksum(array: np.ndarray) -> int:
-    return zlib.crc32(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)

@@ -6,12 +6,17 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from itertools import islice
 from math import isfinite
 from pathlib import Path
 from typing import Any
 
-from npalexnet.files import own, sync, unshare
+from npalexnet.fields import FieldError
+from npalexnet.files import open_regular, own, sync, unshare
 from npalexnet.training.checkpoint import CheckpointError
+from npalexnet.visualize.records import parse_record
+
+_WHAT_TO_DO = "put it right, or move it away: without it the run goes on, and its curves begin anew"
 
 
 class MetricsLog:
@@ -54,16 +59,22 @@ class MetricsLog:
         self._unwritten = []
 
     def read(self, count: int) -> list[bytes]:
-        """Return the file's first `count` lines; a CheckpointError if there are fewer, or they are not JSON."""
-        content = self.path.read_bytes() if self.path.exists() else b""
-        lines = content.splitlines(keepends=True)[:count]
-        if len(lines) < count or not all(line.endswith(b"\n") for line in lines):
-            raise CheckpointError(f"{self.path} is damaged: it has fewer lines than the {count} of the checkpoint")
+        """Return the file's first `count` lines, or none if there is no file; a CheckpointError if it is damaged."""
+        if not os.path.lexists(self.path):
+            return []
         try:
-            for line in lines:
-                json.loads(line)
-        except ValueError as error:  # not JSON, or not even text
-            raise CheckpointError(f"{self.path} is damaged: {error}") from None
+            with open_regular(self.path) as file:
+                lines = list(islice(file, count))
+        except ValueError as error:
+            raise CheckpointError(f"{error}; {_WHAT_TO_DO}") from None
+        if len(lines) < count or not all(line.endswith(b"\n") for line in lines):
+            what = f"it has fewer lines than the {count} of the checkpoint"
+            raise CheckpointError(f"{self.path} is damaged: {what}; {_WHAT_TO_DO}")
+        for number, line in enumerate(lines, 1):
+            try:
+                parse_record(line)
+            except FieldError as error:
+                raise CheckpointError(f"{self.path} is damaged: in line {number}, {error}; {_WHAT_TO_DO}") from None
         return lines
 
     def keep(self, lines: Sequence[bytes]) -> None:

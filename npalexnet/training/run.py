@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from npalexnet import visualize
+from npalexnet.fields import List, Record, Text, read_json
 from npalexnet.files import atomic_write
 from npalexnet.terminal import shown
-from npalexnet.training.checkpoint import LAST, PREVIOUS, load_checkpoint, load_newest, save_checkpoint
+from npalexnet.training.checkpoint import LAST, PREVIOUS, Check, load_checkpoint, load_newest, save_checkpoint
 from npalexnet.training.folder import ATTEMPTS, CONFIG, METRICS, SPLIT, RunFolder
 from npalexnet.training.folder import new_run_folder as new_run_folder
 from npalexnet.training.folder import newest_run as newest_run
@@ -26,19 +27,15 @@ from npalexnet.weights import FILE_NAME, save_weights
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+_NAMES = List(Text(), most=10_000_000)
+_SPLIT_FIELDS = Record({"train": _NAMES, "val": _NAMES})
 ALL_FILES = {CONFIG, SPLIT, METRICS, LAST, PREVIOUS, FILE_NAME}
 
 
 def saved_split(folder: Path) -> dict[str, list[str]] | None:
     """Return how a run's pictures were split, or None; a damaged file is a ValueError."""
     path = folder / SPLIT
-    if not path.is_file():
-        return None
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        return {part: [str(name) for name in content[part]] for part in ("train", "val")}
-    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
-        raise ValueError(f"{path} is damaged: {error}") from None
+    return read_json(path, _SPLIT_FIELDS, most_bytes=100_000_000) if path.exists() else None
 
 
 def names_of_outputs(classes: Sequence[str], count: int) -> list[str]:
@@ -105,6 +102,7 @@ class Run:
         self._place, self.folder, self.metadata, self.grey = place, place.path, dict(metadata or {}), grey
         self._log = MetricsLog(self.folder / METRICS)
         self._events = EventWriter(self.folder)
+        self.notes: list[str] = []  # what the user should know of the folder
 
     def describe(self, **metadata: Any) -> None:
         """Add to `metadata` what it doesn't have yet."""
@@ -157,6 +155,8 @@ class Run:
         before it is in place itself.
         """
         kept = self._log.read(lines)
+        if len(kept) < lines:
+            self.notes.append(f"{self.folder / METRICS} is missing: the run goes on, and its curves begin anew")
         if checkpoint is not None and not self._is_last(checkpoint):
             with atomic_write(self.folder / LAST) as temporary:
                 shutil.copyfile(checkpoint, temporary)
@@ -210,9 +210,12 @@ class Run:
         """Whether weights were written."""
         return (self.folder / FILE_NAME).exists()
 
-    def load_checkpoint(self, path: Path | None = None) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    def load_checkpoint(
+        self, path: Path | None = None, check: Check = lambda tensors, metadata: None
+    ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """Return the last checkpoint, or the one at `path`; see `npalexnet.training.checkpoint.load_newest`."""
-        return load_newest(self.folder)[1:] if path is None or self._is_last(path) else load_checkpoint(path)
+        newest = path is None or self._is_last(path)
+        return load_newest(self.folder, check)[1:] if newest or path is None else load_checkpoint(path, check)
 
     def close(self) -> None:
         """Close the event file; a record opens another one."""

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from npalexnet.data.datasets import Subset
+from npalexnet.fields import FieldError
 from npalexnet.layers.linear import Linear
 from npalexnet.training.interrupt import Interrupted
 from npalexnet.training.metrics import Metrics
@@ -65,6 +66,8 @@ class Saver:
             if not self._state.step:
                 self._run.rewind(0)  # what an earlier process left that was stopped before its first checkpoint
                 self._save_split()
+            for note in self._run.notes:
+                callback.on_message(note)
             try:
                 yield
             except BaseException as error:
@@ -119,10 +122,15 @@ class Saver:
         if self._run is None:
             raise ValueError("resume needs a run: Trainer(..., run=Run.reopen(folder))")
         with self._run.locked():
-            tensors, metadata = self._run.load_checkpoint(path)
+            tensors, metadata = self._run.load_checkpoint(path, self._check)
             self._state.restore(tensors, metadata)
             self._run.rewind(metadata["lines"], path)
         self._saved = self._state.position
+
+    def _check(self, tensors: dict[str, np.ndarray], metadata: dict[str, Any]) -> None:
+        if "lines" not in metadata:
+            raise FieldError("it lacks lines")
+        self._state.check(tensors, metadata)
 
     def diverged(self, what: str) -> DivergedError:
         """Return an error that says what happened, when, and which checkpoint is kept."""

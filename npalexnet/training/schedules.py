@@ -11,6 +11,7 @@ from math import cos, inf, isfinite, pi
 from typing import Any
 
 from npalexnet.checks import integer, number
+from npalexnet.fields import Float, Int, Kind, Nullable, Record
 
 
 class Schedule:
@@ -43,6 +44,10 @@ class Schedule:
     def report(self, error: float) -> bool:
         """Take note of the error, or loss, on the validation images; returns whether the rate fell."""
         return False
+
+    def settings(self) -> dict[str, Any]:
+        """Return what a run that goes on must have in common, ready for JSON: all but the rate and the length."""
+        return {}
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state for `load_state_dict`, ready for JSON."""
@@ -99,6 +104,10 @@ class StepDecay(Schedule):
         """Return ``gamma ** (step // step_size)``."""
         return self.gamma ** (step // self.step_size)
 
+    def settings(self) -> dict[str, Any]:
+        """Return gamma; `step_size` follows from the length of training."""
+        return {"gamma": self.gamma}
+
 
 class CosineDecay(Schedule):
     """Half a wave of the cosine from `lr` down to 0, as ``CosineAnnealingLR``; 0 from its end on.
@@ -154,14 +163,20 @@ class Plateau(Schedule):
         self.bad, self.reduced = 0, self.reduced + 1
         return True
 
+    def settings(self) -> dict[str, Any]:
+        """Return all that decides when the rate falls, and by how much."""
+        names = ("gamma", "patience", "threshold", "reductions")
+        return {name: getattr(self, name) for name in names}
+
     def state_dict(self) -> dict[str, Any]:
         """Return the lowest error so far (None before any), bad evaluations since, and reductions."""
         return {"best": self.best if isfinite(self.best) else None, "bad": self.bad, "reduced": self.reduced}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Restore a state that `state_dict` returned."""
-        super().load_state_dict(state)
-        self.best = inf if state["best"] is None else state["best"]
+        fields = {"best": Nullable(Float()), "bad": Int(), "reduced": Int(0, self.reductions)}
+        super().load_state_dict(Record({}, optional=fields, others=Kind()).check(dict(state)))
+        self.best = inf if self.best is None else self.best
 
 
 class WarmUp(Schedule):
@@ -188,6 +203,10 @@ class WarmUp(Schedule):
     def report(self, error: float) -> bool:
         """Report to the other schedule."""
         return self.schedule.report(error)
+
+    def settings(self) -> dict[str, Any]:
+        """Return the other schedule's settings; the name says how long the warm-up is."""
+        return self.schedule.settings()
 
     def state_dict(self) -> dict[str, Any]:
         """Return the other schedule's state."""

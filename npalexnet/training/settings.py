@@ -1,4 +1,4 @@
-"""The settings of a `Trainer`: what it refuses before anything is changed, and what older runs do not record."""
+"""The settings of a `Trainer`: what it refuses before anything is changed."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ from npalexnet.checks import integer, number
 from npalexnet.layers.algorithm_choice import NAMES
 from npalexnet.layers.layer import Layer
 from npalexnet.losses import CrossEntropyLoss
-
-UNRECORDED = {"convolution": "im2col"}  # there was no choice
 
 
 def check_settings(

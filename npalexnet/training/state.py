@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 from collections.abc import Mapping
@@ -10,22 +11,29 @@ from typing import Any
 
 import numpy as np
 
+from npalexnet import backend
 from npalexnet.data.datasets import Dataset, picture_key
 from npalexnet.data.loader import DataLoader
+from npalexnet.fields import FieldError
 from npalexnet.layers.layer import Layer
 from npalexnet.optim.grad_scaler import GradScaler
 from npalexnet.optim.sgd import SGD
-from npalexnet.training.checkpoint import CheckpointError
+from npalexnet.training.agreement import (
+    DESCRIPTION,
+    MODEL,
+    OPTIMIZER,
+    VALIDATION_DATA,
+    check_configuration,
+    check_loadable,
+    check_tensors,
+)
 from npalexnet.training.metrics import Metrics
 from npalexnet.training.schedules import Schedule
-from npalexnet.training.settings import UNRECORDED
 
-_MODEL, _OPTIMIZER = "model.", "optimizer."  # begin the names of tensors
 _COUNTERS = {  # their names here and in checkpoints
     "step": "step", "images": "images", "epoch": "epoch", "batch": "batch", "validated_step": "tested_step",
     "bad_evaluations": "bad_evaluations", "weights_missing": "weights_missing",
 }  # fmt: skip
-_VALIDATION_DATA = "held-out data (names and labels)"  # in checkpoints
 
 
 @dataclass
@@ -115,7 +123,7 @@ class TrainingState:
 
     def configuration(self) -> dict[str, Any]:
         """Return the settings that a checkpoint must agree with."""
-        loader = self.train
+        loader, validation = self.train, self.validation
         groups = [
             {name: value for name, value in {**group, "lr": lr}.items() if name != "params"}
             for group, lr in zip(self.optimizer.param_groups, self.base_lrs, strict=True)
@@ -124,22 +132,29 @@ class TrainingState:
             "images": len(loader.dataset),
             "classes": list(loader.dataset.classes),
             "data (names and labels)": _fingerprint(loader.dataset),
-            _VALIDATION_DATA: None if self.validation is None else _fingerprint(self.validation.dataset),
-            "preparation of images": _hash(json.dumps(loader.pipeline.to_json(), sort_keys=True).encode()),
+            VALIDATION_DATA: None if validation is None else _fingerprint(validation.dataset),
+            "preparation of images": _preparation(loader),
             "optimizer": groups,
             "batch_size": loader.batch_size,
             "seed": loader.seed,
             **self.settings,
             "frozen": [name for name, parameter in self.model.named_parameters() if not parameter.requires_grad],
             "schedule": self.schedule.name,
+            "schedule's": self.schedule.settings(),
+            "float32_matmul_precision": backend.get_float32_matmul_precision(),
+            "shuffle": loader.shuffle,
+            "drop_last": loader.drop_last,
+            "preparation of held-out images": None if validation is None else _preparation(validation),
+            "held-out batch_size": None if validation is None else validation.batch_size,
+            "layer": {name: repr(layer) for name, layer in self.model.named_leaves()},
         }
 
     def capture(self, *, copy: bool = True) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """Return a checkpoint's tensors (without `copy`, as they are in memory) and its metadata, ready for JSON."""
         optimizer = self.optimizer.state_dict(copy=copy)
-        tensors = {f"{_MODEL}{name}": array for name, array in self.model.state_dict(copy=copy).items()}
+        tensors = {f"{MODEL}{name}": array for name, array in self.model.state_dict(copy=copy).items()}
         for number, velocities in optimizer["state"].items():
-            tensors |= {f"{_OPTIMIZER}{number}.{name}": array for name, array in velocities.items()}
+            tensors |= {f"{OPTIMIZER}{number}.{name}": array for name, array in velocities.items()}
         return tensors, {
             **{key: getattr(self, name) for name, key in _COUNTERS.items()},
             "best": self.best,
@@ -151,23 +166,48 @@ class TrainingState:
             "configuration": self.configuration(),
         }
 
-    def restore(self, tensors: Mapping[str, np.ndarray], metadata: Mapping[str, Any]) -> None:
-        """Restore what `capture` returned; a ValueError if it comes from another network or other settings."""
-        before = {**UNRECORDED, **metadata["configuration"]}
-        for name, value in self.configuration().items():
-            if name in before and before[name] != value:
-                what = name.replace("held-out", "validation")
-                raise ValueError(f"a run goes on as it began, but its {what} was {before[name]!r}, and is {value!r}")
+    def check(self, tensors: Mapping[str, np.ndarray], metadata: Mapping[str, Any]) -> None:
+        """Check what `restore` will be given; nothing is changed.
+
+        Raises
+        ------
+        FieldError
+            If `capture` can't have returned that.
+        ValueError
+            If it comes from another network or other settings.
+        """
+        DESCRIPTION.check(metadata)
+        configuration = json.loads(json.dumps(self.configuration()))
+        check_configuration(metadata["configuration"], configuration, without="layer")
         if metadata["step"] > self.steps:
             raise ValueError(f"{metadata['step']} steps were taken already, so there can't be {self.steps} in all")
         here, there = set(self.generators()), set(metadata["generators"])
         if here != there:
-            raise CheckpointError(f"the checkpoint knows the generators {sorted(there)}, the model has {sorted(here)}")
-        weights = {name.removeprefix(_MODEL): array for name, array in tensors.items() if name.startswith(_MODEL)}
+            raise ValueError(f"the checkpoint knows the generators {sorted(there)}, the model has {sorted(here)}")
+        check_tensors(tensors, self.model, self.optimizer, metadata)
+        check_configuration(metadata["configuration"], configuration)
+        accumulate = self.settings["accumulate"]
+        steps = metadata["epoch"] * -(-len(self.train) // accumulate) + -(-metadata["batch"] // accumulate)
+        if metadata["step"] != steps or metadata["batch"] > len(self.train):
+            raise FieldError(f"step must be {steps} after {_place(metadata)}, got {metadata['step']}")
+        if metadata["tested_step"] > metadata["step"]:
+            raise FieldError(f"tested_step must be at most {metadata['step']}, the step, got {metadata['tested_step']}")
+        check_loadable(self.schedule, metadata["schedule"], "schedule")
+        check_loadable(self.scaler, metadata["scaler"], "scaler")
+        for name, rng in self.model.named_generators():
+            try:
+                copy.deepcopy(rng).bit_generator.state = metadata["generators"][name]
+            except (ValueError, TypeError, KeyError) as error:
+                raise FieldError(f"generators.{name} can't be used: {error}") from None
+
+    def restore(self, tensors: Mapping[str, np.ndarray], metadata: Mapping[str, Any]) -> None:
+        """Restore what `capture` returned; the errors are those of `check`, and nothing is changed then."""
+        self.check(tensors, metadata)
+        weights = {name.removeprefix(MODEL): array for name, array in tensors.items() if name.startswith(MODEL)}
         self.model.load_state_dict(weights)
         velocities: dict[int, dict[str, np.ndarray]] = {}
         for full, array in tensors.items():
-            if full.startswith(_OPTIMIZER):
+            if full.startswith(OPTIMIZER):
                 _, number, name = full.split(".")
                 velocities.setdefault(int(number), {})[name] = array
         self.optimizer.load_state_dict({"state": velocities, "param_groups": metadata["param_groups"]})
@@ -183,6 +223,15 @@ def _fingerprint(dataset: Dataset) -> str:
     """Return a hash of the images' labels and names, without the folders above their class's."""
     names = "\n".join(picture_key(dataset.name(i)) for i in range(len(dataset)))
     return _hash(dataset.labels.tobytes() + names.encode("utf-8", "surrogateescape"))
+
+
+def _preparation(loader: DataLoader) -> str:
+    """Return a hash of how a loader's images are prepared."""
+    return _hash(json.dumps(loader.pipeline.to_json(), sort_keys=True).encode())
+
+
+def _place(metadata: Mapping[str, Any]) -> str:
+    return f"{metadata['epoch']} epochs and {metadata['batch']} batches"
 
 
 def _hash(content: bytes) -> str:

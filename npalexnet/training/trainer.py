@@ -134,7 +134,10 @@ class Trainer:
         trainable = (parameter for parameter in model.parameters() if parameter.requires_grad)
         optimizer = optimizer or SGD(trainable, schedule.base_lr, momentum, weight_decay=weight_decay)
         self.stepper = Stepper(model, optimizer, criterion, clip_norm=clip_norm, dtype=dtype)
-        settings = {"accumulate": self.accumulate, "clip_norm": clip_norm, "dtype": dtype, "convolution": convolution}
+        settings = {
+            "accumulate": self.accumulate, "clip_norm": clip_norm, "dtype": dtype, "convolution": convolution,
+            "label_smoothing": criterion.label_smoothing,
+        }  # fmt: skip
         self.state = TrainingState(
             model, optimizer, schedule, self.stepper.scaler, train, validation, settings, steps, patience
         )

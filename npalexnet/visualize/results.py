@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -10,7 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from npalexnet.fields import FieldError
+from npalexnet.files import open_regular
 from npalexnet.visualize.figures import new_figure, shortened
+from npalexnet.visualize.records import parse_record
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -20,16 +22,16 @@ MOST_NUMBERED = 100  # classes up to which a confusion matrix shows its numbers 
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:
-    """Return the complete lines of a run's ``metrics.jsonl``: training may be writing the last one; none, no file."""
-    try:
-        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        return []
+    """Return the lines of a run's ``metrics.jsonl``; none without a file.
+
+    What is no such line is left out: training may be writing the last one.
+    """
     records = []
-    for line in lines:
-        with suppress(ValueError):
-            records.append(json.loads(line))
-    return [record for record in records if isinstance(record, dict)]
+    with suppress(OSError), open_regular(path) as file:
+        for line in file:
+            with suppress(FieldError):
+                records.append(parse_record(line))
+    return records
 
 
 def curves(records: Sequence[dict[str, Any]]) -> Figure:

@@ -46,6 +46,46 @@ def test_a_pipeline_that_is_none_is_refused_with_the_files_name(state, tmp_path,
         classifier(state, tmp_path, pipeline=steps)
 
 
+@pytest.mark.parametrize(
+    ("steps", "message"),
+    [
+        ([{"name": ["Normalize"]}], r"a pipeline's steps are .*, got \['Normalize'\]"),
+        ([{"name": "MiddleSquare", "size": 20_000}], "the size of MiddleSquare must be .* from 1 to 1,024, got 20000"),
+        ([{"name": "MiddleSquare", "size": 2**70}], "the size of MiddleSquare must be"),
+        ([{"name": "MiddleSquare", "size": None}], "the size of MiddleSquare must be"),
+        ([{"name": "MiddleSquare", "size": 226}], "must end with images of 227 x 227 to 258 x 258, got 226 x 226"),
+        ([{"name": "MiddleSquare", "size": 227}] * 33, "pipeline must be a list of 0 to 32"),
+        ([{"name": "Normalize", "mean": [10**400, 0, 0]}], "the step Normalize can't be made of"),
+        ([{"name": "Normalize", "mean": [1e300, 0, 0]}], "mean must be from -1e30 to 1e30"),
+        ([{"name": "Normalize", "mean": [0, 0, 0], "std": [1e-300, 1, 1]}], "std must be above 0"),
+        ([{"name": "SubtractMeanImage", "shape": [2**40, 1, 3], "float32": ""}], "can't be made of"),
+        ([7], "must be a list of dicts"),
+    ],
+)
+def test_a_pipeline_with_odd_fields_is_refused_with_the_files_name(state, tmp_path, steps, message):
+    with pytest.raises(ValueError, match=rf"weights\.safetensors does not say how pictures are prepared: .*{message}"):
+        classifier(state, tmp_path, pipeline=steps)
+
+
+@pytest.mark.parametrize(
+    ("classes", "message"),
+    [
+        ([f"{i}" for i in range(200_000)], "classes must be a list of 1 to 100,000, got a list of 200,000"),
+        (["a", 7], r"classes\[1\] must be text of at most 4,096 characters, got 7"),
+        ({"a": 1}, "does not name its classes, got"),
+        ([f"{i}" for i in range(90_000)], r"classifier\.6\.weight must have shape \(90000, 4096\), got \(2, 4096\)"),
+    ],
+)
+def test_classes_are_compared_with_the_last_layer_before_a_network_is_made(
+    state, tmp_path, monkeypatch, classes, message
+):
+    monkeypatch.setattr("npalexnet.inference.classifier.AlexNet", None)
+    steps = Pipeline([ResizeCenterCrop(227), AS_IT_IS]).to_json()
+    few = {name: state[name] for name in ("classifier.6.weight", "classifier.6.bias")}
+    with pytest.raises(ValueError, match=message):
+        classifier(few, tmp_path, classes=classes, pipeline=steps)
+
+
 def test_weights_that_say_nothing_of_pictures_are_refused_for_that(state, tmp_path):
     message = "does not say how pictures are prepared: it gives neither a pipeline nor mean and std"
     with pytest.raises(ValueError, match=message):

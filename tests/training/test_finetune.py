@@ -42,6 +42,17 @@ def test_a_file_of_which_nothing_fits_is_refused():
         load_fitting(model, {"conv1.weight": normal((3, 3))})
 
 
+def test_integers_that_would_fit_are_refused_and_change_nothing():
+    model, tensors = network(), network().state_dict()
+    before = model.state_dict()
+    tensors["0.weight"] = tensors["0.weight"].astype("int64")
+    with pytest.raises(ValueError, match=r"0\.weight in the file is int64; weights are floats of 16, 32 or 64 bits"):
+        load_fitting(model, tensors)
+    np.testing.assert_array_equal(model.state_dict()["1.weight"], before["1.weight"])
+    counts = {**network().state_dict(), "num_batches_tracked": np.array(7)}
+    assert load_fitting(model, counts) == ["num_batches_tracked of the file is unknown here"]
+
+
 def test_weights_come_from_a_run_a_file_or_another_program(tmp_path):
     state = network().state_dict()
     save_weights(tmp_path / "weights.safetensors", state, {"classes": ["a", "b", "c"]})

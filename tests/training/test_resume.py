@@ -8,10 +8,18 @@ import pytest
 
 import npalexnet as na
 from npalexnet.data import Subset
-from npalexnet.training import CheckpointError, Run
+from npalexnet.training import Callback, CheckpointError, Run
 from npalexnet.training.checkpoint import load_checkpoint, save_checkpoint
 from npalexnet.training.run import saved_split
-from tests.training.small import assert_same_end, metrics, network_for_winograd, sample, small_network, trainer_of
+from tests.training.small import (
+    assert_same_end,
+    metrics,
+    network_for_winograd,
+    same,
+    sample,
+    small_network,
+    trainer_of,
+)
 
 VARIANTS = {
     "plain": {},
@@ -230,3 +238,56 @@ def test_a_run_whose_patience_ended_is_not_trained_further(tmp_path):
     assert again.state.step < again.state.steps
     assert again.fit()
     assert metrics(tmp_path / "run") == before
+
+
+def stopped(folder, steps=5):
+    trainer = trainer_of(run=Run(folder), checkpoint_every=1)
+    trainer.fit(should_stop=after(steps)(trainer))
+    return folder / "metrics.jsonl"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda lines: lines[0].replace(b"accuracy", b"accurbcy"), 'in line 1, it lacks accuracy, but has "accurbcy"'),
+        (lambda lines: b"[1]\n", r"in line 1, its content must be an object, got \[1\]"),
+        (lambda lines: lines[0].replace(b'"images"', b'"imagws"'), "in line 1, it lacks images"),
+        (lambda lines: b'{"step": "x"}\n', 'in line 1, step must be a whole number of at least 0, got "x"'),
+        (lambda lines: lines[0].replace(b'"loss": ', b'"loss": 1e999, "x": '), "loss must be .*, got Infinity"),
+        (lambda lines: b"\xff" + lines[0], "in line 1, it is no JSON"),
+    ],
+)
+def test_damaged_metrics_are_refused_before_a_step_is_taken_and_moving_them_away_helps(tmp_path, change, message):
+    path = stopped(tmp_path / "run")
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(change(lines) + b"".join(lines[1:]))
+    before = {file.name: file.read_bytes() for file in path.parent.iterdir()}
+    with pytest.raises(CheckpointError, match=message) as caught:
+        trainer_of(run=Run.reopen(path.parent)).resume()
+    assert str(caught.value).startswith(f"{path} is damaged: in line 1, ")
+    assert "move it away: without it the run goes on, and its curves begin anew" in str(caught.value)
+    assert {file.name: file.read_bytes() for file in path.parent.iterdir()} == before
+
+
+class Notes(Callback):
+    def __init__(self):
+        self.lines = []
+
+    def on_message(self, line):
+        self.lines.append(line)
+
+
+def test_a_run_goes_on_without_its_metrics_and_says_so(tmp_path):
+    trainer_of(run=Run(tmp_path / "whole")).fit()
+    path = stopped(tmp_path / "run")
+    path.unlink()
+    notes, trainer = Notes(), trainer_of(run=Run.reopen(path.parent))
+    trainer.resume()
+    assert trainer.fit(notes)
+    assert f"{path} is missing: the run goes on, and its curves begin anew" in notes.lines
+    expected = load_checkpoint(tmp_path / "whole" / "last.safetensors")[0]
+    assert same(load_checkpoint(path.parent / "last.safetensors")[0], expected)
+    assert [line["step"] for line in metrics(path.parent)] == [6]
+    again = trainer_of(run=Run.reopen(path.parent))
+    again.resume()
+    assert again.state.finished

@@ -23,6 +23,19 @@ def test_metrics_are_read_while_the_last_line_is_being_written(tmp_path):
     assert read_metrics(path) == [{"step": 1}, {"step": 2}]
 
 
+@pytest.mark.parametrize(
+    "odd", [b'{"step": 2, "loss": 1.0}', b'{"step": 2, "images": "x", "loss": 1.0, "accuracy": 0.5}', b"[]", b"\xff",
+    b'{"step": 2, "images": 9, "loss": [1], "accuracy": 0.5}', b'{"step": 2, "images": 9, "test_loss": 1.0}', b"",
+    b'{"step": 2, "images": 9, "loss": 1e999, "accuracy": 0.5}'],
+)  # fmt: skip
+def test_lines_that_curves_can_not_show_are_left_out(tmp_path, odd):
+    good = b'{"step": 1, "images": 4, "loss": 1.0, "accuracy": 0.5}'
+    (tmp_path / "metrics.jsonl").write_bytes(good + b"\n" + odd + b"\n")
+    records = read_metrics(tmp_path / "metrics.jsonl")
+    assert records == [{"step": 1, "images": 4, "loss": 1.0, "accuracy": 0.5}]
+    visualize.curves(records)
+
+
 def test_curves_of_a_run_that_was_stopped_before_its_first_evaluation():
     figure = visualize.curves([{"step": 1, "images": 16, "loss": 2.3, "accuracy": 0.1}])
     assert len(figure.axes) == 2

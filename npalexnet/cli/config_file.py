@@ -1,0 +1,45 @@
+"""``config.json``, the options with which a run began: what it must hold."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from npalexnet.cli.training_options import DEFAULTS, IN_FILES, KEPT, PRECISIONS
+from npalexnet.data.pipeline import RECIPES
+from npalexnet.fields import Bool, Choice, Float, Int, List, Nullable, Record, Text, read_json
+from npalexnet.layers.algorithm_choice import NAMES
+from npalexnet.layers.init import SCHEMES
+from npalexnet.training.run import CONFIG
+from npalexnet.training.schedules import SCHEDULES
+from npalexnet.weights import MOST_CLASSES
+
+_COUNT, _NUMBER = Nullable(Int(1)), Float(0)
+_FIELDS = {
+    "data": Nullable(Text()), "strict": Bool(), "recipe": Choice(RECIPES), "workers": Int(1), "epochs": _COUNT,
+    "steps": _COUNT, "batch_size": Int(1), "accumulate": Int(1), "lr": Float(0, above=True),
+    "schedule": Choice(tuple(SCHEDULES)), "warmup": Int(), "momentum": _NUMBER, "weight_decay": _NUMBER,
+    "clip_norm": Nullable(Float(0, above=True)), "patience": _COUNT, "dropout": Float(0, 1), "init": Choice(SCHEMES),
+    "seed": Int(), "weights": Nullable(Text()), "freeze": List(Text()), "num_classes": Nullable(Int(1, MOST_CLASSES)),
+    "train_images": _COUNT, "validation_images": _COUNT, "precision": Choice(PRECISIONS),
+    "convolution": Nullable(Choice(NAMES)), "checkpoint_every": _COUNT, "device": Text(), "keep": Choice(KEPT),
+}  # fmt: skip
+_LATER = {"convolution", "keep"}  # in all but the oldest runs
+CONFIG_FIELDS = Record(
+    {IN_FILES.get(name, name): kind for name, kind in _FIELDS.items() if name not in _LATER},
+    optional={name: _FIELDS[name] for name in DEFAULTS if name in _LATER},
+)
+
+
+def read_config(folder: Path, path: Path) -> dict[str, Any]:
+    """Return the options with which the run in `folder`, named as `path`, began; a ValueError if it can't go on."""
+    if not path.exists():
+        raise ValueError(f"{path} does not exist: there is no run to resume")
+    if not (folder / CONFIG).exists():
+        raise ValueError(
+            f"{path} can't be resumed: {folder} is not the folder of a run, it holds no {CONFIG}. If its training was "
+            f"stopped before that was written, nothing was learned: remove the folder, and begin again with npalexnet "
+            f"train --out {folder} and the options as before"
+        )
+    config: dict[str, Any] = read_json(folder / CONFIG, CONFIG_FIELDS)
+    return config

@@ -1,0 +1,169 @@
+"""Files of tensors, as safetensors: written whole or not at all, and checked before anything is taken from them.
+
+They are read here and not by the library, which has no bfloat16 for NumPy, and calls anything else that people have for
+weights a safetensors file whose header is too large.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from npalexnet.fields import FieldError, Int, List, Record, Text, found, parse_json, table
+from npalexnet.files import atomic_write, open_regular
+
+MOST_HEADER = 20_000_000  # bytes; the format allows 100 million, of which Python would make gigabytes
+DTYPES = {
+    "F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "I64": "<i8", "I32": "<i4", "I16": "<i2", "I8": "<i1",
+    "U64": "<u8", "U32": "<u4", "U16": "<u2", "U8": "<u1", "BOOL": "?",
+}  # fmt: skip
+_TEXTS = "__metadata__"
+_TENSOR = Record({"dtype": Text(32), "shape": List(Int(), 0, 32), "data_offsets": List(Int(), 2, 2)})
+_HEADER = Record({}, optional={_TEXTS: table(Text(MOST_HEADER))}, others=_TENSOR)
+
+_AS_SAFETENSORS = "save its tensors as safetensors, and give that file: in Python,"
+_FORMATS = (  # how files begin that people have for weights, what they are, and what to do
+    (b"version https://git-lfs", "a pointer of Git LFS, not the file itself: get that with git lfs pull"),
+    (b"\x93NUMPY", "one array of NumPy: weights are a safetensors file of several, under torch's names"),
+    (b"\x89HDF", "an HDF5 file, as Keras writes: save its weights as safetensors under torch's names"),
+    (b"GGUF", "a GGUF file: weights are a safetensors file under torch's names"),
+    (b"\x1f\x8b", "a gzip archive: unpack it first"),
+    (b"<", "a web page or XML, no weights: the download went wrong"),
+)
+_TORCH = (
+    "a file of torch.save (a pickle, which can run any code when it is read): " + _AS_SAFETENSORS + " "
+    "safetensors.torch.save_file(model.state_dict(), 'weights.safetensors')"
+)
+_NPZ = (
+    "an archive of NumPy: "
+    + _AS_SAFETENSORS
+    + " safetensors.numpy.save_file(dict(np.load(...)), 'weights.safetensors')"
+)
+
+
+class Tensor(NamedTuple):
+    """What a header says of a tensor."""
+
+    dtype: str  # as safetensors calls it
+    shape: tuple[int, ...]
+    start: int  # in the file, in bytes
+    stop: int
+
+
+@dataclass(frozen=True)
+class Header:
+    """What the beginning of a safetensors file says of the rest: tensors by their names, and texts."""
+
+    tensors: dict[str, Tensor]
+    texts: dict[str, str]
+
+
+def write_tensors(
+    path: str | Path, tensors: Mapping[str, np.ndarray], texts: Mapping[str, str], *, previous: Path | None = None
+) -> None:
+    """Write a safetensors file, with texts as its metadata, whole or not at all; see `atomic_write` for `previous`."""
+    from safetensors import SafetensorError
+    from safetensors.numpy import save_file
+
+    arrays = {name: np.ascontiguousarray(array).reshape(array.shape) for name, array in tensors.items()}
+    with atomic_write(path, previous=previous) as temporary:
+        try:
+            save_file(arrays, temporary, metadata=dict(texts))
+        except SafetensorError as error:  # a full disk, among others
+            raise OSError(f"can't write {path}: {error}") from None
+
+
+def read_tensors(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    """Return the tensors of a safetensors file, bfloat16 as float32, and the texts in its metadata.
+
+    Raises
+    ------
+    OSError
+        If it can't be read.
+    ValueError
+        If it is damaged, or another kind of file, which the message names.
+    """
+    header = read_header(path)
+    with open_regular(path) as file:
+        tensors = {}
+        for name, tensor in header.tensors.items():
+            try:
+                array = np.empty(tensor.shape, DTYPES[tensor.dtype])
+            except ValueError as error:  # of no elements, but with lengths beyond NumPy's
+                raise _damaged(path, f"the tensor {found(name)}: {error}") from None
+            file.seek(tensor.start)
+            if file.readinto(array.reshape(-1).view(np.uint8)) < array.nbytes:  # type: ignore[attr-defined]
+                raise _damaged(path, f"the tensor {name} ends too early")
+            if tensor.dtype == "BF16":  # the upper half of a float32
+                array = (array.astype(np.uint32) << 16).view(np.float32)
+            tensors[name] = array.astype(array.dtype.newbyteorder("="), copy=False)
+    return tensors, header.texts
+
+
+def read_header(path: str | Path) -> Header:
+    """Return what a safetensors file says of its content, compared with the file's size; see `read_tensors`."""
+    with open_regular(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        head = file.read(256)
+        length = int.from_bytes(head[:8], "little")
+        begin = 8 + length  # of the data
+        if len(head) < 8 or length > MOST_HEADER or begin > size:
+            raise _no_safetensors(path, head)
+        file.seek(8)
+        content = file.read(length)
+    try:
+        values = _HEADER.check(parse_json(content))
+    except FieldError as error:
+        raise _damaged(path, f"of its header, {error}") from None
+    texts = values.pop(_TEXTS, {})
+    tensors = {}
+    for name, value in values.items():
+        shape, (start, stop) = tuple(value["shape"]), value["data_offsets"]
+        if value["dtype"] not in DTYPES:
+            raise ValueError(
+                f"{path} can't be read: the tensor {found(name)} is of the type {found(value['dtype'])}; save it as "
+                "float32, float16 or bfloat16"
+            )
+        if stop - start != math.prod(shape) * np.dtype(DTYPES[value["dtype"]]).itemsize:
+            raise _damaged(path, f"the shape and the size of the tensor {found(name)} don't fit together")
+        tensors[name] = Tensor(value["dtype"], shape, begin + start, begin + stop)
+    place = begin
+    for name, tensor in sorted(tensors.items(), key=lambda item: item[1][2:]):
+        if tensor.start != place:  # no bytes are read twice, so that a small file can't fill the memory
+            raise _damaged(path, f"the tensor {found(name)} does not begin where the one before it ends")
+        place = tensor.stop
+    if place != size:
+        raise _damaged(path, f"its tensors end at byte {place:,}, the file at {size:,}")
+    return Header(tensors, texts)
+
+
+def checksum(array: np.ndarray) -> int:
+    """Return the CRC-32 of an array's bytes."""
+    return zlib.crc32(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
+
+
+def _damaged(path: str | Path, why: str) -> ValueError:
+    return ValueError(f"{path} is damaged or cut short, or no safetensors file: {why}")
+
+
+def _no_safetensors(path: str | Path, head: bytes) -> ValueError:
+    """Return the error for a file whose beginning is no header of safetensors."""
+    if not head:
+        return ValueError(f"{path} is damaged or cut short: it is empty")
+    what = next((what for start, what in _FORMATS if head.startswith(start)), None)
+    if head[:2] in (b"\x80\2", b"\x80\3", b"\x80\4", b"\x80\5"):  # a pickle's protocol
+        what = _TORCH
+    elif head[:4] == b"PK\3\4":  # a zip archive; the name of its first file is at 30
+        first = head[30 : 30 + int.from_bytes(head[26:28], "little")]
+        kinds = {b".npy": _NPZ, b".pkl": _TORCH}
+        what = kinds.get(first[-4:], "a zip archive: unpack it first")
+    if what:
+        return ValueError(f"{path} is {what}")
+    return _damaged(path, "its header does not end within it")
