@@ -15,9 +15,9 @@ On a core of an AMD EPYC, with the files in the system's memory, that took 0.5 m
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from npalexnet.data.images import open_picture
 from npalexnet.terminal import progress
@@ -33,22 +33,29 @@ class Finding(NamedTuple):
     grey: bool
 
 
-def inspect(paths: Iterable[str]) -> list[Finding]:
-    """Inspect files, several at a time."""
+def inspect(paths: Iterable[str], opened: Callable[[str], Any] = str) -> list[Finding]:
+    """Inspect files, several at a time; `opened` returns what stands for a path: itself, or a file in an archive."""
+
+    def look(path: str) -> Finding:
+        try:
+            return inspect_file(opened(path))
+        except OSError as error:
+            return Finding(str(error), grey=False)
+
     paths, findings = list(paths), []
     with (
         ThreadPoolExecutor(THREADS, thread_name_prefix="inspect") as pool,
         progress("inspecting files", len(paths), "file") as watch,
     ):
-        for finding in pool.map(inspect_file, paths):
+        for finding in pool.map(look, paths):
             findings.append(finding)
             watch(1)
     return findings
 
 
-def inspect_file(path: str) -> Finding:
+def inspect_file(path: Any) -> Finding:
     """Return whether `open_picture` can open a file, and whether its picture is grey."""
-    if os.path.isdir(path):
+    if isinstance(path, str) and os.path.isdir(path):
         return Finding(f"{path} is a folder", grey=False)
     mode, verified = _verify(path)
     if not verified:
@@ -59,7 +66,7 @@ def inspect_file(path: str) -> Finding:
     return Finding(None, grey=mode in GREY_MODES)
 
 
-def _verify(path: str) -> tuple[str, bool]:
+def _verify(path: Any) -> tuple[str, bool]:
     """Return the picture's mode, and whether checksums prove the file intact."""
     from PIL import Image
 
