@@ -27,11 +27,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Print a table of the classes, and write ``confusion.png`` and ``confusion.csv``."""
     classifier = Classifier.load(options.weights, options.device)
-    validation = ValidationSet.open(options.data, classifier)
+    validation = ValidationSet.open(options.data, classifier, labels=options.labels)
     out = options.out or classifier.path.parent / "evaluation"
     out.mkdir(parents=True, exist_ok=True)
-    for note in validation.notes:
-        print(shown(note))
+    for line in [validation.found, *validation.notes]:
+        if line:
+            print(shown(line))
     with progress("evaluating", len(validation)) as watch:
         metrics = validation.compute_metrics(ten_crop=options.ten_crop, watch=lambda found: watch(len(found)))
     crops = ", averaged over ten crops" if options.ten_crop else ""

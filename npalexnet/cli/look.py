@@ -13,6 +13,7 @@ from npalexnet import backend, visualize
 from npalexnet.alexnet import IMAGE_SIZE
 from npalexnet.cli.options import add_data, add_device, add_out, add_weights, number
 from npalexnet.data.images import open_picture
+from npalexnet.data.names import normal, quoted
 from npalexnet.files import atomic_write
 from npalexnet.inference.classifier import Classifier
 from npalexnet.inference.validation import ValidationSet
@@ -183,11 +184,12 @@ def run(options: argparse.Namespace) -> int:
     units = [_existing(classifier, layer, channel) for layer, channel in options.unit or []]
     label = None if options.class_name is None else _class(classifier, options.class_name)
     picture: Picture | None = None if options.image is None else open_picture(options.image)
-    validation = ValidationSet.open(options.data, classifier)
+    validation = ValidationSet.open(options.data, classifier, labels=options.labels)
     total = len(validation)
     validation = validation.sample(options.images)
-    for note in validation.notes:
-        print(shown(note))
+    for line in [validation.found, *validation.notes]:
+        if line:
+            print(shown(line))
     look = Look(validation, options.out or classifier.path.parent / "look")
     name = options.image
     if picture is None:
@@ -220,9 +222,10 @@ def _existing(classifier: Classifier, layer: str, channel: int) -> Unit:
 
 
 def _class(classifier: Classifier, name: str) -> int:
-    if name not in classifier.classes:
-        raise ValueError(f"class must be one of {', '.join(map(repr, classifier.classes))}, got {name!r}")
-    return classifier.classes.index(name)
+    numbers = {normal(known): k for k, known in enumerate(classifier.classes)}
+    if normal(name) not in numbers:
+        raise ValueError(f"class must be one of {quoted(classifier.classes)}, got {name!r}")
+    return numbers[normal(name)]
 
 
 def _facts(classifier: Classifier) -> list[tuple[str, str]]:

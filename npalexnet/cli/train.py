@@ -17,6 +17,7 @@ from npalexnet import backend
 from npalexnet.alexnet import AlexNet
 from npalexnet.cli.training_options import add_options, as_config, complete
 from npalexnet.data import Data, DataLoader, Subset, open_data
+from npalexnet.data.names import normal
 from npalexnet.layers.algorithm_choice import get_convolution_algorithm
 from npalexnet.terminal import shown
 from npalexnet.training.finetune import load_fitting, read_weights
@@ -103,7 +104,7 @@ def _dtype(options: argparse.Namespace) -> str:
 
 def _open(options: argparse.Namespace) -> Data:
     split = None if options.resume is None else saved_split(_folder_of(options.resume))
-    data = open_data(options.data, seed=options.seed, strict=options.strict, split=split)
+    data = open_data(options.data, seed=options.seed, strict=options.strict, split=split, labels=options.labels)
     train, validation = (
         # Evenly spread: a folder's pictures come class by class.
         dataset if count is None or count >= len(dataset) else Subset(dataset, np.arange(count) * len(dataset) // count)
@@ -125,7 +126,8 @@ def _model(options: argparse.Namespace, classes: list[str], resumes: bool) -> Al
     if options.weights is not None and not resumes:
         tensors, theirs = read_weights(options.weights)
         own_last = [name for name, _ in model.named_parameters() if name.startswith(LAST_LAYER)]
-        replaced = own_last if theirs is not None and theirs != classes else []
+        same = theirs is None or [*map(normal, map(str, theirs))] == [*map(normal, classes)]
+        replaced = [] if same else own_last
         lines = load_fitting(model, tensors, leave_out=replaced)
         print(f"Started from {options.weights}" + ("; the last layer is new, for other classes" if replaced else ""))
         for line in lines:
@@ -165,8 +167,9 @@ def _trainer(
 
 def _announce(options: argparse.Namespace, data: Data, trainer: Trainer, output: Run) -> None:
     state = trainer.state
-    for note in data.notes:
-        print(shown(note))
+    for line in [data.found, *data.notes]:
+        if line:
+            print(shown(line))
     counts = f"{len(data.train):,} training and {len(data.validation):,} validation images"
     print(f"{data.name}: {counts} of {len(data.classes)} classes")
     device, threads = backend.get_device(options.device), backend.get_num_threads()

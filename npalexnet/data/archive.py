@@ -11,6 +11,7 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, BinaryIO, cast
 
 from npalexnet.data.members import MOST_BYTES, Kept, Limited, Member, Refused, Stretch, Unreadable, Zipped
@@ -63,7 +64,7 @@ class Archive:
     def __reduce__(self) -> tuple[type[Archive], tuple[str]]:
         return Archive, (self.place,)
 
-    # --- the same as `npalexnet.data.folder.Disk` ------------------------------------------------------------------
+    # --- the same as `npalexnet.data.tree.Disk` ------------------------------------------------------------------
 
     def entries(self, folder: str) -> list[str]:
         """Return the names in a folder, sorted, without rubbish."""
@@ -173,10 +174,8 @@ def _name(info: zipfile.ZipInfo) -> str:
     """Return a name as it was meant: macOS writes UTF-8 without saying so, old programs for Windows backslashes."""
     name = info.filename
     if not info.flag_bits & 0x800:
-        try:
+        with suppress(UnicodeError):
             name = name.encode("cp437").decode("utf-8")
-        except UnicodeError:
-            pass
     return name.replace("\\", "/") if info.create_system == 0 else name
 
 

@@ -101,11 +101,13 @@ def _names(found: Any, path: str, entry: str) -> list[str]:
         raise ValueError(f"{path} must hold {entry}, a list of texts, got {_described(found)}")
     names = [name.decode("utf-8", "replace") if isinstance(name, bytes) else name for name in found]
     if len(names) < 2 or len(set(names)) != len(names):
-        raise ValueError(f"{path} must hold {entry}, all different and at least two, got {len(set(names))} of {len(names)}")
+        raise ValueError(f"{path} must hold {entry}, two or more different ones, got {len(set(names))} in {len(names)}")
     return names
 
 
 def _described(value: Any) -> str:
     if isinstance(value, np.ndarray):
         return f"an array of shape {value.shape}"
-    return f"a list of {len(value)}" if isinstance(value, list) else "nothing" if value is None else type(value).__name__
+    if isinstance(value, list):
+        return f"a list of {len(value)}"
+    return "nothing" if value is None else type(value).__name__

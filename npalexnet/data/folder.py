@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -48,7 +48,8 @@ class FolderDataset:
     def __getitem__(self, index: int) -> tuple[Image, int]:
         path = self.paths[index]
         try:
-            return open_picture(self.tree.open(path)), int(self.labels[index])
+            source: Any = self.tree.open(path)
+            return open_picture(source), int(self.labels[index])
         except OSError as error:
             reason = str(error) if path in str(error) else f"{path} can't be read: {error}"
             raise OSError(f"{reason}; put a good one in its place, or remove it and begin a new run") from error
@@ -154,7 +155,8 @@ def count_loose(folder: str, tree: Tree = DISK) -> int:
 
 def _about_names(folder: str, folders: Sequence[str], classes: Sequence[str], tree: Tree) -> list[str]:
     """Return notes on folders that are no class, and on those that are one class together."""
-    known, first, notes = {normal(name) for name in classes}, {}, []
+    known, notes = {normal(name) for name in classes}, []
+    first: dict[str, str] = {}
     empty = [tree.join(folder, name) for name in folders if normal(name) not in known]
     if empty:
         notes.append(f"no usable picture in {listed(empty)}: left out, not counted as a class")
@@ -162,7 +164,7 @@ def _about_names(folder: str, folders: Sequence[str], classes: Sequence[str], tr
         same = first.setdefault(normal(name), name)
         if same != name:
             notes.append(
-                f"{tree.join(folder, same)} and {tree.join(folder, name)} are one class: their names are the same text, "
+                f"{tree.join(folder, same)} and {tree.join(folder, name)} are one class: their names are the same text "
                 "in two Unicode forms"
             )
     return notes

@@ -22,8 +22,12 @@ KINDS = ("cifar10", "cifar100", "mnist", "fashion-mnist")
 
 
 def find_known(tree: Tree) -> Known | None:
-    """Return the published data set whose files a folder or archive holds, or None; a ValueError if it may be several."""
-    kinds = [kind for kind, version in (("cifar10", CIFAR10), ("cifar100", CIFAR100)) if find_cifar_python(tree, version)]
+    """Return the published data set whose files a folder or archive holds, or None.
+
+    A ValueError if it may be more than one.
+    """
+    versions = {"cifar10": CIFAR10, "cifar100": CIFAR100}
+    kinds = [kind for kind, version in versions.items() if find_cifar_python(tree, version)]
     if isinstance(tree, Disk):
         kinds += _on_disk(Path(tree.place))
     kinds = list(dict.fromkeys(kinds))

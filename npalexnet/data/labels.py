@@ -11,7 +11,9 @@ from typing import NamedTuple
 from npalexnet.data.names import listed, normal
 from npalexnet.data.tree import Disk, Tree
 
-NAMES = {"file", "filename", "file_name", "name", "path", "filepath", "file_path", "image", "image_path", "img", "picture"}
+NAMES = {
+    "file", "filename", "file_name", "name", "path", "filepath", "file_path", "image", "image_path", "img", "picture",
+}  # fmt: skip
 LABELS = {"label", "labels", "class", "class_name", "classname", "category", "target", "y"}
 
 
@@ -28,8 +30,8 @@ def read_labels(path: str, tree: Tree) -> Listed:
     Parameters
     ----------
     path : str
-        A line for each picture: its name, and its class; between them a comma, semicolon, tab or, in a text file, blank.
-        The first line may name the columns. Names are relative to the tree, or else to the file's own folder.
+        A line for each picture: its name, and its class; between them a comma, a semicolon, a tab or a blank. The
+        first line may name the columns. Names are relative to the tree, or else to the file's own folder.
     tree : Tree
 
     Raises

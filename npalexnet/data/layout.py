@@ -102,14 +102,16 @@ def _with_parts(tree: Tree, root: str, folders: Sequence[str], validation_only: 
 def _flat(tree: Tree, root: str, folders: Sequence[str]) -> Layout | None:
     """Return the layout of a folder that holds the classes' folders themselves, or None if it isn't one."""
     classes = [name for name in folders if _files_in(tree, tree.join(root, name))]
-    parts = [f"{name}/" for name in folders if name.lower() in (*VALIDATION, *TEST) and tree.entries(tree.join(root, name))]
+    held_out = [name for name in folders if name.lower() in (*VALIDATION, *TEST)]
+    parts = [f"{name}/" for name in held_out if tree.entries(tree.join(root, name))]
     if len(folders) < 2 or not {f"{name}/" for name in classes} - set(parts):
         return None
     if parts:
         rest = [f"{name}/" for name in classes if f"{name}/" not in parts]
         raise ValueError(
-            f"{root} holds {listed(rest)}, and {' and '.join(parts)} that may be a class or pictures to validate with: put "
-            f"the folders of all classes into one named train/, with {parts[0]} among them if it is one, beside them if not"
+            f"{root} holds {listed(rest)}, and {' and '.join(parts)} that may be a class or pictures to validate with: "
+            f"put the folders of all classes into one named train/, and {parts[0]} into it, too, if it is a class, or "
+            "beside it if not"
         )
     return Layout(root, root, None, [])
 

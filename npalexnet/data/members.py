@@ -33,6 +33,7 @@ class Zipped:
         self.opened, self.info = opened, info
 
     def __call__(self) -> bytes:
+        """Return the bytes, or refuse to."""
         _check_size(self.info.file_size)
         if (self.info.external_attr >> 28) == 0o12:  # as Unix writes symbolic links
             raise Refused("is a link in its archive")
@@ -47,6 +48,7 @@ class Stretch:
         self.path, self.offset, self.size = path, offset, size
 
     def __call__(self) -> bytes:
+        """Return the bytes, or refuse to."""
         _check_size(self.size)
         with open(self.path, "rb") as file:
             file.seek(self.offset)
@@ -63,6 +65,7 @@ class Kept:
         self.content, self.size = content, size
 
     def __call__(self) -> bytes:
+        """Return the bytes, or refuse to."""
         _check_size(self.size)
         return self.content
 
@@ -74,6 +77,7 @@ class Unreadable:
         self.reason = reason
 
     def __call__(self) -> bytes:
+        """Return the bytes, or refuse to."""
         raise Refused(self.reason)
 
 
@@ -84,12 +88,13 @@ class Limited:
         self.stream, self.path, self.left = stream, path, MOST_UNPACKED
 
     def read(self, size: int) -> bytes:
+        """Return at most `size` bytes."""
         content = self.stream.read(size)
         self.left -= len(content)
         if self.left < 0:
             raise Refused(
-                f"{self.path} has more than {MOST_UNPACKED >> 20:,} MiB when it is unpacked; a compressed tar is kept in "
-                "memory: decompress it first (a .tar or .zip is read in place, however large), or unpack it"
+                f"{self.path} has more than {MOST_UNPACKED >> 20:,} MiB when it is unpacked; a compressed tar is kept "
+                "in memory: decompress it first (a .tar or .zip is read in place, however large), or unpack it"
             )
         return content
 

@@ -19,8 +19,8 @@ SUBFOLDER = "MNIST"  # of torchvision's; in it, the files are in raw/
 
 
 def read_mnist(
-    folder: str | Path, split: str, *, name: str = "MNIST", classes: Sequence[str] = CLASSES, subfolder: str = SUBFOLDER,
-    hint: str = "",
+    folder: str | Path, split: str, *, name: str = "MNIST", classes: Sequence[str] = CLASSES,
+    subfolder: str = SUBFOLDER, hint: str = "",
 ) -> ArrayDataset:  # fmt: skip
     """Return a split of MNIST, or of another data set with files of the same names.
 

@@ -21,8 +21,13 @@ def is_rubbish(name: str) -> bool:
 
 
 def normal(name: str) -> str:
-    """Return the same for names that look the same: é is one character in some file systems and archives, two in others."""
+    """Return the same for names that look the same: é is one character on some file systems, two on others."""
     return unicodedata.normalize("NFC", name)
+
+
+def quoted(names: Collection[str]) -> str:
+    """Return names for a message, each in quotation marks; of many the first, and how many there are."""
+    return listed([*map(repr, names)])
 
 
 def listed(names: Collection[str], most: int = MOST_LISTED) -> str:

@@ -15,12 +15,13 @@ from typing import Any
 
 import numpy as np
 
-_INSTRUCTIONS = frozenset(
-    "PROTO FRAME STOP MARK NONE NEWTRUE NEWFALSE INT BININT BININT1 BININT2 LONG LONG1 STRING BINSTRING SHORT_BINSTRING "
-    "UNICODE BINUNICODE SHORT_BINUNICODE BINBYTES SHORT_BINBYTES EMPTY_LIST APPEND APPENDS LIST EMPTY_TUPLE TUPLE "
-    "TUPLE1 TUPLE2 TUPLE3 EMPTY_DICT DICT SETITEM SETITEMS GET BINGET LONG_BINGET PUT BINPUT LONG_BINPUT MEMOIZE "
-    "GLOBAL STACK_GLOBAL REDUCE BUILD".split()
-)
+_INSTRUCTIONS = {
+    "PROTO", "FRAME", "STOP", "MARK", "NONE", "NEWTRUE", "NEWFALSE", "INT", "BININT", "BININT1", "BININT2", "LONG",
+    "LONG1", "STRING", "BINSTRING", "SHORT_BINSTRING", "UNICODE", "BINUNICODE", "SHORT_BINUNICODE", "BINBYTES",
+    "SHORT_BINBYTES", "EMPTY_LIST", "APPEND", "APPENDS", "LIST", "EMPTY_TUPLE", "TUPLE", "TUPLE1", "TUPLE2", "TUPLE3",
+    "EMPTY_DICT", "DICT", "SETITEM", "SETITEMS", "GET", "BINGET", "LONG_BINGET", "PUT", "BINPUT", "LONG_BINPUT",
+    "MEMOIZE", "GLOBAL", "STACK_GLOBAL", "REDUCE", "BUILD",
+}  # fmt: skip
 
 
 def read_pickle(content: bytes, path: str) -> dict[str, Any]:
@@ -49,7 +50,9 @@ def read_pickle(content: bytes, path: str) -> dict[str, Any]:
     except MemoryError:
         raise
     except Exception as error:  # on a damaged file the reader can stumble over anything
-        raise ValueError(f"{path} is not a pickle file of plain data and arrays of bytes, or is damaged: {error}") from None
+        raise ValueError(
+            f"{path} is not a pickle file of plain data and arrays of bytes, or is damaged: {error}"
+        ) from None
 
 
 def _text(value: Any) -> str:

@@ -48,12 +48,13 @@ def open_pictures(tree: Tree, options: Options) -> Opened:
     if layout.train is None:  # to validate with alone
         assert held_out is not None
         validation, faults = read_folder(held_out, strict=options.strict, tree=tree)
-        found = f"Found {_part(held_out)} in {tree.place}: {counted(len(validation))} of {len(validation.classes)} classes"
+        pictures_of = f"{counted(len(validation))} of {len(validation.classes):,} classes"
+        found = f"Found {_part(held_out)} in {layout.root}: {pictures_of}"
         notes = [*_skipped(faults), *layout.notes, *validation.notes]
         return Opened(Subset(validation, []), validation, validation.grey, notes, found, False)
     pictures, faults = read_folder(layout.train, strict=options.strict, tree=tree)
     where = "the folders of classes" if layout.train == layout.root else _part(layout.train)
-    _check_classes(pictures, layout.train, faults)
+    _check_classes(pictures, layout.train, faults, "have a folder for each of at least two classes")
     notes = [*layout.notes, *pictures.notes, *_loose(layout.train, tree)]
     # A run from before other names than val/ were known has its own split, and goes on with it.
     if held_out is None or (options.split is not None and _part(held_out) != "val/"):
@@ -80,10 +81,8 @@ def open_pictures(tree: Tree, options: Options) -> Opened:
 def open_listed(tree: Tree, path: str, options: Options) -> Opened:
     """Open the pictures that a file lists; a part of them is split off at random for validation."""
     found = read_labels(path, tree)
-    pictures, faults = usable_pictures(
-        found.pictures, strict=options.strict, tree=tree, where=path, order=label_order
-    )
-    _check_classes(pictures, path, faults)
+    pictures, faults = usable_pictures(found.pictures, strict=options.strict, tree=tree, where=path, order=label_order)
+    _check_classes(pictures, path, faults, "list pictures of at least two classes")
     source = Source(f"{path} names no pictures for validation", path, "its pictures")
     return _split(pictures, source, f"a list of pictures, {path},", [*_skipped(faults), *found.notes], options)
 
@@ -96,8 +95,8 @@ def _split(pictures: FolderDataset, source: Source, where: str, notes: list[str]
             notes = [*notes, f"{source.place} holds no picture that the run's split names: these are other data"]
     train, validation, how = restored or random_split(source, pictures, options.seed, options.validation_fraction)
     found = (
-        f"Found {where}: {counted(len(pictures))} of {len(pictures.classes):,} classes, {len(validation):,} of them held "
-        "out for validation"
+        f"Found {where}: {counted(len(pictures))} of {len(pictures.classes):,} classes, {len(validation):,} of them "
+        "held out for validation"
     )
     notes = [*notes, *how, *_missing_classes(validation)]
     return Opened(train, validation, pictures.grey, notes, found, True)
@@ -108,12 +107,12 @@ def _is_other(source: Source, pictures: FolderDataset, options: Options) -> bool
     return restore_split(source, pictures, options.split, options.validation_only) is None
 
 
-def _check_classes(pictures: FolderDataset, where: str, faults: Sequence[str]) -> None:
+def _check_classes(pictures: FolderDataset, where: str, faults: Sequence[str], needed: str) -> None:
     if len(pictures.classes) < 2:
-        reasons = f". Not usable: {'; '.join(faults_listed(faults, 10))}" if faults else ""
+        reasons = "".join(f"; {note}" for note in pictures.notes)
+        reasons += f". Not usable: {'; '.join(faults_listed(faults, 10))}" if faults else ""
         raise ValueError(
-            f"{where} must have a folder for each of at least two classes, with usable pictures, got "
-            f"{listed(pictures.classes) or 'none'}{reasons}"
+            f"{where} must {needed}, got {listed(pictures.classes) or 'none'} with a usable picture{reasons}"
         )
 
 
