@@ -30,9 +30,8 @@ def run(options: argparse.Namespace) -> int:
     validation = ValidationSet.open(options.data, classifier, labels=options.labels)
     out = options.out or classifier.path.parent / "evaluation"
     out.mkdir(parents=True, exist_ok=True)
-    for line in [validation.found, *validation.notes]:
-        if line:
-            print(shown(line))
+    for note in validation.notes:
+        print(shown(note))
     with progress("evaluating", len(validation)) as watch:
         metrics = validation.compute_metrics(ten_crop=options.ten_crop, watch=lambda found: watch(len(found)))
     crops = ", averaged over ten crops" if options.ten_crop else ""

@@ -13,10 +13,9 @@ from npalexnet import backend, visualize
 from npalexnet.alexnet import IMAGE_SIZE
 from npalexnet.cli.options import add_data, add_device, add_out, add_weights, number
 from npalexnet.data.images import open_picture
-from npalexnet.data.names import normal, quoted
 from npalexnet.files import atomic_write
 from npalexnet.inference.classifier import Classifier
-from npalexnet.inference.validation import ValidationSet
+from npalexnet.inference.validation import ValidationSet, class_number
 from npalexnet.terminal import progress, shown
 from npalexnet.training.metrics import Metrics
 from npalexnet.training.run import METRICS
@@ -182,14 +181,13 @@ def run(options: argparse.Namespace) -> int:
     """Draw all figures, and write the page."""
     classifier = Classifier.load(options.weights, options.device)
     units = [_existing(classifier, layer, channel) for layer, channel in options.unit or []]
-    label = None if options.class_name is None else _class(classifier, options.class_name)
+    label = None if options.class_name is None else class_number(options.class_name, classifier.classes)
     picture: Picture | None = None if options.image is None else open_picture(options.image)
     validation = ValidationSet.open(options.data, classifier, labels=options.labels)
     total = len(validation)
     validation = validation.sample(options.images)
-    for line in [validation.found, *validation.notes]:
-        if line:
-            print(shown(line))
+    for note in validation.notes:
+        print(shown(note))
     look = Look(validation, options.out or classifier.path.parent / "look")
     name = options.image
     if picture is None:
@@ -219,13 +217,6 @@ def _existing(classifier: Classifier, layer: str, channel: int) -> Unit:
     if channel >= shape[1]:
         raise ValueError(f"unit {layer}:{channel} doesn't exist; {layer} has the channels 0 to {shape[1] - 1}")
     return layer, channel
-
-
-def _class(classifier: Classifier, name: str) -> int:
-    numbers = {normal(known): k for k, known in enumerate(classifier.classes)}
-    if normal(name) not in numbers:
-        raise ValueError(f"class must be one of {quoted(classifier.classes)}, got {name!r}")
-    return numbers[normal(name)]
 
 
 def _facts(classifier: Classifier) -> list[tuple[str, str]]:

@@ -167,9 +167,8 @@ def _trainer(
 
 def _announce(options: argparse.Namespace, data: Data, trainer: Trainer, output: Run) -> None:
     state = trainer.state
-    for line in [data.found, *data.notes]:
-        if line:
-            print(shown(line))
+    for line in filter(None, [data.found, *data.notes]):
+        print(shown(line))
     counts = f"{len(data.train):,} training and {len(data.validation):,} validation images"
     print(f"{data.name}: {counts} of {len(data.classes)} classes")
     device, threads = backend.get_device(options.device), backend.get_num_threads()

@@ -27,8 +27,8 @@ WITH_RESUME = (
 )  # may be given anew; the rest is the run's
 IN_FILES = {"validation_images": "test_images"}  # options that config.json and weights files have under another name
 DEFAULTS: dict[str, Any] = {
-    "out": None, "resume": None, "data": None, "labels": None, "strict": False, "recipe": "simple", "workers": 1, "epochs": 1,
-    "steps": None, "batch_size": 16, "accumulate": 1, "lr": 0.001, "schedule": "linear", "warmup": 20,
+    "out": None, "resume": None, "data": None, "labels": None, "strict": False, "recipe": "simple", "workers": 1,
+    "epochs": 1, "steps": None, "batch_size": 16, "accumulate": 1, "lr": 0.001, "schedule": "linear", "warmup": 20,
     "momentum": 0.9, "weight_decay": 5e-4, "clip_norm": None, "patience": None, "dropout": 0.5, "init": "he",
     "seed": 0, "weights": None, "freeze": [], "num_classes": None, "train_images": None,
     "validation_images": None,
@@ -56,11 +56,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         type=positive, metavar="N")  # fmt: skip
 
     data = parser.add_argument_group("the data")
-    add("data", "folder of train/<class>/*.jpg and val/<class>/*.jpg (or valid, validation, test), or of <class>/*.jpg; "
-        "a zip or tar file of one; cifar10:FOLDER, cifar100:FOLDER, mnist:FOLDER, fashion-mnist[:FOLDER] (default: the "
-        "built-in sample)", data, metavar="SPEC")  # fmt: skip
-    add("labels", "CSV or text file of name,label that lists the images; names are relative to the folder or archive of "
-        "--data, or to the file's own folder", data, metavar="FILE")  # fmt: skip
+    add("data", "folder of train/<class>/*.jpg and val/<class>/*.jpg (or valid, validation, test), or of "
+        "<class>/*.jpg; a zip or tar file of one; cifar10:FOLDER, cifar100:FOLDER, mnist:FOLDER, "
+        "fashion-mnist[:FOLDER] (default: the built-in sample)", data, metavar="SPEC")  # fmt: skip
+    add("labels", "CSV or text file of name,label that lists the images; names are relative to the folder or archive "
+        "of --data, or to the file's own folder", data, metavar="FILE")  # fmt: skip
     add("strict", "refuse a folder with files that are not images, instead of reporting and skipping them", data,
         action="store_true")  # fmt: skip
     add("recipe", "how images are prepared: simple, the center crop; paper, random crops, horizontal flips and colour "

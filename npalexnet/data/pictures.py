@@ -48,6 +48,8 @@ def open_pictures(tree: Tree, options: Options) -> Opened:
     if layout.train is None:  # to validate with alone
         assert held_out is not None
         validation, faults = read_folder(held_out, strict=options.strict, tree=tree)
+        if not len(validation):
+            raise ValueError(f"{held_out} holds no folder of a class with a picture{_reasons(validation, faults)}")
         pictures_of = f"{counted(len(validation))} of {len(validation.classes):,} classes"
         found = f"Found {_part(held_out)} in {layout.root}: {pictures_of}"
         notes = [*_skipped(faults), *layout.notes, *validation.notes]
@@ -60,7 +62,7 @@ def open_pictures(tree: Tree, options: Options) -> Opened:
     if held_out is None or (options.split is not None and _part(held_out) != "val/"):
         flat = layout.train == layout.root
         lacks = f"{layout.root} has no {'train/ and val/' if flat else 'val/'}"
-        source = Source(lacks, layout.train, "its pictures" if flat else f"pictures of {_part(layout.train)}")
+        source = Source(lacks, layout.train, "its pictures" if flat else f"pictures of {_part(layout.train)}", not flat)
         if held_out is None or not _is_other(source, pictures, options):
             return _split(pictures, source, f"{where} in {layout.root}", [*_skipped(faults), *notes], options)
     validation, more_faults = read_folder(held_out, pictures.classes, strict=options.strict, tree=tree)
@@ -83,7 +85,7 @@ def open_listed(tree: Tree, path: str, options: Options) -> Opened:
     found = read_labels(path, tree)
     pictures, faults = usable_pictures(found.pictures, strict=options.strict, tree=tree, where=path, order=label_order)
     _check_classes(pictures, path, faults, "list pictures of at least two classes")
-    source = Source(f"{path} names no pictures for validation", path, "its pictures")
+    source = Source(f"{path} names no pictures for validation", path, "its pictures", False)
     return _split(pictures, source, f"a list of pictures, {path},", [*_skipped(faults), *found.notes], options)
 
 
@@ -92,7 +94,10 @@ def _split(pictures: FolderDataset, source: Source, where: str, notes: list[str]
     if options.split is not None:
         restored = restore_split(source, pictures, options.split, options.validation_only)
         if restored is None:
-            notes = [*notes, f"{source.place} holds no picture that the run's split names: these are other data"]
+            notes = [f"{source.place} holds no picture that the run's split names: these are other data", *notes]
+            if not source.is_train:  # pictures that nobody called training pictures, and that were none of this run
+                found = f"Found {where}: {counted(len(pictures))} of {len(pictures.classes):,} classes"
+                return Opened(Subset(pictures, []), pictures, pictures.grey, notes, found, False)
     train, validation, how = restored or random_split(source, pictures, options.seed, options.validation_fraction)
     found = (
         f"Found {where}: {counted(len(pictures))} of {len(pictures.classes):,} classes, {len(validation):,} of them "
@@ -109,11 +114,13 @@ def _is_other(source: Source, pictures: FolderDataset, options: Options) -> bool
 
 def _check_classes(pictures: FolderDataset, where: str, faults: Sequence[str], needed: str) -> None:
     if len(pictures.classes) < 2:
-        reasons = "".join(f"; {note}" for note in pictures.notes)
-        reasons += f". Not usable: {'; '.join(faults_listed(faults, 10))}" if faults else ""
-        raise ValueError(
-            f"{where} must {needed}, got {listed(pictures.classes) or 'none'} with a usable picture{reasons}"
-        )
+        got = f"{listed(pictures.classes) or 'none'} with a usable picture"
+        raise ValueError(f"{where} must {needed}, got {got}{_reasons(pictures, faults)}")
+
+
+def _reasons(pictures: FolderDataset, faults: Sequence[str]) -> str:
+    unusable = f". Not usable: {'; '.join(faults_listed(faults, 10))}" if faults else ""
+    return "".join(f"; {note}" for note in pictures.notes) + unusable
 
 
 def _part(path: str) -> str:

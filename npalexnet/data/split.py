@@ -21,11 +21,12 @@ class Split(NamedTuple):
 
 
 class Source(NamedTuple):
-    """What is split: why, where the pictures are, and what they are called in a sentence."""
+    """What is split: why, where the pictures are, what they are called in a sentence, and whether that is train/."""
 
     lacks: str
     place: str
     pictures: str
+    is_train: bool
 
 
 def stratified_split(labels: np.ndarray, fraction: float, seed: int) -> tuple[np.ndarray, np.ndarray]:

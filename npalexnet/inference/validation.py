@@ -62,9 +62,7 @@ class ValidationSet:
     classifier : Classifier
         The network.
     notes : sequence of str
-        What the user should know about the data.
-    found : str
-        A line that says how the data are laid out.
+        How the data are laid out, and what else the user should know about them.
     grey : bool
         Whether all pictures are grey.
     """
@@ -73,7 +71,6 @@ class ValidationSet:
     dataset: Dataset
     classifier: Classifier
     notes: Sequence[str] = ()
-    found: str = ""
     grey: bool = False
 
     @classmethod
@@ -95,8 +92,9 @@ class ValidationSet:
             )
         if not len(data.validation):
             raise ValueError(f"the data {data.name} have no validation images")
+        notes = [data.found, *data.notes] if data.found else data.notes
         dataset = Relabelled(data.validation, classifier.classes)
-        return cls(data.name, dataset, classifier, data.notes, data.found, data.grey)
+        return cls(data.name, dataset, classifier, notes, data.grey)
 
     @property
     def labels(self) -> np.ndarray:
@@ -155,6 +153,14 @@ class ValidationSet:
 
     def __getitem__(self, i: int) -> np.ndarray:
         return self.classifier.inputs([self.picture(i)])[0]
+
+
+def class_number(name: str, classes: Sequence[str]) -> int:
+    """Return a class's number, whatever the Unicode form of its name; a ValueError if there is none of this name."""
+    numbers = {normal(known): k for k, known in enumerate(classes)}
+    if normal(name) not in numbers:
+        raise ValueError(f"class must be one of {quoted(classes)}, got {name!r}")
+    return numbers[normal(name)]
 
 
 def _data(spec: str | None, labels: str | None, classifier: Classifier) -> Data:
