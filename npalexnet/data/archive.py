@@ -14,7 +14,18 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, BinaryIO, cast
 
-from npalexnet.data.members import MOST_BYTES, Kept, Limited, Member, Refused, Stretch, Unreadable, Zipped
+from npalexnet.data.members import (
+    DEEPEST,
+    MOST_BYTES,
+    MOST_ENTRIES,
+    Kept,
+    Limited,
+    Member,
+    Refused,
+    Stretch,
+    Unreadable,
+    Zipped,
+)
 from npalexnet.data.names import is_rubbish
 
 _DAMAGED = (zipfile.BadZipFile, tarfile.TarError, EOFError, zlib.error, lzma.LZMAError, OSError, ValueError)
@@ -110,6 +121,10 @@ class Archive:
         parts = [part for part in name.split("/") if part not in ("", ".")]
         if ".." in parts:
             raise Refused(f"{self.place} holds {name!r}, which leads out of the archive: it is not read")
+        if len(parts) > DEEPEST:
+            raise Refused(f"{self.place} holds {len(parts):,} folders in one another, at most {DEEPEST} are read")
+        if len(self._read) + len(self._folders) >= MOST_ENTRIES:
+            raise Refused(f"{self.place} holds more than {MOST_ENTRIES:,} files and folders: unpack it")
         if read is not None and parts:
             self._read["/".join(parts)] = read
         for depth in range(len(parts) if read is None else len(parts) - 1, 0, -1):

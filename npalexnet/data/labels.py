@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from npalexnet.data.members import MOST_BYTES
 from npalexnet.data.names import listed, normal
 from npalexnet.data.tree import Disk, Tree
 
@@ -77,6 +78,11 @@ def label_order(labels: Iterable[str]) -> list[str]:
 
 def _rows(path: str) -> list[tuple[int, list[str]]]:
     """Return the cells of each line that is not empty, with its number."""
+    if not os.path.isfile(path):
+        what = "is not a regular file" if os.path.exists(path) else "does not exist"
+        raise ValueError(f"the list of labels {path} {what}; it must be a file with name,label in each line")
+    if os.path.getsize(path) > MOST_BYTES:
+        raise ValueError(f"{path} is too large for a list of pictures: at most {MOST_BYTES:,} bytes are read")
     with open(path, "rb") as file:
         utf16 = file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
     encoding = "utf-16" if utf16 else "utf-8-sig"

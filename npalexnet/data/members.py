@@ -7,7 +7,9 @@ import zipfile
 from collections.abc import Callable
 from typing import BinaryIO
 
-MOST_BYTES = 1 << 28  # of a file in an archive; the largest photographs have a tenth
+MOST_BYTES = 1 << 28  # of a file that is read whole; the largest photographs have a tenth, CIFAR-100 has 155 million
+MOST_ENTRIES = 4_000_000  # files and folders in an archive; ImageNet has 1.3 million
+DEEPEST = 100  # folders in one another
 MOST_UNPACKED = 3 << 28  # bytes of a compressed tar, which is kept in memory: it can't be read from the middle
 
 

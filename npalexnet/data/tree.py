@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import BinaryIO, Protocol
 
+from npalexnet.data.members import MOST_BYTES
 from npalexnet.data.names import is_rubbish
 
 
@@ -64,4 +65,7 @@ class Disk:
     def read(self, path: str) -> bytes:
         """Return a file's bytes; an OSError, which names it, if it can't be read."""
         with open(path, "rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            if size > MOST_BYTES:
+                raise OSError(f"{path} is too large: {size:,} bytes, at most {MOST_BYTES:,} are read")
             return file.read()

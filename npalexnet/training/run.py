@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from npalexnet import visualize
+from npalexnet.data.confusion import Confusion
 from npalexnet.files import atomic_write, locked, remove_leftovers
 from npalexnet.terminal import shown
 from npalexnet.training.checkpoint import LAST, PREVIOUS, load_checkpoint, load_newest, save_checkpoint
@@ -184,7 +185,7 @@ class Run:
         if any("loss" in record for record in self.records):
             self._draw("curves.png", lambda: visualize.curves(self.records))
 
-    def save_confusion(self, confusion: np.ndarray, classes: Sequence[str]) -> None:
+    def save_confusion(self, confusion: Confusion | np.ndarray, classes: Sequence[str]) -> None:
         """Write ``confusion.csv`` and ``confusion.png``."""
         names = names_of_outputs([*map(shown, classes)], len(confusion))
         write_confusion(self.folder / "confusion.csv", confusion, names)
