@@ -86,7 +86,7 @@ def open_listed(tree: Tree, path: str, options: Options) -> Opened:
     pictures, faults = usable_pictures(found.pictures, strict=options.strict, tree=tree, where=path, order=label_order)
     _check_classes(pictures, path, faults, "list pictures of at least two classes")
     source = Source(f"{path} names no pictures for validation", path, "its pictures", False)
-    return _split(pictures, source, f"a list of pictures, {path},", [*_skipped(faults), *found.notes], options)
+    return _split(pictures, source, f"a list of pictures, {path}", [*_skipped(faults), *found.notes], options)
 
 
 def _split(pictures: FolderDataset, source: Source, where: str, notes: list[str], options: Options) -> Opened:

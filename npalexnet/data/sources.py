@@ -151,10 +151,10 @@ def open_data(
     if labels is not None and (spec == "fashion-mnist" or (kind in KINDS and place)):
         raise ValueError(f"labels go with a folder or an archive of pictures, not with {spec!r}")
     if kind in KINDS and kind != "fashion-mnist" and place:
-        return _two_splits(*known_data(kind, Disk(_folder(place))))
+        return _two_splits(*known_data(kind, Disk(_folder(place))), place)
     if spec == "fashion-mnist" or (kind == "fashion-mnist" and place):
         where = _folder(place) if place else FASHION_MNIST_FOLDER
-        return _two_splits("Fashion-MNIST", lambda part: read_fashion_mnist(where, part))
+        return _two_splits("Fashion-MNIST", lambda part: read_fashion_mnist(where, part), where)
     return _open_tree(spec, labels, Options(seed, strict, validation_fraction, split, validation_only))
 
 
@@ -167,9 +167,11 @@ def absolute_spec(spec: str | os.PathLike[str]) -> str:
     return spec if spec == "fashion-mnist" else os.path.abspath(spec)
 
 
-def _two_splits(name: str, read: Callable[[str], ArrayDataset]) -> Data:
+def _two_splits(name: str, read: Callable[[str], ArrayDataset], place: str | Path = "") -> Data:
     train, test = read("train"), read("test")
-    return Data(name, train, test, grey=train.images.ndim == 3)
+    images = f"{len(train):,} images to train on, {len(test):,} of its test images for validation"
+    found = f"Found {name} in {place}: {images}" if place else ""
+    return Data(name, train, test, train.images.ndim == 3, found=found)
 
 
 def _folder(place: str) -> Path:
@@ -195,5 +197,5 @@ def _open_tree(place: str, labels: str | None, options: Options) -> Data:
         return Data(name, *open_listed(tree, labels, options))
     known = find_known(tree)
     if known is not None:
-        return _two_splits(*known)
+        return _two_splits(*known, place)
     return Data(name, *open_pictures(tree, options))
