@@ -50,8 +50,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("out", "folder of the run, new or empty (default: the first free one of runs/1, runs/2, ...)", where,
         type=Path, metavar="RUN")  # fmt: skip
     add("resume", "resume a stopped run, bit-identical to one that was never stopped; or from one of its checkpoints. "
-        "Other options with it: only epochs or steps, device, threads, workers, and data if it was moved", where,
-        type=Path, metavar="RUN")  # fmt: skip
+        "Other options with it: only epochs or steps, device, threads, workers, and data and labels if they were moved",
+        where, type=Path, metavar="RUN")  # fmt: skip
     add("checkpoint-every", "write a checkpoint every N steps, besides after each epoch and every ten minutes", where,
         type=positive, metavar="N")  # fmt: skip
 
