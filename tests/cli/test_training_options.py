@@ -111,7 +111,7 @@ def noted(narrow, monkeypatch):
 )
 def test_every_option_reaches_the_trainer_its_loaders_or_its_model(noted, pictures, precision, dtype, products):
     assert TRAINER.keys() | LOADERS.keys() | MODEL.keys() | ELSEWHERE == DEFAULTS.keys()
-    options = {**TRAINER, **LOADERS, **MODEL, "data", "labels": pictures, "precision": precision}
+    options = {**TRAINER, **LOADERS, **MODEL, "data": pictures, "precision": precision}
     given = [text for name, value in options.items() for text in (f"--{name.replace('_', '-')}", str(value))]
     na.set_float32_matmul_precision("highest" if products == "high" else "high")
     main(["train", *given, "--freeze", "layers.0", "classifier.1"])
