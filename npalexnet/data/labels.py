@@ -16,6 +16,7 @@ NAMES = {
     "file", "filename", "file_name", "name", "path", "filepath", "file_path", "image", "image_path", "img", "picture",
 }  # fmt: skip
 LABELS = {"label", "labels", "class", "class_name", "classname", "category", "target", "y"}
+SUFFIXES = ("", ".jpg", ".jpeg", ".png")  # that a list may leave out
 
 
 class Listed(NamedTuple):
@@ -120,13 +121,14 @@ def _columns(rows: list[tuple[int, list[str]]], path: str, tree: Tree, own: str 
 
 
 def _existing(name: str, tree: Tree, own: str | None) -> str | None:
-    """Return the path of a file that a list names, or None if there is none."""
+    """Return the path of a file that a list names, maybe without its suffix, or None if there is none."""
     name = name.replace("\\", "/") if "/" not in name and "\\" in name else name
     if not name or "\0" in name:
         return None
     for folder in (tree.place, own):
         if folder is not None:
             place = tree.join(folder, name.removeprefix("./"))
-            if tree.is_file(place):
-                return place
+            for suffix in SUFFIXES:
+                if tree.is_file(place + suffix):
+                    return place + suffix
     return None

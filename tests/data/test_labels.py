@@ -67,6 +67,14 @@ def test_listed_pictures_have_the_classes_of_the_list(pictures, tmp_path):
     assert open_data(pictures, labels=tmp_path / "labels.csv", seed=2, split=data.split()).split() == data.split()
 
 
+def test_a_list_may_leave_out_suffixes_and_call_its_columns_as_it_likes(pictures, tmp_path):
+    lines = [f"{name.removesuffix('.png')},{label}\n" for name, label in PICTURES]
+    (tmp_path / "labels.csv").write_text("id,breed\n" + "".join(lines))
+    data = open_data(pictures, labels=tmp_path / "labels.csv")
+    assert (data.classes, len(data.train)) == (("cat", "dog"), 18)
+    check_pixels(data.train)
+
+
 def test_names_are_relative_to_the_lists_own_folder_without_another_one(pictures):
     (pictures / "labels.csv").write_text(FORMS["csv"])
     data = open_data(None, labels=pictures / "labels.csv")
