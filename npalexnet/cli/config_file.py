@@ -22,9 +22,10 @@ _FIELDS = {
     "clip_norm": Nullable(Float(0, above=True)), "patience": _COUNT, "dropout": Float(0, 1), "init": Choice(SCHEMES),
     "seed": Int(), "weights": Nullable(Text()), "freeze": List(Text()), "num_classes": Nullable(Int(1, MOST_CLASSES)),
     "train_images": _COUNT, "validation_images": _COUNT, "precision": Choice(PRECISIONS),
-    "convolution": Nullable(Choice(NAMES)), "checkpoint_every": _COUNT, "device": Text(), "keep": Choice(KEPT),
+    "convolution": Nullable(Choice(NAMES)), "checkpoint_every": _COUNT, "device": Text(),
+    "keep": Choice(KEPT), "labels": Nullable(Text()),
 }  # fmt: skip
-_LATER = {"convolution", "keep"}  # in all but the oldest runs
+_LATER = {"convolution", "keep", "labels"}  # in all but the oldest runs
 CONFIG_FIELDS = Record(
     {IN_FILES.get(name, name): kind for name, kind in _FIELDS.items() if name not in _LATER},
     optional={name: _FIELDS[name] for name in DEFAULTS if name in _LATER},

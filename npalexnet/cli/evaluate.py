@@ -17,10 +17,14 @@ from npalexnet.cli.options import (
     chosen_device,
     described_device,
 )
+from npalexnet.data.confusion import Confusion, entries
 from npalexnet.inference.classifier import Classifier
 from npalexnet.inference.validation import ValidationSet
 from npalexnet.terminal import progress, shown, table
 from npalexnet.training.metrics import write_confusion
+
+MOST_ROWS = 1000  # of the table of classes; of more classes it has
+LOWEST = 50
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -36,7 +40,7 @@ def run(options: argparse.Namespace) -> int:
     """Print a table of the classes, and write ``confusion.png`` and ``confusion.csv``."""
     device = chosen_device(options.device)
     classifier = Classifier.load(options.weights, device)
-    validation = ValidationSet.open(options.data, classifier)
+    validation = ValidationSet.open(options.data, classifier, labels=options.labels)
     out = options.out or classifier.path.parent / "evaluation"
     out.mkdir(parents=True, exist_ok=True)
     for note in validation.notes:
@@ -54,13 +58,24 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def per_class(matrix: np.ndarray, classes: Sequence[str]) -> str:
-    """Return a table of a confusion matrix: each class's accuracy, and what it is most often confused with."""
+def per_class(matrix: Confusion | np.ndarray, classes: Sequence[str]) -> str:
+    """Return a table of a confusion matrix: each class's accuracy, and what it is most often confused with.
+
+    Of more than `MOST_ROWS` classes, those of the lowest accuracy.
+    """
+    found: list[dict[int, int]] = [{} for _ in classes]
+    for i, j, n in zip(*(numbers.tolist() for numbers in entries(matrix)), strict=True):
+        found[i][j] = n
+    images = [sum(counts.values()) for counts in found]
+    order, heading = list(range(len(classes))), ""
+    if len(classes) > MOST_ROWS:
+        order = sorted((k for k in order if images[k]), key=lambda k: (found[k].get(k, 0) / images[k], k))[:LOWEST]
+        heading = f"The {len(order)} of {len(classes):,} classes with the lowest accuracy:\n\n"
     rows = []
-    for k, (name, counts) in enumerate(zip(classes, matrix.tolist(), strict=True)):
-        others = sorted(((n, -j) for j, n in enumerate(counts) if n and j != k), reverse=True)[:2]
-        images = sum(counts)
+    for k in order:
+        others = sorted(((n, -j) for j, n in found[k].items() if j != k), reverse=True)[:2]
         confused = ", ".join(f"{classes[-j]} ({n})" for n, j in others) or "-"
-        accuracy = f"{100 * counts[k] / images:.1f}" if images else "-"
-        rows.append([name, confused, f"{images:,}", f"{counts[k]:,}", accuracy])
-    return table(["class", "most often confused with", "images", "correct", "accuracy (%)"], rows, left=2)
+        correct = found[k].get(k, 0)
+        accuracy = f"{100 * correct / images[k]:.1f}" if images[k] else "-"
+        rows.append([classes[k], confused, f"{images[k]:,}", f"{correct:,}", accuracy])
+    return heading + table(["class", "most often confused with", "images", "correct", "accuracy (%)"], rows, left=2)

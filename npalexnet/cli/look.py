@@ -161,7 +161,7 @@ def run(options: argparse.Namespace) -> int:
     units = [existing_unit(classifier, layer, channel) for layer, channel in options.unit or []]
     label = None if options.class_name is None else class_number(classifier, options.class_name)
     picture: Picture | None = None if options.image is None else open_picture(options.image)
-    validation = ValidationSet.open(options.data, classifier)
+    validation = ValidationSet.open(options.data, classifier, labels=options.labels)
     total = len(validation)
     validation = validation.sample(options.images)
     for note in validation.notes:

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import argparse
-from unicodedata import normalize
 
 import numpy as np
 
 from npalexnet.alexnet import IMAGE_SIZE
 from npalexnet.cli.options import add_data, add_device, add_out, add_weights, number
 from npalexnet.cli.parser import suggestion
+from npalexnet.data.names import normal, quoted
 from npalexnet.inference.classifier import Classifier
 from npalexnet.terminal import shown
 from npalexnet.visualize.activations import activations, check_layer
-
-LISTED = 20  # classes in a message
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -63,15 +61,9 @@ def class_number(classifier: Classifier, name: str) -> int:
 
     The name may also be as it is shown, with escapes, and have its accents in another Unicode normal form.
     """
-    for form in (str, _composed, shown):
+    for form in (str, normal, shown):
         forms = [form(known) for known in classifier.classes]
         if forms.count(form(name)) == 1:
             return forms.index(form(name))
-    known = ", ".join(map(repr, classifier.names[:LISTED]))
-    more = f", ... ({len(classifier.names):,} in all)" if len(classifier.names) > LISTED else ""
     hint = suggestion(name, classifier.names)
-    raise ValueError(f"class must be one of {known}{more}, got {name!r}{'; ' * bool(hint)}{hint}")
-
-
-def _composed(name: str) -> str:
-    return normalize("NFC", name)
+    raise ValueError(f"class must be one of {quoted(classifier.names)}, got {name!r}{'; ' * bool(hint)}{hint}")

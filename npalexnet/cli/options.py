@@ -41,10 +41,11 @@ def add_weights(parser: argparse.ArgumentParser) -> None:
 
 
 def add_data(parser: argparse.ArgumentParser) -> None:
-    """Add --data, the validation data."""
+    """Add --data and --labels, the validation data."""
     parser.add_argument(
         "--data", metavar="SPEC", help="data with validation images, named as for train (default: those of the run)"
     )
+    parser.add_argument("--labels", metavar="FILE", help="file that lists images and their classes, as for train")
 
 
 def add_ten_crop(parser: argparse.ArgumentParser) -> None:

@@ -20,6 +20,7 @@ from npalexnet.cli.config_file import read_config
 from npalexnet.cli.options import chosen_device
 from npalexnet.cli.training_options import add_options, as_config, complete
 from npalexnet.data import Data, DataLoader, Subset, open_data
+from npalexnet.data.names import normal
 from npalexnet.layers.algorithm_choice import get_convolution_algorithm
 from npalexnet.tensors import read_header
 from npalexnet.terminal import say, shown
@@ -113,7 +114,7 @@ def _dtype(options: argparse.Namespace) -> str:
 
 def _open(options: argparse.Namespace) -> Data:
     split = None if options.resume is None else saved_split(_folder_of(options.resume))
-    data = open_data(options.data, seed=options.seed, strict=options.strict, split=split)
+    data = open_data(options.data, seed=options.seed, strict=options.strict, split=split, labels=options.labels)
     train, validation = (
         # Evenly spread: a folder's pictures come class by class.
         dataset if count is None or count >= len(dataset) else Subset(dataset, np.arange(count) * len(dataset) // count)
@@ -135,7 +136,8 @@ def _model(options: argparse.Namespace, classes: list[str], resumes: bool) -> Al
     if options.weights is not None and not resumes:
         tensors, theirs = read_weights(options.weights)
         own_last = [name for name, _ in model.named_parameters() if name.startswith(LAST_LAYER)]
-        replaced = own_last if theirs is not None and theirs != classes else []
+        same = theirs is None or [*map(normal, map(str, theirs))] == [*map(normal, classes)]
+        replaced = [] if same else own_last
         lines = load_fitting(model, tensors, leave_out=replaced)
         last = "; the last layer is new, for other classes" if replaced else ""
         print(f"Started from {shown(str(options.weights))}{last}")
@@ -191,8 +193,8 @@ def _trainer(
 
 def _announce(options: argparse.Namespace, data: Data, trainer: Trainer, output: Run) -> None:
     state = trainer.state
-    for note in data.notes:
-        print(shown(note))
+    for line in filter(None, [data.found, *data.notes]):
+        print(shown(line))
     counts = f"{len(data.train):,} training and {len(data.validation):,} validation images"
     print(f"{shown(data.name)}: {counts} of {len(data.classes)} classes")
     device, threads = backend.get_device(options.device), backend.get_num_threads()

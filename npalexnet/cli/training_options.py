@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ KEPT = ("all", "weights")
 WITH_RESUME = (
     "resume",
     "data",
+    "labels",
     "device",
     "workers",
     "epochs",
@@ -28,12 +30,11 @@ WITH_RESUME = (
 )  # may be given anew; the rest is the run's
 IN_FILES = {"validation_images": "test_images"}  # options that config.json and weights files have under another name
 DEFAULTS: dict[str, Any] = {
-    "out": None, "resume": None, "keep": "all", "data": None, "strict": False, "recipe": "simple", "workers": 1,
-    "epochs": 1, "steps": None, "batch_size": 16, "accumulate": 1, "lr": 0.001, "schedule": "linear", "warmup": None,
-    "momentum": 0.9, "weight_decay": 5e-4, "clip_norm": None, "patience": None, "dropout": 0.5, "init": "he",
-    "seed": 0, "weights": None, "freeze": [], "num_classes": None, "train_images": None,
-    "validation_images": None,
-    "precision": "float32", "convolution": None, "checkpoint_every": None, "device": "auto",
+    "out": None, "resume": None, "keep": "all", "data": None, "labels": None, "strict": False, "recipe": "simple",
+    "workers": 1, "epochs": 1, "steps": None, "batch_size": 16, "accumulate": 1, "lr": 0.001, "schedule": "linear",
+    "warmup": None, "momentum": 0.9, "weight_decay": 5e-4, "clip_norm": None, "patience": None, "dropout": 0.5,
+    "init": "he", "seed": 0, "weights": None, "freeze": [], "num_classes": None, "train_images": None,
+    "validation_images": None, "precision": "float32", "convolution": None, "checkpoint_every": None, "device": "auto",
 }  # fmt: skip
 
 
@@ -51,17 +52,19 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("out", "folder of the run, new or empty (default: the first free one of runs/1, runs/2, ...)", where,
         type=Path, metavar="RUN")  # fmt: skip
     add("resume", "resume a stopped run, bit-identical to one that was never stopped; or from one of its checkpoints; "
-        "\"last\" is the newest run in runs/. "
-        "Other options with it: only epochs or steps, keep, device, threads, workers, and data if it was moved", where,
-        type=Path, metavar="RUN")  # fmt: skip
+        "\"last\" is the newest run in runs/. Other options with it: only epochs or steps, keep, device, threads, "
+        "workers, and data and labels if they were moved", where, type=Path, metavar="RUN")  # fmt: skip
     add("checkpoint-every", "write a checkpoint every N steps, besides after each epoch and every ten minutes", where,
         type=positive, metavar="N")  # fmt: skip
 
     add("keep", "what stays at the end: all, or the weights without the checkpoints", where, choices=KEPT)
 
     data = parser.add_argument_group("the data")
-    add("data", "folder of train/<class>/*.jpg and val/<class>/*.jpg, cifar10:FOLDER, fashion-mnist[:FOLDER] "
-        "(default: the built-in sample)", data, metavar="SPEC")  # fmt: skip
+    add("data", "folder of train/<class>/*.jpg and val/<class>/*.jpg (or valid, validation, test), or of "
+        "<class>/*.jpg; a zip or tar file of one; cifar10:FOLDER, cifar100:FOLDER, mnist:FOLDER, "
+        "fashion-mnist[:FOLDER] (default: the built-in sample)", data, metavar="SPEC")  # fmt: skip
+    add("labels", "CSV or text file of name,label that lists the images; names are relative to the folder or archive "
+        "of --data, or to the file's own folder", data, metavar="FILE")  # fmt: skip
     add("strict", "refuse a folder with files that are not images, instead of reporting and skipping them", data,
         action="store_true")  # fmt: skip
     add("recipe", "how images are prepared: simple, the center crop; paper, random crops, horizontal flips and colour "
@@ -140,4 +143,6 @@ def as_config(options: argparse.Namespace) -> dict[str, Any]:
     values = {IN_FILES.get(name, name): getattr(options, name) for name in DEFAULTS if name not in ("out", "resume")}
     if options.data is not None:
         values["data"] = absolute_spec(options.data)
+    if options.labels is not None:
+        values["labels"] = os.path.abspath(options.labels)
     return {name: str(value.absolute()) if isinstance(value, Path) else value for name, value in values.items()}

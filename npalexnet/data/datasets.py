@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
-from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -138,6 +138,13 @@ class Subset:
         return self.dataset.name(int(self.indices[index]))
 
 
-def picture_key(name: str) -> str:
-    """Return a name that a picture keeps when its data set is moved: the last two parts of its path, class and file."""
-    return "/".join(PurePath(name).parts[-2:])
+def picture_key(name: str, parts: int = 2) -> str:
+    """Return a name that a picture keeps when its data set is moved: the last parts of its path, class and file."""
+    return "/".join([part for part in posix(name).split("/") if part][-parts:])
+
+
+def posix(name: str) -> str:
+    """Return a path with slashes, on Windows and of one that was written there: only there are none but backslashes."""
+    if os.sep == "\\" or "/" not in name:
+        name = name.replace("\\", "/")
+    return name

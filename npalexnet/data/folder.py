@@ -1,20 +1,22 @@
-"""Pictures in folders: ``train/<class>/*`` and ``val/<class>/*``."""
+"""Pictures in the folders of their classes: ``<class>/*``."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from npalexnet.data.images import open_picture
 from npalexnet.data.inspection import inspect
+from npalexnet.data.names import listed, normal
+from npalexnet.data.tree import Disk, Tree
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-LISTED = 20  # faults that an error lists; the notes list all
+LISTED = 20  # faults that an error lists
+DISK = Disk()
 
 
 class FolderDataset:
@@ -27,11 +29,18 @@ class FolderDataset:
     classes : sequence of str
     grey : bool
         Whether all pictures are grey.
+    tree : Tree
+        Where the paths lead to: the disk, or an archive.
+    notes : sequence of str
+        What the user should know about where they were found.
     """
 
-    def __init__(self, paths: Sequence[str], labels: Sequence[int], classes: Sequence[str], grey: bool = False) -> None:
+    def __init__(
+        self, paths: Sequence[str], labels: Sequence[int], classes: Sequence[str], grey: bool = False,
+        tree: Tree = DISK, notes: Sequence[str] = (),
+    ) -> None:  # fmt: skip
         self.paths, self.labels, self.classes = list(paths), np.asarray(labels, np.int64), tuple(classes)
-        self.grey = grey
+        self.grey, self.tree, self.notes = grey, tree, list(notes)
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -39,7 +48,8 @@ class FolderDataset:
     def __getitem__(self, index: int) -> tuple[Image, int]:
         path = self.paths[index]
         try:
-            return open_picture(path), int(self.labels[index])
+            source: Any = self.tree.open(path)
+            return open_picture(source), int(self.labels[index])
         except OSError as error:
             reason = str(error) if path in str(error) else f"{path} can't be read: {error}"
             raise OSError(f"{reason}; put a good one in its place, or remove it and begin a new run") from error
@@ -50,71 +60,111 @@ class FolderDataset:
 
 
 def read_folder(
-    folder: str, classes: Sequence[str] | None = None, *, strict: bool = False
+    folder: str, classes: Sequence[str] | None = None, *, strict: bool = False, tree: Tree = DISK
 ) -> tuple[FolderDataset, list[str]]:
-    """Find the pictures in ``folder/<class>/*``, sorted by name. Names that begin with a dot are ignored.
+    """Find the pictures in ``folder/<class>/*``, sorted by name. Hidden files, and what systems leave, are ignored.
+
+    Folders whose names look the same, though their characters are others, are of one class: see `normal`.
 
     Parameters
     ----------
     folder : str
     classes : sequence of str, optional
-        The classes that may occur, in the order of their labels; by default all that are found, sorted by name.
+        The classes that may occur, in the order of their labels; by default all that have a usable picture, sorted by
+        name.
     strict : bool
         Refuse files that are not usable pictures.
+    tree : Tree
+        Where the folder is: on the disk, or in an archive.
 
     Returns
     -------
     dataset : FolderDataset
+        Its notes name folders without a usable picture.
     faults : list of str
         A line for each file that is not a usable picture, with its name.
 
     Raises
     ------
     ValueError
-        If a folder can't be read, a class is not among `classes`, or has no usable picture; or, with `strict`, if a
-        file is not a usable picture.
+        If a folder can't be read, or a class is not among `classes`; or, with `strict`, if a file is not a usable
+        picture.
     """
-    found = [name for name in _entries(folder) if os.path.isdir(os.path.join(folder, name))]
-    unknown = sorted(set(found) - set(found if classes is None else classes))
-    if unknown:
-        raise ValueError(
-            f"{folder} has classes that the training pictures lack: {', '.join(unknown)}; it must have no others than "
-            f"{', '.join(classes or ())}"
-        )
-    classes = found if classes is None else classes
-    paths, labels = [], []
-    for name in found:
-        inside = [os.path.join(folder, name, file) for file in _entries(os.path.join(folder, name))]
-        paths += inside
-        labels += [classes.index(name)] * len(inside)
-    findings = inspect(paths)
-    faults = [finding.fault for finding in findings if finding.fault is not None]
-    if faults and strict:
-        raise ValueError(
-            f"{folder} holds files that are no usable pictures: {'; '.join(faults[:LISTED])}"
-            f"{f'; and {len(faults) - LISTED} more' * (len(faults) > LISTED)}"
-        )
-    good = [i for i, finding in enumerate(findings) if finding.fault is None]
-    dataset = FolderDataset(
-        [paths[i] for i in good], [labels[i] for i in good], classes, all(findings[i].grey for i in good)
-    )
-    counts = np.bincount(dataset.labels, minlength=len(classes))
-    empty = [os.path.join(folder, name) for name in found if counts[classes.index(name)] == 0]
-    if empty:
-        raise ValueError(
-            f"no usable picture in {', '.join(empty)}: every class needs one; add pictures, or remove the folder"
-            f"{'. Not usable: ' * bool(faults)}{'; '.join(faults[:LISTED])}"
-        )
+    folders = [name for name in tree.entries(folder) if tree.is_folder(tree.join(folder, name))]
+    inside = {name: tree.entries(tree.join(folder, name)) for name in folders}
+    if classes is not None:
+        known = {normal(name) for name in classes}
+        unknown = [name for name in folders if inside[name] and normal(name) not in known]
+        if unknown:
+            raise ValueError(
+                f"{folder} has classes that the training pictures lack: {listed(unknown)}; it must have no others than "
+                f"{listed(classes)}"
+            )
+    pictures = [(tree.join(tree.join(folder, name), file), name) for name in folders for file in inside[name]]
+    dataset, faults = usable_pictures(pictures, classes, strict=strict, tree=tree, where=folder)
+    dataset.notes += _about_names(folder, folders, dataset.classes, tree)
     return dataset, faults
 
 
-def count_loose(folder: str) -> int:
+def usable_pictures(
+    pictures: Sequence[tuple[str, str]], classes: Sequence[str] | None = None, *, strict: bool = False,
+    tree: Tree = DISK, where: str = "", order: Callable[[Iterable[str]], list[str]] = sorted,
+) -> tuple[FolderDataset, list[str]]:  # fmt: skip
+    """Return a data set of those files that are usable pictures, and a line for each that is none.
+
+    Parameters
+    ----------
+    pictures : sequence of (str, str)
+        The path of each, and the name of its class.
+    classes : sequence of str, optional
+        All classes, in the order of their labels; by default those that have a usable picture.
+    strict : bool
+        Refuse files that are not usable pictures.
+    tree : Tree
+        Where the paths lead to.
+    where : str
+        What holds the pictures, for the message of an error.
+    order : callable
+        Sorts the names of the classes, unless `classes` are given.
+    """
+    findings = inspect([path for path, _ in pictures], tree.open)
+    faults = [finding.fault for finding in findings if finding.fault is not None]
+    if faults and strict:
+        raise ValueError(f"{where} holds files that are no usable pictures: {'; '.join(faults_listed(faults, LISTED))}")
+    good = [i for i, finding in enumerate(findings) if finding.fault is None]
+    names: dict[str, str] = {}  # of the classes, as they were found first
+    for name in (pictures[i][1] for i in good) if classes is None else classes:
+        names.setdefault(normal(name), name)
+    classes = order(names.values()) if classes is None else classes
+    numbers = {normal(name): label for label, name in enumerate(classes)}
+    labels = [numbers[normal(pictures[i][1])] for i in good]
+    grey = all(findings[i].grey for i in good)
+    return FolderDataset([pictures[i][0] for i in good], labels, classes, grey, tree), faults
+
+
+def faults_listed(faults: Sequence[str], most: int) -> list[str]:
+    """Return the first faults, and how many more there are."""
+    return [*faults[:most], *([f"and {len(faults) - most:,} more"] if len(faults) > most else [])]
+
+
+def count_loose(folder: str, tree: Tree = DISK) -> int:
     """Return the number of pictures in `folder` itself, outside of the classes' folders."""
-    return sum(finding.fault is None for finding in inspect(os.path.join(folder, name) for name in _entries(folder)))
+    paths = (tree.join(folder, name) for name in tree.entries(folder))
+    return sum(finding.fault is None for finding in inspect((p for p in paths if not tree.is_folder(p)), tree.open))
 
 
-def _entries(folder: str) -> list[str]:
-    try:
-        return sorted(name for name in os.listdir(folder) if not name.startswith("."))
-    except OSError as error:
-        raise ValueError(f"the folder {folder} can't be read: {error.strerror}") from None
+def _about_names(folder: str, folders: Sequence[str], classes: Sequence[str], tree: Tree) -> list[str]:
+    """Return notes on folders that are no class, and on those that are one class together."""
+    known, notes = {normal(name) for name in classes}, []
+    first: dict[str, str] = {}
+    empty = [tree.join(folder, name) for name in folders if normal(name) not in known]
+    if empty:
+        notes.append(f"no usable picture in {listed(empty)}: left out, not counted as a class")
+    for name in folders:
+        same = first.setdefault(normal(name), name)
+        if same != name:
+            notes.append(
+                f"{tree.join(folder, same)} and {tree.join(folder, name)} are one class: their names are the same text "
+                "in two Unicode forms"
+            )
+    return notes

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from npalexnet.data.memory import PICTURES, bound, picture_limit
+from npalexnet.data.names import is_rubbish
 from npalexnet.data.orientation import stated_orientation
 from npalexnet.data.pixels import GREY_MODES, low_bytes, stated_encoding, to_rgb, upright
 
@@ -37,7 +38,7 @@ _KINDS = (
 def find_images(folder: str | Path) -> tuple[list[str], list[str]]:
     """Find the images in a folder and below, as for training: all files that hold one, whatever their names.
 
-    Names that begin with a dot are left out; links are followed.
+    Hidden files and what systems leave in folders of pictures are left out; links are followed.
 
     Returns
     -------
@@ -73,7 +74,7 @@ def _files(folder: str, above: tuple[tuple[int, int], ...]) -> Iterator[str]:
     here = (info.st_dev, info.st_ino)
     if here in above:
         return
-    for name in sorted(name for name in os.listdir(folder) if not name.startswith(".")):
+    for name in sorted(name for name in os.listdir(folder) if not is_rubbish(name)):
         path = os.path.join(folder, name)
         if os.path.isdir(path):
             yield from _files(path, (*above, here))

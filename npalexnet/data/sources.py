@@ -7,18 +7,22 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
-
-from npalexnet.data.cifar10 import read_cifar10
-from npalexnet.data.datasets import ArrayDataset, Dataset
+from npalexnet.data.archive import Archive, archive_kind
+from npalexnet.data.datasets import ArrayDataset, Dataset, posix
 from npalexnet.data.fashion_mnist import FOLDER as FASHION_MNIST_FOLDER
 from npalexnet.data.fashion_mnist import read_fashion_mnist
-from npalexnet.data.folder import count_loose, read_folder
+from npalexnet.data.known import KINDS, find_known, known_data
 from npalexnet.data.loader import DataLoader
+from npalexnet.data.pictures import Options, data_name, open_listed, open_pictures
 from npalexnet.data.pipeline import evaluation_pipeline, training_pipeline
 from npalexnet.data.sample import load_sample
-from npalexnet.data.split import counted, random_split, restore_split
 from npalexnet.data.statistics import Statistics
+from npalexnet.data.tree import Disk, Tree
+
+_CHOICES = (
+    "data is a folder of train/<class>/*.jpg and val/<class>/*.jpg, or of <class>/*.jpg, a zip or tar file of one, "
+    "cifar10:FOLDER, cifar100:FOLDER, mnist:FOLDER, or fashion-mnist"
+)
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,8 @@ class Data:
         Whether all pictures are grey.
     notes : list of str
         Lines for the user: which files were skipped, how the validation pictures were split off.
+    found : str
+        A line that says how the data are laid out.
     randomly_split : bool
         Whether `validation` was split off `train`; a run then keeps `split`.
     """
@@ -44,6 +50,7 @@ class Data:
     validation: Dataset
     grey: bool
     notes: list[str] = field(default_factory=list)
+    found: str = ""
     randomly_split: bool = False
 
     @property
@@ -80,7 +87,7 @@ class Data:
     def split(self) -> dict[str, list[str]]:
         """Return the names of the pictures of each part, ready for JSON."""
         return {
-            part: [dataset.name(i) for i in range(len(dataset))]
+            part: [posix(dataset.name(i)) for i in range(len(dataset))]
             for part, dataset in (("train", self.train), ("val", self.validation))
         }
 
@@ -93,6 +100,7 @@ def open_data(
     validation_fraction: float = 0.1,
     split: Mapping[str, Sequence[str]] | None = None,
     validation_only: bool = False,
+    labels: str | os.PathLike[str] | None = None,
 ) -> Data:
     """Open the data that a user names.
 
@@ -100,10 +108,12 @@ def open_data(
     ----------
     spec : str, path or None
         - None: the sample of Fashion-MNIST that the package carries;
-        - ``cifar10:FOLDER``: CIFAR-10's binary files;
+        - ``cifar10:FOLDER``, ``cifar100:FOLDER``: the files of the binary or of the Python version;
+        - ``mnist:FOLDER``: its IDX files;
         - ``fashion-mnist`` or ``fashion-mnist:FOLDER``: its IDX files, by default where Debian's package puts them;
-        - else a folder of pictures: ``train/<class>/*`` and ``val/<class>/*``. Without ``val``, a part of ``train`` is
-          split off at random.
+        - else a folder, or a zip or tar file, of pictures: ``train/<class>/*`` and ``val/<class>/*``, or ``<class>/*``;
+          see `npalexnet.data.layout.find_layout`. Without ``val``, a part of ``train`` is split off at random. A folder
+          that holds the files of one of the data sets above is read as that one.
     seed : int
         Of that split.
     strict : bool
@@ -116,6 +126,9 @@ def open_data(
     validation_only : bool
         Not for training: of the pictures that `split` names only those for validation must be there; and a folder with
         none of them at all counts as other data, which are split at random.
+    labels : path, optional
+        A file of ``name,label`` that lists the pictures, see `npalexnet.data.labels.read_labels`; names are relative to
+        `spec`, or without it to the file's own folder.
 
     Raises
     ------
@@ -124,6 +137,9 @@ def open_data(
     OSError
         If a file can't be read.
     """
+    if labels is not None:
+        labels = os.fspath(labels)
+        spec = os.path.dirname(labels) or os.curdir if spec is None else spec
     if spec is None:
         return _two_splits("Fashion-MNIST's sample", load_sample)
     spec = os.fspath(spec)
@@ -132,83 +148,54 @@ def open_data(
     if spec == "cifar10" and not os.path.isdir(spec):
         raise ValueError("cifar10 needs the folder of its binary files: cifar10:FOLDER")
     kind, _, place = spec.partition(":")
-    if kind == "cifar10" and place:
-        return _two_splits("CIFAR-10", lambda part: read_cifar10(_folder(place), part))
+    if labels is not None and (spec == "fashion-mnist" or (kind in KINDS and place)):
+        raise ValueError(f"labels go with a folder or an archive of pictures, not with {spec!r}")
+    if kind in KINDS and kind != "fashion-mnist" and place:
+        return _two_splits(*known_data(kind, Disk(_folder(place))), place)
     if spec == "fashion-mnist" or (kind == "fashion-mnist" and place):
         where = _folder(place) if place else FASHION_MNIST_FOLDER
-        return _two_splits("Fashion-MNIST", lambda part: read_fashion_mnist(where, part))
-    return _open_folder(_folder(spec), seed, strict, validation_fraction, split, validation_only)
+        return _two_splits("Fashion-MNIST", lambda part: read_fashion_mnist(where, part), where)
+    return _open_tree(spec, labels, Options(seed, strict, validation_fraction, split, validation_only))
 
 
 def absolute_spec(spec: str | os.PathLike[str]) -> str:
     """Return a `spec` for the same data that works in any working directory."""
     spec = os.fspath(spec)
     kind, _, place = spec.partition(":")
-    if kind in ("cifar10", "fashion-mnist") and place:
+    if kind in KINDS and place:
         return f"{kind}:{os.path.abspath(place)}"
     return spec if spec == "fashion-mnist" else os.path.abspath(spec)
 
 
-def _two_splits(name: str, read: Callable[[str], ArrayDataset]) -> Data:
+def _two_splits(name: str, read: Callable[[str], ArrayDataset], place: str | Path = "") -> Data:
     train, test = read("train"), read("test")
-    return Data(name, train, test, grey=train.images.ndim == 3)
+    images = f"{len(train):,} images to train on, {len(test):,} of its test images for validation"
+    found = f"Found {name} in {place}: {images}" if place else ""
+    return Data(name, train, test, train.images.ndim == 3, found=found)
 
 
 def _folder(place: str) -> Path:
     if not os.path.isdir(place):
         what = "is not a folder" if os.path.exists(place) else "does not exist"
-        raise ValueError(
-            f"the data folder {place!r} {what}; data is a folder of train/<class>/*.jpg and val/<class>/*.jpg, "
-            "cifar10:FOLDER, or fashion-mnist"
-        )
+        raise ValueError(f"the data folder {place!r} {what}; {_CHOICES}")
     return Path(place)
 
 
-def _open_folder(
-    folder: Path, seed: int, strict: bool, validation_fraction: float,
-    split: Mapping[str, Sequence[str]] | None, validation_only: bool,
-) -> Data:  # fmt: skip
-    if not (folder / "train").is_dir():
-        raise ValueError(f"{folder} has no folder train/; it must hold train/<class>/*.jpg for each class")
-    pictures, faults = read_folder(str(folder / "train"), strict=strict)
-    if len(pictures.classes) < 2:
-        raise ValueError(
-            f"{folder / 'train'} must have a folder for each of at least two classes, got "
-            f"{', '.join(pictures.classes) or 'none'}"
-        )
-    train: Dataset = pictures
-    validation: Dataset
-    grey, split_here, notes = pictures.grey, not (folder / "val").exists(), _loose(folder / "train")
-    if split_here:
-        restored = None if split is None else restore_split(folder, pictures, split, validation_only)
-        if split is not None and restored is None:
-            notes.append(f"{folder / 'train'} holds no picture that the run's split names: these are other data")
-        train, validation, how = restored or random_split(folder, pictures, seed, validation_fraction)
-        notes += how
-    else:
-        validation, more_faults = read_folder(str(folder / "val"), pictures.classes, strict=strict)
-        if not len(validation):
-            raise ValueError(
-                f"{folder / 'val'} holds no folder of a class: fill it, or remove it to have a part of train/ split off"
-            )
-        grey, faults = grey and validation.grey, faults + more_faults
-        notes += _loose(folder / "val")
-    notes = [*_skipped(faults), *notes, *_missing_classes(validation)]
-    return Data(folder.resolve().name, train, validation, grey, notes, split_here)
+def _tree(place: str) -> Tree:
+    """Return a folder, or the folders in an archive."""
+    if os.path.isfile(place):
+        if archive_kind(place) is None:
+            raise ValueError(f"the data file {place!r} is not a folder, and no zip or tar file either; {_CHOICES}")
+        return Archive(place)
+    return Disk(_folder(place))
 
 
-def _skipped(faults: list[str]) -> list[str]:
-    head = f"{len(faults)} file{'s' * (len(faults) > 1)} skipped, no usable pictures:"
-    return [head, *(f"  {fault}" for fault in faults)] if faults else []
-
-
-def _loose(folder: Path) -> list[str]:
-    count = count_loose(str(folder))
-    note = f"{counted(count)} in {folder} itself left out: only those in the folder of a class are used"
-    return [note] if count else []
-
-
-def _missing_classes(validation: Dataset) -> list[str]:
-    counts = np.bincount(validation.labels, minlength=len(validation.classes))
-    missing = [name for name, count in zip(validation.classes, counts, strict=True) if not count]
-    return [f"no validation picture of {', '.join(missing)}"] if missing else []
+def _open_tree(place: str, labels: str | None, options: Options) -> Data:
+    tree = _tree(place)
+    name = data_name(place)
+    if labels is not None:
+        return Data(name, *open_listed(tree, labels, options))
+    known = find_known(tree)
+    if known is not None:
+        return _two_splits(*known, place)
+    return Data(name, *open_pictures(tree, options))

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from npalexnet.data.datasets import Subset, picture_key
+from npalexnet.data.datasets import Subset, picture_key, posix
 from npalexnet.data.folder import FolderDataset
+from npalexnet.data.names import normal
 
 
 class Split(NamedTuple):
@@ -18,6 +18,15 @@ class Split(NamedTuple):
     train: Subset
     validation: Subset
     notes: list[str]
+
+
+class Source(NamedTuple):
+    """What is split: why, where the pictures are, what they are called in a sentence, and whether that is train/."""
+
+    lacks: str
+    place: str
+    pictures: str
+    is_train: bool
 
 
 def stratified_split(labels: np.ndarray, fraction: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -46,47 +55,65 @@ def stratified_split(labels: np.ndarray, fraction: float, seed: int) -> tuple[np
     return np.flatnonzero(~validation), np.flatnonzero(validation)
 
 
-def random_split(folder: Path, pictures: FolderDataset, seed: int, fraction: float) -> Split:
+def random_split(source: Source, pictures: FolderDataset, seed: int, fraction: float) -> Split:
     """Split off a fraction of each class for validation; a ValueError if no class has two pictures."""
     train, validation = (Subset(pictures, part) for part in stratified_split(pictures.labels, fraction, seed))
     if not len(validation):
         raise ValueError(
-            f"{folder} has no val/, and no class in train/ has two pictures, one of which could be for validation"
+            f"{source.lacks}, and no class in {source.place} has two pictures, one of which could be for validation"
         )
     note = (
-        f"{folder} has no val/: {len(validation):,} pictures of train/ were chosen at random for validation, "
+        f"{source.lacks}: {len(validation):,} {_of(source)} were chosen at random for validation, "
         f"{_per_class(validation)} of each class, with seed {seed}"
     )
     return Split(train, validation, [note])
 
 
 def restore_split(
-    folder: Path, pictures: FolderDataset, names: Mapping[str, Sequence[str]], validation_only: bool
+    source: Source, pictures: FolderDataset, names: Mapping[str, Sequence[str]], validation_only: bool
 ) -> Split | None:
     """Split as an earlier run did; None if these are other pictures, a ValueError if some of them are missing.
 
     `names` is what `Data.split` returned then; for `validation_only` see `open_data`.
     """
-    places = {picture_key(pictures.name(i)): i for i in range(len(pictures))}
-    train, validation = (list(map(picture_key, names.get(part, ()))) for part in ("train", "val"))
+    places, depth = _places(pictures)
+    train, validation = ([_key(name, depth) for name in names.get(part, ())] for part in ("train", "val"))
     if validation_only and places.keys().isdisjoint([*train, *validation]):
         return None
     missing = [name for name in (validation if validation_only else [*train, *validation]) if name not in places]
     if missing:
         raise ValueError(
-            f"{folder / 'train'} lacks {len(missing)} of the pictures that the run's split names, the first is "
+            f"{source.place} lacks {len(missing):,} of the pictures that the run's split names, the first is "
             f"{missing[0]}: put them back (one that is damaged counts as missing), or "
             f"{'name other data (if these are, put them into val/)' if validation_only else 'begin a new run'}"
         )
     restored = [Subset(pictures, [places[name] for name in part if name in places]) for part in (train, validation)]
     notes = [
-        f"{folder} has no val/: {len(validation):,} pictures of train/ are for validation, {_per_class(restored[1])} "
+        f"{source.lacks}: {len(validation):,} {_of(source)} are for validation, {_per_class(restored[1])} "
         "of each class, as in the run's split"
     ]
     unnamed = len(places.keys() - {*train, *validation})
     if unnamed:
-        notes.append(f"{counted(unnamed)} of {folder / 'train'} left out: the run's split does not name them")
+        notes.append(f"{counted(unnamed)} of {source.place} left out: the run's split does not name them")
     return Split(restored[0], restored[1], notes)
+
+
+def _of(source: Source) -> str:
+    return source.pictures if source.pictures.startswith("pictures") else f"of {source.pictures}"
+
+
+def _places(pictures: FolderDataset) -> tuple[dict[str, int], int]:
+    """Return the pictures' places by so many last parts of their paths, two or more, that no two have the same."""
+    depth, last = 2, max((path.count("/") for path in map(posix, pictures.paths)), default=0) + 1
+    while True:
+        places = {_key(name, depth): i for i, name in enumerate(pictures.paths)}
+        if len(places) == len(pictures) or depth >= last:
+            return places, depth
+        depth += 1
+
+
+def _key(name: str, depth: int) -> str:
+    return normal(picture_key(name, depth))
 
 
 def counted(count: int) -> str:

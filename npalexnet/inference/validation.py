@@ -11,6 +11,7 @@ import numpy as np
 from npalexnet.backend import get_num_threads
 from npalexnet.data.datasets import Dataset, Subset
 from npalexnet.data.loader import DataLoader
+from npalexnet.data.names import normal, quoted
 from npalexnet.data.pipeline import ten_cropped
 from npalexnet.data.sources import Data, open_data
 from npalexnet.inference.classifier import BATCH_SIZE, Classifier
@@ -29,13 +30,13 @@ class Relabelled:
     ----------
     dataset : Dataset
     classes : sequence of str
-        The network's, with all of the data set's among them.
+        The network's, with all of the data set's among them, whatever their Unicode form.
     """
 
     def __init__(self, dataset: Dataset, classes: Sequence[str]) -> None:
-        numbers = {name: k for k, name in enumerate(classes)}
+        numbers = {normal(name): k for k, name in enumerate(classes)}
         self.dataset, self.classes = dataset, tuple(classes)
-        self.labels = np.array([numbers[name] for name in dataset.classes], np.int64)[dataset.labels]
+        self.labels = np.array([numbers[normal(name)] for name in dataset.classes], np.int64)[dataset.labels]
 
     def __len__(self) -> int:
         return len(self.dataset)
@@ -61,7 +62,7 @@ class ValidationSet:
     classifier : Classifier
         The network.
     notes : sequence of str
-        What the user should know about the data.
+        How the data are laid out, and what else the user should know about them.
     grey : bool
         Whether all pictures are grey.
     """
@@ -73,22 +74,27 @@ class ValidationSet:
     grey: bool = False
 
     @classmethod
-    def open(cls, spec: str | None, classifier: Classifier) -> ValidationSet:
-        """Open the validation pictures of some data, named as for ``npalexnet train --data``; None: the run's own.
+    def open(cls, spec: str | None, classifier: Classifier, *, labels: str | None = None) -> ValidationSet:
+        """Open the validation pictures of some data, named as for ``npalexnet train --data`` and ``--labels``.
+
+        If both are None, the run's own.
 
         An OSError or ValueError if the data can't be read, have no validation picture, or have a class that the network
-        doesn't know; or if `spec` is None and the weights don't say which data the run had.
+        doesn't know; or if both are None and the weights don't say which data the run had.
         """
-        data = _data(spec, classifier)
-        unknown = [name for name in data.classes if name not in classifier.classes]
+        data = _data(spec, labels, classifier)
+        known = {normal(name) for name in classifier.classes}
+        unknown = [name for name in data.classes if normal(name) not in known]
         if unknown:
             raise ValueError(
                 f"the data {data.name} have classes that the network in {classifier.path} doesn't know: "
-                f"{_listed(unknown)}; its classes are {_listed(classifier.classes)}"
+                f"{quoted(unknown)}; its classes are {quoted(classifier.classes)}"
             )
         if not len(data.validation):
             raise ValueError(f"the data {data.name} have no validation images")
-        return cls(data.name, Relabelled(data.validation, classifier.classes), classifier, data.notes, data.grey)
+        notes = [data.found, *data.notes] if data.found else data.notes
+        dataset = Relabelled(data.validation, classifier.classes)
+        return cls(data.name, dataset, classifier, notes, data.grey)
 
     @property
     def labels(self) -> np.ndarray:
@@ -149,16 +155,18 @@ class ValidationSet:
         return self.classifier.inputs([self.picture(i)])[0]
 
 
-def _data(spec: str | None, classifier: Classifier) -> Data:
-    """Open data; without a `spec`, the run's. A random split that the run made is restored."""
+def _data(spec: str | None, labels: str | None, classifier: Classifier) -> Data:
+    """Open data; without `spec` and `labels`, the run's. A random split that the run made is restored."""
     options = classifier.metadata.get("options")  # of `npalexnet train`, as far as they were given
     if not isinstance(options, dict):
-        if spec is None:
+        if spec is None and labels is None:
             raise ValueError(f"{classifier.path} does not say which data it was trained on; name them with --data")
         options = {}
     split = saved_split(classifier.path.parent)
     seed = options.get("seed", 0) if split is None else 0  # the run's seed splits alike, if the files are the same
-    data = open_data(options.get("data") if spec is None else spec, seed=seed, split=split, validation_only=True)
+    if spec is None and labels is None:
+        spec, labels = options.get("data"), options.get("labels")
+    data = open_data(spec, seed=seed, split=split, validation_only=True, labels=labels)
     if not data.randomly_split or split is not None:
         return data
     note = (
@@ -166,7 +174,3 @@ def _data(spec: str | None, classifier: Classifier) -> Data:
         "run kept for validation"
     )
     return replace(data, notes=[*data.notes, note])
-
-
-def _listed(names: Sequence[str], most: int = 10) -> str:
-    return ", ".join(map(repr, names[:most])) + (f", ... ({len(names)} in all)" if len(names) > most else "")

@@ -9,9 +9,12 @@ from pathlib import Path
 
 import numpy as np
 
+from npalexnet.data.confusion import Confusion, entries
 from npalexnet.files import atomic_write
 from npalexnet.losses import log_softmax
 from npalexnet.terminal import spreadsheet_cell
+
+MOST_COLUMNS = 1000  # of confusion.csv
 
 
 @dataclass(frozen=True)
@@ -24,14 +27,14 @@ class Metrics:
         Mean cross-entropy.
     top1, top5 : float
         Accuracy: share of the images whose class is the most probable one, or among the five most probable; 0 to 1.
-    confusion : ndarray of int64, (K, K)
-        Number of images of class i (row) that were classified as class j (column).
+    confusion : Confusion
+        Number of images of class i (row) that were classified as class j (column); ``np.asarray`` makes an array of it.
     """
 
     loss: float
     top1: float
     top5: float
-    confusion: np.ndarray
+    confusion: Confusion | np.ndarray
 
     @property
     def images(self) -> int:
@@ -51,7 +54,7 @@ class MetricsAccumulator:
     """
 
     def __init__(self, num_classes: int) -> None:
-        self.confusion = np.zeros((num_classes, num_classes), np.int64)
+        self.confusion = Confusion(num_classes)
         self._loss, self._top5 = 0.0, 0
 
     def add(self, logits: np.ndarray, labels: np.ndarray) -> None:
@@ -82,25 +85,30 @@ class MetricsAccumulator:
             self._loss -= float(log_softmax(logits)[rows, labels].sum())
         ahead = ((logits > own) | ((logits == own) & (columns < labels[:, None]))).sum(axis=1)  # (N,)
         self._top5 += int(((ahead < 5) & ~np.isnan(own[:, 0])).sum())
-        np.add.at(self.confusion, (labels, logits.argmax(axis=1)), 1)
+        self.confusion.add(labels, logits.argmax(axis=1))
 
     def metrics(self) -> Metrics:
         """Return the metrics of all batches so far; a ValueError without any images."""
-        count = int(self.confusion.sum())
+        count = self.confusion.sum()
         if not count:
             raise ValueError("there are no images to compute metrics of")
-        top1 = int(self.confusion.trace()) / count
+        top1 = self.confusion.trace() / count
         return Metrics(self._loss / count, top1, self._top5 / count, self.confusion.copy())
 
 
-def write_confusion(path: Path, confusion: np.ndarray, classes: Sequence[str]) -> None:
+def write_confusion(path: Path, confusion: Confusion | np.ndarray, classes: Sequence[str]) -> None:
     """Write a confusion matrix as CSV: a row for each true class, a column for each predicted class.
 
-    A class's name that a spreadsheet would compute has an apostrophe before it: see `spreadsheet_cell`.
+    Of more than `MOST_COLUMNS` classes, which no spreadsheet opens, a row for each pair of classes that occurs. A
+    class's name that a spreadsheet would compute has an apostrophe before it: see `spreadsheet_cell`.
     """
     classes = [spreadsheet_cell(name) for name in classes]
     with atomic_write(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        writer.writerow(["true class", *classes])
-        for name, row in zip(classes, confusion.tolist(), strict=True):
-            writer.writerow([name, *row])
+        if len(classes) > MOST_COLUMNS:
+            writer.writerow(["true class", "predicted class", "images"])
+            writer.writerows((classes[i], classes[j], n) for i, j, n in zip(*entries(confusion), strict=True))
+        else:
+            writer.writerow(["true class", *classes])
+            for name, row in zip(classes, np.asarray(confusion).tolist(), strict=True):
+                writer.writerow([name, *row])

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from npalexnet import visualize
+from npalexnet.data.confusion import Confusion
 from npalexnet.fields import List, Record, Text, read_json
 from npalexnet.files import atomic_write
 from npalexnet.terminal import shown
@@ -182,7 +183,7 @@ class Run:
         if any("loss" in record for record in self.records):
             self._draw("curves.png", lambda: visualize.curves(self.records))
 
-    def save_confusion(self, confusion: np.ndarray, classes: Sequence[str]) -> None:
+    def save_confusion(self, confusion: Confusion | np.ndarray, classes: Sequence[str]) -> None:
         """Write ``confusion.csv`` and ``confusion.png``."""
         names = names_of_outputs([*map(shown, classes)], len(confusion))
         write_confusion(self._place.file("confusion.csv"), confusion, names)

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from npalexnet.data.datasets import Subset
+from npalexnet.data.datasets import Subset, posix
 from npalexnet.fields import FieldError
 from npalexnet.layers.linear import Linear
 from npalexnet.training.interrupt import Interrupted
@@ -232,7 +232,7 @@ class Saver:
         train, validation = state.train.dataset, None if state.validation is None else state.validation.dataset
         if isinstance(train, Subset) and isinstance(validation, Subset) and train.dataset is validation.dataset:
             parts = {"train": train, "val": validation}
-            split = {name: [part.name(i) for i in range(len(part))] for name, part in parts.items()}
+            split = {name: [posix(part.name(i)) for i in range(len(part))] for name, part in parts.items()}
             self._try("how pictures were split", lambda run: run.save_json(SPLIT, split))
 
     def _check_finite(self, tensors: dict[str, np.ndarray]) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from npalexnet.data.confusion import Confusion, entries
 from npalexnet.fields import FieldError
 from npalexnet.files import open_regular
 from npalexnet.visualize.figures import new_figure, shortened
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SMOOTHING_STEPS = 25
+MOST_CELLS = 1000  # of a confusion matrix, each way
 MOST_NUMBERED = 100  # classes up to which a confusion matrix shows its numbers and names
 
 
@@ -65,12 +67,14 @@ def curves(records: Sequence[dict[str, Any]]) -> Figure:
     return figure
 
 
-def confusion(matrix: np.ndarray, classes: Sequence[str], *, title: str = "") -> Figure:
-    """Show a confusion matrix as a heat map with its counts.
+def confusion(matrix: Confusion | np.ndarray, classes: Sequence[str], *, title: str = "") -> Figure:
+    """Show a confusion matrix as a heat map; of at most `MOST_NUMBERED` classes with counts and names.
+
+    Of more than `MOST_CELLS` classes, a row or column stands for several that follow one another.
 
     Parameters
     ----------
-    matrix : ndarray of int, (K, K)
+    matrix : Confusion, or ndarray of int, (K, K)
         ``matrix[i, j]`` images of class i were classified as class j. The colour is the fraction of the row.
     classes : sequence of str
         The K names.
@@ -80,8 +84,11 @@ def confusion(matrix: np.ndarray, classes: Sequence[str], *, title: str = "") ->
     K = len(classes)
     if matrix.shape != (K, K) or K == 0:
         raise ValueError(f"matrix must have a row and a column for each of {K} classes, got shape {matrix.shape}")
-    images = matrix.sum(axis=1)
-    fractions = matrix / np.maximum(images, 1)[:, None]
+    rows, columns, counts = entries(matrix)
+    together = -(-K // MOST_CELLS)  # classes in a row
+    cells = np.zeros((-(-K // together),) * 2, np.int64)
+    np.add.at(cells, (rows // together, columns // together), counts)
+    fractions = cells / np.maximum(cells.sum(axis=1), 1)[:, None]
     numbered = K <= MOST_NUMBERED
     cell = max(0.6 - 0.01 * (K - 2), 0.22) if numbered else 20 / K  # inches
     side, names = cell * K, [shortened(name) for name in classes]
@@ -89,20 +96,22 @@ def confusion(matrix: np.ndarray, classes: Sequence[str], *, title: str = "") ->
     margin = 0.009 * font * max(map(len, names)) if numbered else 0.5
     figure = new_figure(max(side + margin + 1.6, 5.2), max(1.03 * side + margin + 1.0, 3.6))
     axes = figure.add_subplot()
-    shown = axes.imshow(100 * fractions, cmap="Blues", vmin=0, vmax=100, interpolation="nearest")
+    edges = (-0.5, len(cells) * together - 0.5, len(cells) * together - 0.5, -0.5)  # left, right, bottom, top
+    shown = axes.imshow(100 * fractions, cmap="Blues", vmin=0, vmax=100, interpolation="nearest", extent=edges)
     bar = figure.colorbar(shown, ax=axes, shrink=min(1, 4 / side), pad=0.02)
     bar.set_label("% of the row")
     if numbered:
         axes.set_xticks(range(K), names, rotation=90 if K > 2 or max(map(len, names)) > 8 else 0, fontsize=font)
         axes.set_yticks(range(K), names, fontsize=font)
-        for i, j in zip(*np.nonzero(matrix), strict=True):
+        for i, j, count in zip(rows, columns, counts, strict=True):
             colour = "white" if fractions[i, j] > 0.55 else "black"
-            number = f"{matrix[i, j]}"
+            number = f"{count}"
             fitting = min(font, 95 * cell / len(number))
             axes.text(j, i, number, ha="center", va="center", color=colour, fontsize=fitting)
-    axes.set_xlabel("predicted class" + ("" if numbered else " (its number)"))
-    axes.set_ylabel("true class" + ("" if numbered else " (its number)"))
-    correct, total = int(np.trace(matrix)), int(matrix.sum())
+    kind = "" if numbered else " (its number)" if together == 1 else f" (its number; {together} in a cell)"
+    axes.set_xlabel(f"predicted class{kind}")
+    axes.set_ylabel(f"true class{kind}")
+    correct, total = int(counts[rows == columns].sum()), int(counts.sum())
     accuracy = 100 * correct / max(total, 1)
     figure.suptitle(title or f"{correct:,} of {total:,} images classified correctly ({accuracy:.1f} %)", size=10)
     return figure

@@ -15,7 +15,7 @@ import pytest
 
 import npalexnet as na
 from npalexnet.cli import main, train
-from npalexnet.data import open_data
+from npalexnet.data import FolderDataset, open_data
 from npalexnet.inference.classifier import Classifier
 from npalexnet.inference.validation import ValidationSet
 from npalexnet.training import Progress
@@ -255,6 +255,85 @@ def test_a_run_on_some_of_its_pictures_keeps_the_split_of_these_and_goes_on_with
     assert split == {"train": [whole["train"][i] for i in (0, 4, 9, 13)], "val": whole["val"][:1]}  # four of eighteen
     assert main(["train", "--resume", str(run), "--epochs", "2"]) == 0
     assert json.loads((run / "split.json").read_text()) == split
+
+
+def test_a_list_of_labels_is_kept_for_resume_and_evaluate(narrow, tmp_path, monkeypatch, capsys):
+    fill(tmp_path / "all", mixed=12)
+    lines = [f"{i:03}.png,{'cat' if i % 2 else 'dog'}\n" for i in range(12)]
+    (tmp_path / "labels.csv").write_text("file,label\n" + "".join(lines))
+    monkeypatch.chdir(tmp_path)
+    few = ["--batch-size", "4", "--out", "run"]
+    assert main(["train", "--data", "all/mixed", "--labels", "labels.csv", *few]) == 0
+    found = "Found a list of pictures, {}: 12 pictures of 2 classes, 2 of them held out for validation"
+    assert capsys.readouterr().out.splitlines()[0] == found.format("labels.csv")
+    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert config["labels"] == str(tmp_path / "labels.csv")
+    split = json.loads((tmp_path / "run" / "split.json").read_text())
+    classes = {f"{i:03}.png": i % 2 for i in range(12)}
+    monkeypatch.chdir(ROOT)
+    assert main(["train", "--resume", str(tmp_path / "run"), "--epochs", "2"]) == 0
+    assert capsys.readouterr().out.count(found.format(tmp_path / "labels.csv")) == 1
+    assert json.loads((tmp_path / "run" / "split.json").read_text()) == split
+    assert main(["evaluate", str(tmp_path / "run")]) == 0
+    assert capsys.readouterr().out.count("Found a list of pictures") == 1
+    own = ValidationSet.open(None, Classifier.load(tmp_path / "run"))
+    assert [own.dataset.name(i).rpartition("mixed/")[2] for i in range(2)] == [Path(name).name for name in split["val"]]
+    assert own.labels.tolist() == [1 - classes[Path(name).name] for name in split["val"]]  # cat is 0
+    (tmp_path / "all").rename(tmp_path / "moved")
+    (tmp_path / "labels.csv").rename(tmp_path / "moved.csv")
+    moved = ["--data", str(tmp_path / "moved" / "mixed"), "--labels", str(tmp_path / "moved.csv")]
+    assert main(["train", "--resume", str(tmp_path / "run"), "--epochs", "3", *moved]) == 0
+    assert main(["evaluate", str(tmp_path / "run")]) == 0
+    assert json.loads((tmp_path / "run" / "config.json").read_text())["labels"] == str(tmp_path / "moved.csv")
+
+
+@pytest.mark.parametrize("command", ["evaluate", "look"])
+def test_evaluate_and_look_take_a_list_of_labels(narrow, trained_run, tmp_path, command, capsys):
+    (tmp_path / "labels.csv").write_text("none.png,cat\n")
+    assert main([command, str(trained_run), "--labels", str(tmp_path / "labels.csv")]) == 1
+    assert f"none of the 1 pictures that {tmp_path}/labels.csv lists is in {tmp_path}" in capsys.readouterr().err
+
+
+def test_a_split_that_windows_wrote_is_the_same_elsewhere(narrow, tmp_path, monkeypatch, capsys):
+    fill(tmp_path / "pictures", cat=5, dog=5)
+    with monkeypatch.context() as windows:
+        windows.setattr(FolderDataset, "name", lambda self, i: "C:" + self.paths[i].replace("/", "\\"))
+        data = ["--data", str(tmp_path / "pictures"), "--batch-size", "4"]
+        assert main(["train", *data, "--out", str(tmp_path / "run")]) == 0
+    assert f"Found the folders of classes in {tmp_path}/pictures: 10 pictures" in capsys.readouterr().out
+    split = json.loads((tmp_path / "run" / "split.json").read_text())
+    names = [*split["train"], *split["val"]]
+    assert sorted(names) == sorted(
+        f"C:{tmp_path}/pictures/{name}/00{i}.png" for name in ("cat", "dog") for i in range(5)
+    )
+    own = ValidationSet.open(None, Classifier.load(tmp_path / "run"))
+    assert [f"C:{own.dataset.name(i)}" for i in range(len(own))] == split["val"]
+
+
+def test_an_archive_is_trained_on_and_evaluated(narrow, tmp_path, capsys):
+    fill(tmp_path / "pictures", cat=5, dog=5)
+    shutil.make_archive(str(tmp_path / "pictures"), "zip", tmp_path, "pictures")
+    shutil.rmtree(tmp_path / "pictures")
+    data = ["--data", str(tmp_path / "pictures.zip"), "--batch-size", "4"]
+    assert main(["train", *data, "--out", str(tmp_path / "run")]) == 0
+    assert main(["train", "--resume", str(tmp_path / "run"), "--epochs", "2"]) == 0
+    capsys.readouterr()
+    assert main(["evaluate", str(tmp_path / "run")]) == 0
+    assert "pictures.zip: 2 validation images of 2 classes" in capsys.readouterr().out
+
+
+def test_weights_of_the_same_classes_in_another_unicode_form_keep_their_last_layer(narrow, tmp_path, capsys):
+    for folder, name in (
+        ("one", "caf\N{LATIN SMALL LETTER E WITH ACUTE}"),
+        ("other", "cafe\N{COMBINING ACUTE ACCENT}"),
+    ):
+        fill(tmp_path / folder, **{name: 3, "dog": 3})
+    few = ["--batch-size", "4", "--steps", "1"]
+    assert main(["train", "--data", str(tmp_path / "one"), *few, "--out", str(tmp_path / "1")]) == 0
+    capsys.readouterr()
+    weights = ["--weights", str(tmp_path / "1"), "--out", str(tmp_path / "2")]
+    assert main(["train", "--data", str(tmp_path / "other"), *few, *weights]) == 0
+    assert "the last layer is new" not in capsys.readouterr().out
 
 
 def test_a_run_without_its_checkpoints_is_not_begun_again_over_its_weights(narrow, trained_run, tmp_path, capsys):

@@ -73,7 +73,7 @@ TRAINER = {
 }  # fmt: skip
 LOADERS = {"recipe": "paper", "batch_size": 3, "workers": 2, "train_images": 7, "validation_images": 1}
 MODEL = {"seed": 7, "init": "xavier", "dropout": 0.25, "num_classes": 5, "device": "fake"}
-ELSEWHERE = {"data", "precision", "freeze", "out", "epochs", "resume", "keep", "weights", "strict"}
+ELSEWHERE = {"data", "labels", "precision", "freeze", "out", "epochs", "resume", "keep", "weights", "strict"}
 
 
 class Noted(Trainer):

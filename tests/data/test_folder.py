@@ -145,17 +145,24 @@ def test_pictures_in_no_class_are_counted_in_a_note(tmp_path):
     ]
 
 
-def test_an_empty_class_is_refused_by_name(tmp_path):
-    fill(tmp_path / "train", a=1, b=0)
-    with pytest.raises(ValueError, match=r"no usable picture in \S+train/b: every class needs one; add pictures"):
-        open_data(tmp_path)
+def test_an_empty_class_is_left_out_with_a_note(tmp_path):
+    fill(tmp_path / "train", a=1, b=0, c=2)
+    fill(tmp_path / "val", a=1, b=0, c=1)
+    data = open_data(tmp_path)
+    assert data.classes == data.validation.classes == ("a", "c")
+    assert data.train.labels.tolist() == [0, 1, 1]
+    assert data.notes == [
+        f"no usable picture in {tmp_path}/{part}/b: left out, not counted as a class" for part in ("train", "val")
+    ]
 
 
-def test_a_class_of_broken_files_is_refused_with_what_is_wrong_with_them(tmp_path):
+def test_a_class_of_broken_files_is_named_with_what_is_wrong_with_them_where_one_class_is_left(tmp_path):
     fill(tmp_path / "train", a=1, b=0)
     (tmp_path / "train" / "b" / "x.jpg").write_bytes(b"")
     with pytest.raises(
-        ValueError, match=r"no usable picture in \S+train/b.*Not usable: \S+x\.jpg is not an image file"
+        ValueError,
+        match=r"at least two classes, got a with a usable picture; no usable picture in \S+train/b.*"
+        r"Not usable: \S+x\.jpg is not an image file",
     ):
         open_data(tmp_path)
 
@@ -183,7 +190,7 @@ def test_a_val_without_classes_is_refused(tmp_path):
 
 
 def test_a_folder_without_train_is_refused(tmp_path):
-    with pytest.raises(ValueError, match=r"has no folder train/; it must hold train/<class>/\*\.jpg"):
+    with pytest.raises(ValueError, match=r"holds nothing; pictures are expected as FOLDER/train/CLASS/\*\.jpg"):
         open_data(tmp_path)
 
 
@@ -194,5 +201,5 @@ def test_a_folder_that_cannot_be_read_is_refused_by_name(tmp_path, monkeypatch):
         raise PermissionError(13, "Permission denied", path)
 
     monkeypatch.setattr(os, "listdir", refuse)
-    with pytest.raises(ValueError, match=r"the folder \S+train can't be read: Permission denied"):
+    with pytest.raises(ValueError, match=r"the folder \S+ can't be read: Permission denied"):
         open_data(tmp_path)

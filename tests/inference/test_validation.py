@@ -76,9 +76,31 @@ def test_data_with_a_class_that_the_network_does_not_know_are_refused(folder, tm
         ValidationSet.open(str(folder), classifier(["red", "green"], tmp_path))
 
 
+def test_a_class_in_another_unicode_form_is_the_networks(folder, tmp_path):
+    composed, decomposed = "caf\N{LATIN SMALL LETTER E WITH ACUTE}", "cafe\N{COMBINING ACUTE ACCENT}"
+    for part in ("train", "val"):
+        (folder / part / "blue").rename(folder / part / decomposed)
+    validation = ValidationSet.open(str(folder), classifier(["green", composed, "red"], tmp_path))
+    assert validation.labels.tolist() == [1] * 9 + [2] * 9
+
+
+def test_listed_pictures_that_are_none_of_the_runs_are_all_evaluated(folder, tmp_path):
+    (tmp_path / "split.json").write_text(json.dumps({"train": ["a/1.png"], "val": ["a/2.png"]}))
+    (folder / "some.csv").write_text("name,class\nval/red/3.png,red\nval/red/5.png,red\nval/blue/4.png,blue\n")
+    for spec in (None, str(folder)):
+        network = classifier(["blue", "red"], tmp_path)
+        validation = ValidationSet.open(spec, network, labels=str(folder / "some.csv"))
+        assert validation.labels.tolist() == [1, 1, 0]
+        assert names(validation)[0].endswith("val/red/3.png")
+
+
 def test_without_a_name_the_runs_own_data_are_opened(folder, tmp_path):
     own = ValidationSet.open(None, classifier(["blue", "red"], tmp_path, {"data": str(folder), "seed": 3}))
-    assert (len(own), own.notes) == (18, [])
+    assert len(own) == 18
+    assert own.notes == [
+        f"Found train/ and val/ in {folder}: 4 pictures of 2 classes to train on, 18 pictures of val/ held out for "
+        "validation"
+    ]
     sample = ValidationSet.open(None, classifier(CLASSES, tmp_path, {"seed": 3}))
     assert (len(sample), sample.notes) == (500, [])
     assert sample.grey
@@ -130,7 +152,7 @@ def test_a_runs_validation_pictures_are_found_wherever_they_lie_though_some_were
     (where / "train" / "red" / "0.png").unlink()  # one that was trained on
     validation = ValidationSet.open(str(where), classifier(["blue", "red"], tmp_path, options))
     assert names(validation) == [f"{where}/train/blue/4.png", f"{where}/train/red/7.png"]
-    assert validation.notes[1:] == [f"1 picture of {where}/train left out: the run's split does not name them"]
+    assert validation.notes[2:] == [f"1 picture of {where}/train left out: the run's split does not name them"]
 
 
 def test_without_all_of_a_runs_validation_pictures_nothing_is_evaluated(drawn_from, tmp_path):
@@ -146,7 +168,7 @@ def test_where_no_split_is_known_a_note_says_that_pictures_may_have_been_trained
     network = classifier(["blue", "red"], tmp_path / "copied", {"data": str(drawn_from), "seed": 5})
     for spec in (None, str(drawn_from)):
         validation = ValidationSet.open(spec, network)
-        first, warning = validation.notes
+        _, first, warning = validation.notes
         assert "2 pictures of train/ were chosen at random for validation" in first
         assert "with seed 5" in first  # the run's: its own draw, if the pictures are the same
         assert warning == (
@@ -169,14 +191,15 @@ def test_other_data_are_split_alike_for_each_run_and_said_to_be_others(drawn_fro
     ]
     assert names(found[0]) == names(found[1]) == names(found[2])
     assert len(found[0]) == 2
-    assert "these are other data" in found[0].notes[0]
+    assert "these are other data" in found[0].notes[1]
     assert not any("may have been trained on" in note for note in found[0].notes)
 
 
 def test_the_users_own_val_folder_is_used_whatever_the_runs_split(folder, tmp_path):
     (tmp_path / "split.json").write_text(json.dumps({"train": ["train/blue/0.png"], "val": ["train/red/0.png"]}))
     validation = ValidationSet.open(str(folder), classifier(["blue", "red"], tmp_path))
-    assert (len(validation), validation.notes) == (18, [])
+    assert len(validation) == 18
+    assert all("Found train/ and val/" in note for note in validation.notes)
 
 
 @pytest.fixture
