@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from npalexnet import __version__, backend, get_convolution_algorithm
+from npalexnet.cli.options import PACKAGES
 from npalexnet.cli.parser import Parser
 from npalexnet.terminal import console, output_works, shown
 
@@ -33,15 +34,14 @@ COMMANDS = {
     "gradcheck": ("Check every layer's gradients against finite differences", ""),
     "info": ("Print versions, devices and, where a device is not usable, why", ""),
 }
-PACKAGES = ("PIL", "filelock", "matplotlib", "safetensors", "tqdm")  # of the extra "train"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command.
 
     Returns the exit status: 0 success, 1 an error, 2 a wrong command line, 130 Ctrl-C (and, of `train`, 128 + the
-    number of another signal). What can't be printed is an
-    error at the end; it keeps no command from its work. (That a reader has left is none: ``npalexnet summary | head``.)
+    number of another signal). What can't be printed is an error at the end; it keeps no command from its work. (That a
+    reader has left is none: ``npalexnet summary | head``.)
     """
     with console() as output:
         try:

@@ -13,6 +13,7 @@ from npalexnet import backend
 from npalexnet.backend.cuda.device import probe
 from npalexnet.fields import LARGEST
 
+PACKAGES = ("PIL", "filelock", "matplotlib", "safetensors", "tqdm")  # of the extra "train"
 DEVICE_HELP = "cpu, cuda, cuda:N, or auto: a GPU if one is usable, else the CPU"
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import shlex
 import time
 import warnings
 from contextlib import suppress
@@ -17,7 +16,8 @@ import numpy as np
 from npalexnet import backend
 from npalexnet.alexnet import AlexNet
 from npalexnet.cli.config_file import read_config
-from npalexnet.cli.options import chosen_device
+from npalexnet.cli.options import PACKAGES, chosen_device
+from npalexnet.cli.train_report import announce, conclude
 from npalexnet.cli.training_options import add_options, as_config, complete
 from npalexnet.data import Data, DataLoader, Subset, open_data
 from npalexnet.data.names import normal
@@ -35,14 +35,13 @@ from npalexnet.training.trainer import Trainer
 __all__ = ["add_options", "run"]
 
 FILES = 8  # times the parameters' size is what a run writes: 3 checkpoints with velocities, 2 files of weights
-KEPT_FILES = 5  # times the parameters' size is what stays: 2 checkpoints, 1 file of weights
 LAST_LAYER = "classifier.6"
 LAST_RUN = Path("last")  # of --resume: the newest run
 
 
 def run(options: argparse.Namespace) -> int:
     """Train as the options say; returns 0, or 128 + the number of the signal that stopped it (Ctrl-C: 130)."""
-    for needed in ("PIL", "filelock", "matplotlib", "safetensors", "tqdm"):
+    for needed in PACKAGES:
         import_module(needed)  # a missing one is to be known before training, not when its result is to be written
     with warnings.catch_warnings(), stop_on_signals() as stop:
         # NumPy's, of training that diverges, which has a message of its own.
@@ -81,14 +80,14 @@ def _train(given: dict[str, Any], stop: Stop) -> bool:
         with output.locked():
             trainer = _trainer(options, classes, loaders, output)
             output.save_json(CONFIG, as_config(options))  # of a resumed run, too: with another length, if one was given
-            _announce(options, data, trainer, output)
+            announce(options, data, trainer, output)
             started, was_finished = time.monotonic(), trainer.state.finished
             with Progress() as progress:
                 finished = trainer.fit(progress, stop)
             if finished and options.keep == "weights" and output.has_weights():
                 output.remove_checkpoints()
             if trainer.state.step and not (was_finished and finished):
-                _conclude(trainer, output, time.monotonic() - started)
+                conclude(trainer, output, time.monotonic() - started)
             return finished
     finally:
         if output.discard_if_empty():
@@ -186,67 +185,3 @@ def _trainer(
     else:
         output.check_space(FILES * sum(parameter.data.nbytes for parameter in model.parameters()))
     return trainer
-
-
-# --- what is printed --------------------------------------------------------------------------------------------------
-
-
-def _announce(options: argparse.Namespace, data: Data, trainer: Trainer, output: Run) -> None:
-    state = trainer.state
-    for line in filter(None, [data.found, *data.notes]):
-        print(shown(line))
-    counts = f"{len(data.train):,} training and {len(data.validation):,} validation images"
-    print(f"{shown(data.name)}: {counts} of {len(data.classes)} classes")
-    device, threads = backend.get_device(options.device), backend.get_num_threads()
-    place = f"{threads} CPU thread{'s' * (threads > 1)}" if device is backend.CPU else device.name
-    print(
-        f"{state.steps} steps, {trainer.steps_per_epoch} an epoch, on {place} in {options.precision}; "
-        f"the run is {shown(str(output.folder))}/"
-    )
-    if not state.step:
-        size = sum(parameter.data.nbytes for parameter in trainer.model.parameters()) / 1e9
-        alone = "at the end the weights alone stay" if options.keep == "weights" else "--keep weights keeps them alone"
-        print(
-            f"It takes {KEPT_FILES * size:.2f} GB of disk: two checkpoints to resume from, and the weights "
-            f"({alone}, {size:.2f} GB)."
-        )
-    if state.finished and state.step < state.steps:
-        print(f"It is complete: its patience ended after step {state.step}.")
-    elif state.finished:
-        print(f"It is complete: all of its {state.step} steps were taken.")
-    elif state.step:
-        print(f"It goes on after step {state.step}.")
-    elif options.resume is not None:
-        print("It begins again: it was stopped before its first checkpoint.")
-
-
-def _conclude(trainer: Trainer, output: Run, seconds: float) -> None:
-    folder = shlex.quote(shown(str(output.folder)))
-    if not trainer.state.finished:
-        print(f"Stopped after step {trainer.state.step} of {trainer.state.steps}; what was learned is kept.")
-        print(f"Go on: npalexnet train --resume {folder}")
-    waited = trainer.train.waited
-    print(f"The steps waited {waited:.1f} s for images, {100 * waited / max(seconds, 1e-9):.1f} % of the time.")
-    written = ("weights.safetensors", "last.safetensors", "metrics.jsonl", "curves.png", "filters.png", "confusion.png")
-    there = ", ".join(name for name in written if (output.folder / name).exists())
-    print(f"Wrote {there} to {shown(str(output.folder))}/")
-    if output.has_weights():
-        print(_which_weights(output, trainer.state.step))
-    print(f"Use it: npalexnet predict {folder} IMAGE...")
-
-
-def _which_weights(output: Run, step: int) -> str:
-    """Return a line that says which weights were kept, and why."""
-    validations = [record for record in output.records if record.get("test_accuracy") is not None]
-    if not validations:
-        return f"The weights are those after step {step}: there was no validation to choose by."
-
-    def result(record: dict[str, Any]) -> str:
-        return f"accuracy {100 * record['test_accuracy']:.1f} %, loss {record['test_loss']:.3f}"
-
-    best = min(validations, key=lambda record: (1 - record["test_accuracy"], record["test_loss"]))
-    line = f"The weights are those of epoch {best['epoch']:.4g}, step {best['step']} of {step} ({result(best)})"
-    if len(validations) == 1:
-        return f"{line}: there was one validation."
-    last = "" if best is validations[-1] else f"; the last one had {result(validations[-1])}"
-    return f"{line}: the best of {len(validations)} validations by accuracy, then by loss{last}."
