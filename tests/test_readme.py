@@ -1,4 +1,5 @@
 import re
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +24,19 @@ def examples_of(page):
 EXAMPLES = examples_of("README.md")
 
 
-def test_the_library_example_runs_as_written_and_learns(capsys):
-    exec(compile(EXAMPLES[0], "README.md", "exec"), {})
+@pytest.mark.parametrize("page", ["README.md", "docs/pypi.md"])
+def test_the_library_example_runs_as_written_and_learns(page, capsys):
+    exec(compile(examples_of(page)[0], page, "exec"), {})
     losses = [float(line.rpartition(" ")[2]) for line in capsys.readouterr().out.splitlines()]
     assert len(losses) == 3
     assert losses[2] < losses[0]
+
+
+def test_the_page_of_the_package_index_has_no_link_that_leads_into_a_clone():
+    page = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["readme"]
+    text = (ROOT / page).read_text(encoding="utf-8")
+    assert text.startswith("# npalexnet")
+    assert not re.findall(r"\]\((?!https?://)|<img|\]\[", text)
 
 
 @pytest.fixture
