@@ -18,7 +18,7 @@ _COUNT, _NUMBER = Nullable(Int(1)), Float(0)
 _FIELDS = {
     "data": Nullable(Text()), "strict": Bool(), "recipe": Choice(RECIPES), "workers": Int(1), "epochs": _COUNT,
     "steps": _COUNT, "batch_size": Int(1), "accumulate": Int(1), "lr": Float(0, above=True),
-    "schedule": Choice(tuple(SCHEDULES)), "warmup": Int(), "momentum": _NUMBER, "weight_decay": _NUMBER,
+    "schedule": Choice(tuple(SCHEDULES)), "warmup": Nullable(Int()), "momentum": _NUMBER, "weight_decay": _NUMBER,
     "clip_norm": Nullable(Float(0, above=True)), "patience": _COUNT, "dropout": Float(0, 1), "init": Choice(SCHEMES),
     "seed": Int(), "weights": Nullable(Text()), "freeze": List(Text()), "num_classes": Nullable(Int(1, MOST_CLASSES)),
     "train_images": _COUNT, "validation_images": _COUNT, "precision": Choice(PRECISIONS),

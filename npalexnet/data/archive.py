@@ -8,6 +8,7 @@ import lzma
 import os
 import posixpath
 import tarfile
+import weakref
 import zipfile
 import zlib
 from collections.abc import Callable
@@ -144,7 +145,9 @@ class Archive:
     def _zipfile(self) -> zipfile.ZipFile:
         """Return the open file of this process: after a fork both would move one position in it."""
         if self._zip is None or self._zip[0] != os.getpid():
-            self._zip = os.getpid(), zipfile.ZipFile(self.place)
+            opened = zipfile.ZipFile(self.place)
+            weakref.finalize(self, opened.close)
+            self._zip = os.getpid(), opened
         return self._zip[1]
 
     # --- tar -------------------------------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ from npalexnet.data.sources import Data, open_data
 from npalexnet.inference.classifier import BATCH_SIZE, Classifier
 from npalexnet.training.evaluation import evaluate
 from npalexnet.training.metrics import Metrics
-from npalexnet.training.run import SPLIT, saved_split
+from npalexnet.training.run import SPLIT, saved_places, saved_split
 
 if TYPE_CHECKING:
     from npalexnet.data.datasets import Picture
@@ -165,7 +165,8 @@ def _data(spec: str | None, labels: str | None, classifier: Classifier) -> Data:
     split = saved_split(classifier.path.parent)
     seed = options.get("seed", 0) if split is None else 0  # the run's seed splits alike, if the files are the same
     if spec is None and labels is None:
-        spec, labels = options.get("data"), options.get("labels")
+        places = {**options, **saved_places(classifier.path.parent)}
+        spec, labels = places.get("data"), places.get("labels")
     data = open_data(spec, seed=seed, split=split, validation_only=True, labels=labels)
     if not data.randomly_split or split is not None:
         return data

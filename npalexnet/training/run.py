@@ -13,7 +13,7 @@ import numpy as np
 
 from npalexnet import visualize
 from npalexnet.data.confusion import Confusion
-from npalexnet.fields import List, Record, Text, read_json
+from npalexnet.fields import Kind, List, Nullable, Record, Text, read_json
 from npalexnet.files import atomic_write
 from npalexnet.terminal import shown
 from npalexnet.training.checkpoint import LAST, PREVIOUS, Check, load_checkpoint, load_newest, save_checkpoint
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 _NAMES = List(Text(), most=10_000_000)
 _SPLIT_FIELDS = Record({"train": _NAMES, "val": _NAMES})
+_PLACES = {"data": Nullable(Text()), "labels": Nullable(Text())}
 ALL_FILES = {CONFIG, SPLIT, METRICS, LAST, PREVIOUS, FILE_NAME}
 
 
@@ -37,6 +38,16 @@ def saved_split(folder: Path) -> dict[str, list[str]] | None:
     """Return how a run's pictures were split, or None; a damaged file is a ValueError."""
     path = folder / SPLIT
     return read_json(path, _SPLIT_FIELDS, most_bytes=100_000_000) if path.exists() else None
+
+
+def saved_places(folder: Path) -> dict[str, str | None]:
+    """Return where a run's data and list of labels are, as far as its settings say; a damaged file is a ValueError.
+
+    The weights say so, too, but a run that was resumed with moved data may have older weights.
+    """
+    path = folder / CONFIG
+    settings = read_json(path, Record({}, _PLACES, others=Kind())) if path.exists() else {}
+    return {name: settings[name] for name in _PLACES if name in settings}
 
 
 def names_of_outputs(classes: Sequence[str], count: int) -> list[str]:

@@ -16,10 +16,11 @@ GOOD = as_config(complete({}))
 ODD = (None, [1], "odd", -1, float("nan"), float("inf"), 2**100, {}, True, 0.5)
 MAY_BE = {  # which of these each field may be
     "data": (None, "odd"), "strict": (True,), "workers": (), "epochs": (None,), "steps": (None,), "batch_size": (),
-    "accumulate": (), "recipe": (), "lr": (2**100, 0.5), "schedule": (), "warmup": (), "momentum": (2**100, 0.5),
+    "accumulate": (), "recipe": (), "lr": (2**100, 0.5), "schedule": (), "warmup": (None,), "momentum": (2**100, 0.5),
     "weight_decay": (2**100, 0.5), "clip_norm": (None, 2**100, 0.5), "patience": (None,), "dropout": (0.5,),
     "init": (), "seed": (), "weights": (None, "odd"), "freeze": (), "num_classes": (None,), "train_images": (None,),
     "test_images": (None,), "precision": (), "convolution": (None,), "checkpoint_every": (None,), "device": ("odd",),
+    "keep": (), "labels": (None, "odd"),
 }  # fmt: skip
 
 
@@ -39,7 +40,7 @@ def test_a_field_of_another_type_or_out_of_range_is_refused_by_its_name(name):
 
 
 def test_missing_and_misspelt_fields_are_refused():
-    for name in GOOD.keys() - {"convolution"}:
+    for name in GOOD.keys() - {"convolution", "keep", "labels"}:
         with pytest.raises(FieldError, match=f"^it lacks {name}"):
             CONFIG_FIELDS.check({key: value for key, value in GOOD.items() if key != name})
     misspelt = {"droput" if name == "dropout" else name: value for name, value in GOOD.items()}

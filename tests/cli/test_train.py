@@ -240,8 +240,9 @@ def test_a_run_keeps_the_split_that_it_drew_and_its_data_from_any_working_direct
     (tmp_path / "pictures").rename(tmp_path / "moved")
     assert main(["train", "--resume", str(tmp_path / "run"), "--data", str(tmp_path / "moved"), "--epochs", "3"]) == 0
     assert json.loads((tmp_path / "run" / "config.json").read_text())["data"] == str(tmp_path / "moved")
-    (tmp_path / "moved").rename(tmp_path / "pictures")
-    (tmp_path / split["val"][0]).rename(tmp_path / "elsewhere.png")
+    assert main(["evaluate", str(tmp_path / "run")]) == 0  # whether or not the best weights are from before
+    assert f"moved: {len(split['val'])} validation images of 2 classes" in capsys.readouterr().out
+    (tmp_path / "moved" / split["val"][0].partition("/")[2]).rename(tmp_path / "elsewhere.png")
     assert main(["evaluate", str(tmp_path / "run")]) == 1
     assert "lacks 1 of the pictures that the run's split names" in capsys.readouterr().err
 
