@@ -30,12 +30,14 @@ def test_a_receptive_field_is_all_that_a_place_depends_on(name):
         )
     )  # fmt: skip
     image = np.ones((1, 1, 11, 9), np.float32)
-    before = activations(network, image, [name])[name][0, 0]
+    with na.convolution_algorithm("im2col"):
+        before = activations(network, image, [name])[name][0, 0]
     fields = {place: np.zeros((11, 9), bool) for place in np.ndindex(before.shape)}
     for row, column in np.ndindex(11, 9):
         brighter = image.copy()
         brighter[0, 0, row, column] = 100
-        changed = activations(network, brighter, [name])[name][0, 0] != before
+        with na.convolution_algorithm("im2col"):  # Winograd's rounds with pixels that cancel out
+            changed = activations(network, brighter, [name])[name][0, 0] != before
         for place in fields:
             fields[place][row, column] = changed[place]
     for place, depends in fields.items():
