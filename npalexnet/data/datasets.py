@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -68,13 +68,14 @@ class ArrayDataset:
             raise ValueError(
                 f"labels must be {len(images)} integers, one an image, got {labels.dtype} of shape {labels.shape}"
             )
+        classes = _names("classes", classes)
         wrong = np.flatnonzero((labels < 0) | (labels >= len(classes)))
         if len(wrong):
             raise ValueError(
                 f"labels must be from 0 to {len(classes) - 1}, for {len(classes)} classes; image {wrong[0]} has the "
                 f"label {labels[wrong[0]]}"
             )
-        self.images, self.labels, self.classes = images, labels.astype(np.int64), tuple(classes)
+        self.images, self.labels, self.classes = images, labels.astype(np.int64), classes
 
     def __len__(self) -> int:
         return len(self.images)
@@ -88,14 +89,24 @@ class ArrayDataset:
 
 
 def _array(name: str, values: Any) -> np.ndarray:
-    """Return a NumPy array, or a list as one."""
+    """Return a NumPy array, or a list as one; an empty list, of which NumPy makes floats, as one of integers."""
     if not isinstance(values, np.ndarray | list | tuple):
         raise TypeError(f"{name} must be a NumPy array or a list, got {type(values).__name__}")
     unmasked(name, values)
     try:
-        return np.asarray(values)
+        return np.asarray(values) if isinstance(values, np.ndarray) or values else np.zeros(0, np.int64)
     except ValueError as error:
         raise ValueError(f"{name} must be all of one shape: {error}") from None
+
+
+def _names(name: str, values: Any) -> tuple[str, ...]:
+    if isinstance(values, str) or not isinstance(values, Iterable):
+        raise TypeError(f"{name} must be a list of names, got {values!r:.80}")
+    names = tuple(values)
+    for text in names:
+        if not isinstance(text, str):
+            raise TypeError(f"{name} must be texts, got {text!r:.80}")
+    return names
 
 
 class Subset:
@@ -107,7 +118,8 @@ class Subset:
     ----------
     dataset : Dataset
     indices : sequence of int
-        Into `dataset`: ``range(100)`` are its first hundred.
+        Into `dataset`: ``range(100)`` are its first hundred. A mask, an array of bools, is none: it is
+        ``numpy.flatnonzero(mask)``.
 
     Attributes
     ----------
@@ -115,12 +127,25 @@ class Subset:
         The whole data set.
     indices : ndarray of int64
         Into the whole data set.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the indices are no integers, or out of range.
     """
 
     def __init__(self, dataset: Dataset, indices: Sequence[int] | np.ndarray) -> None:
-        chosen = np.asarray(indices, np.int64)
-        if chosen.ndim != 1 or np.any((chosen < 0) | (chosen >= len(dataset))):
-            raise ValueError(f"indices must be a list of numbers from 0 to {len(dataset) - 1}")
+        must = f"indices must be a list of numbers from 0 to {len(dataset) - 1}"
+        if not isinstance(indices, Iterable):
+            raise TypeError(f"{must}, got {indices!r:.80}")
+        chosen = _array("indices", indices if isinstance(indices, np.ndarray) else list(indices))
+        if chosen.ndim != 1 or (chosen.dtype.kind not in "iu" and chosen.size):
+            advice = ": a mask's are numpy.flatnonzero(mask)" if chosen.dtype.kind == "b" else ""
+            raise ValueError(f"{must}, got {chosen.dtype} of shape {chosen.shape}{advice}")
+        wrong = chosen[(chosen < 0) | (chosen >= len(dataset))]
+        if len(wrong):
+            raise ValueError(f"{must}, got {wrong[0]}")
+        chosen = chosen.astype(np.int64)
         self.classes, self.labels = dataset.classes, dataset.labels[chosen]
         self.dataset: Dataset = dataset
         self.indices: np.ndarray = chosen

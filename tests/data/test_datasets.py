@@ -58,6 +58,25 @@ def test_a_subset_of_pictures_that_are_not_there_is_refused(indices):
         Subset(ArrayDataset(IMAGES, np.zeros(5, np.int64), ["a"]), indices)
 
 
+@pytest.mark.parametrize(
+    ("indices", "error", "message"),
+    [
+        ([True, False, True, False, True], ValueError, "got bool of shape (5,): a mask's are numpy.flatnonzero(mask)"),
+        ([0.5, 1.7], ValueError, "got float64 of shape (2,)"),
+        (["1", "2"], ValueError, "got <U1 of shape (2,)"),
+        (np.ma.masked_array([0, 1], [False, True]), TypeError, "a masked array, whose mask would be ignored"),
+        (1, TypeError, "got 1"),
+        ([2, 7], ValueError, "got 7"),
+    ],
+)
+def test_what_are_no_indices_is_refused_and_never_taken_for_others(indices, error, message):
+    dataset = ArrayDataset(IMAGES, [0, 1, 1, 0, 1], ["a", "b"])
+    with pytest.raises(error, match=f"^indices .*{re.escape(message)}"):
+        Subset(dataset, indices)
+    assert len(Subset(dataset, [])) == 0
+    np.testing.assert_array_equal(Subset(dataset, (i for i in (3, 1))).indices, [3, 1])
+
+
 def test_lists_are_taken():
     dataset = ArrayDataset(list(IMAGES), [0, 1, 1, 0, 1], ["a", "b"])
     np.testing.assert_array_equal(dataset[2][0], IMAGES[2])
@@ -76,9 +95,22 @@ def test_lists_are_taken():
         (IMAGES, [[0], [0, 1]], ValueError, "labels must be all of one shape: "),
         (np.ma.masked_array(IMAGES), [0] * 5, TypeError, "images is a masked array, whose mask would be ignored: fill"),
         (IMAGES, np.ma.masked_array([0] * 5), TypeError, "labels is a masked array, whose mask would be ignored: fill"),
+        (
+            [np.ma.masked_array(image) for image in IMAGES],
+            [0] * 5,
+            TypeError,
+            "images holds a masked array, whose mask",
+        ),
+        (IMAGES, [0, 1, np.ma.masked, 0, 1], TypeError, "labels holds a masked array, whose mask would be ignored"),
     ],
     ids=str,
 )
 def test_what_is_no_array_of_pictures_or_labels_is_refused(images, labels, error, message):
     with pytest.raises(error, match=f"^{re.escape(message)}"):
         ArrayDataset(images, labels, ["a", "b"])
+
+
+@pytest.mark.parametrize("classes", ["ab", None, 2, [0, 1]])
+def test_classes_are_a_list_of_names(classes):
+    with pytest.raises(TypeError, match=r"^classes must be (a list of names|texts), got "):
+        ArrayDataset(IMAGES, [0, 1, 1, 0, 1], classes)
