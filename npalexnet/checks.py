@@ -28,16 +28,21 @@ def integer(name: str, value: Any, minimum: int) -> int:
 
 
 def number(name: str, value: Any) -> float:
-    """Return a number as a float, or raise a TypeError; a bool is none."""
+    """Return a number as a float, or raise a TypeError; a bool is none. One beyond all floats is a ValueError."""
     if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
         raise TypeError(f"{name} must be a number, got {value!r}")
-    return float(value)
+    try:
+        return float(value)
+    except OverflowError:
+        raise ValueError(f"{name} must be a number that a float can hold, got one beyond all of them") from None
 
 
 def unmasked(name: str, array: Any) -> None:
-    """Raise a TypeError if an array is a NumPy masked array."""
+    """Raise a TypeError if an array is a NumPy masked array, or a list holds one."""
     if isinstance(array, np.ma.MaskedArray):
         raise TypeError(f"{name} is a masked array, whose mask would be ignored: fill it by .filled(value)")
+    if isinstance(array, list | tuple) and any(isinstance(item, np.ma.MaskedArray) for item in array):
+        raise TypeError(f"{name} holds a masked array, whose mask would be ignored: fill it by .filled(value)")
 
 
 def pair(name: str, value: Any, minimum: int) -> Pair:

@@ -23,6 +23,11 @@ def test_what_is_right_becomes_pythons_own():
         (lambda: integer("n", 0, 1), ValueError, "n must be at least 1, got 0"),
         (lambda: number("x", False), TypeError, "x must be a number, got False"),
         (lambda: number("x", "1"), TypeError, "x must be a number, got '1'"),
+        (
+            lambda: number("x", 10**400),
+            ValueError,
+            "x must be a number that a float can hold, got one beyond all of them",
+        ),
         (lambda: pair("k", (1, 2, 3), 1), ValueError, r"k must be an int or a pair of ints, got \(1, 2, 3\)"),
         (lambda: pair("k", None, 1), TypeError, "k must be an int or a pair of ints, got None"),
         (lambda: pair("k", (1, 0), 1), ValueError, "k must be at least 1, got 0"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import isfinite
 from typing import Any
 
 from npalexnet.backend import Array, accumulation_dtype, array_module
@@ -34,6 +35,9 @@ class LocalResponseNorm(Layer):
     def __init__(self, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> None:
         self.size = integer("size", size, 1)
         self.alpha, self.beta, self.k = number("alpha", alpha), number("beta", beta), number("k", k)
+        for name in ("alpha", "beta", "k"):
+            if not isfinite(getattr(self, name)):
+                raise ValueError(f"{name} must be finite, got {getattr(self, name)}")
 
     def compute(self, x: Array, noise: Any = None) -> tuple[Array, tuple[Array, Array]]:
         """(N, C, ...) -> (N, C, ...); backward needs x and d. Inputs of 16 bits are computed with in float32."""

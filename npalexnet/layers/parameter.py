@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from npalexnet import backend
+from npalexnet import backend, checks
 from npalexnet.backend import Array
 
 Shape = tuple[int, ...]
@@ -69,6 +69,15 @@ class Parameter:
         """Number of values."""
         return self.data.size
 
+    def check_gradient(self) -> None:
+        """Raise a TypeError or ValueError if there is a gradient that does not fit the values."""
+        if self.grad is None:
+            return
+        device = backend.device_of(self.data)
+        backend.check_array(self.grad, "a parameter's gradient", dtype=self.dtype, device=device)
+        if self.grad.shape != self.shape:
+            raise ValueError(f"a gradient must have its parameter's shape {self.shape}, got {self.grad.shape}")
+
     def accumulate(self, grad: Array) -> None:
         """Add to `.grad`, in the values' dtype; the first array itself may become it, so it is never written to.
 
@@ -112,6 +121,11 @@ def copy_into(own: Mapping[str, Parameter], state: Mapping[str, Any], strict: bo
         for name, value in values.items()
         if value.shape != own[name].shape
     ]
+    faults += [
+        f"{name} has numbers beyond {own[name].dtype}, up to {np.abs(value).max():g}"
+        for name, value in values.items()
+        if _overflows(value, own[name].dtype)
+    ]
     if faults:
         raise ValueError(f"state does not fit this {who}: {'; '.join(faults)}")
     for name, value in values.items():
@@ -122,9 +136,27 @@ def copy_into(own: Mapping[str, Parameter], state: Mapping[str, Any], strict: bo
     return IncompatibleKeys(missing, unexpected)
 
 
+def _overflows(value: np.ndarray, dtype: np.dtype) -> bool:
+    """Whether a finite number becomes infinite when it is cast."""
+    if dtype.kind != "f" or value.dtype.kind != "f" or value.itemsize <= dtype.itemsize or not value.size:
+        return False
+    return bool(np.finfo(dtype).max < np.abs(value).max() < np.inf)
+
+
 def _plain(values: Any, who: str) -> Any:
     """Return a NumPy array as a plain one, and anything else as it is."""
     return backend.plain_array(values, who) if isinstance(values, np.ndarray) else values
+
+
+def check_parameters(parameters: Iterable[Any]) -> list[Parameter]:
+    """Return what must be parameters in a list; a TypeError if it is anything else."""
+    if isinstance(parameters, Parameter | Mapping | str) or not isinstance(parameters, Iterable):
+        raise TypeError(f"parameters must be an iterable of parameters, got {parameters!r}")
+    given = list(parameters)
+    for parameter in given:
+        if not isinstance(parameter, Parameter):
+            raise TypeError(f"parameters must be Parameter objects, got {type(parameter).__name__}")
+    return given
 
 
 def host_array(who: str, value: Any) -> np.ndarray:
@@ -135,11 +167,14 @@ def host_array(who: str, value: Any) -> np.ndarray:
     TypeError
         If it is a masked array, or not of numbers; the message calls it `who`.
     """
-    value = _plain(value, who)
+    checks.unmasked(who, value)
     try:
-        value = backend.device_of(value).to_host(value)
+        value = np.asarray(backend.device_of(value).to_host(value))
     except TypeError:
-        value = np.asarray(value.detach() if hasattr(value, "detach") else value)
+        try:
+            value = np.asarray(value.detach() if hasattr(value, "detach") else value)
+        except (TypeError, ValueError) as error:  # torch's bfloat16, say, or lists of different lengths
+            raise TypeError(f"{who} can't become a NumPy array: {error}; convert it to float32 first") from None
     if value.dtype.kind not in "fiu":
         raise TypeError(f"{who} must be a numeric array, got dtype {value.dtype}")
     return value

@@ -9,7 +9,8 @@ import numpy as np
 
 from npalexnet import backend
 from npalexnet.backend import Array
-from npalexnet.layers.parameter import Parameter
+from npalexnet.checks import number
+from npalexnet.layers.parameter import Parameter, check_parameters
 
 NUMBERS_AT_A_TIME = 1 << 20  # squared in float64: 8 MiB
 
@@ -36,8 +37,8 @@ def clip_grad_norm_(parameters: Iterable[Parameter], max_norm: float, *, error_i
 
     Raises
     ------
-    ValueError
-        If `max_norm` is not above 0.
+    TypeError, ValueError
+        If `max_norm` is not above 0, or a gradient doesn't fit its parameter; nothing is changed.
     RuntimeError
         With `error_if_nonfinite`; nothing is changed.
 
@@ -45,9 +46,11 @@ def clip_grad_norm_(parameters: Iterable[Parameter], max_norm: float, *, error_i
     ----------
     R. Pascanu, T. Mikolov and Y. Bengio, "On the difficulty of training recurrent neural networks", 2013, section 3.2.
     """
-    if not 0 < max_norm <= inf:
+    if not 0 < number("max_norm", max_norm) <= inf:
         raise ValueError(f"max_norm must be above 0, got {max_norm}")
-    with_gradient = [parameter for parameter in parameters if parameter.grad is not None]
+    with_gradient = [parameter for parameter in check_parameters(parameters) if parameter.grad is not None]
+    for parameter in with_gradient:
+        parameter.check_gradient()
     norm = _norm(with_gradient)
     if not isfinite(norm):  # the squares of float64 numbers from 1e154 on are infinite
         norm = _norm(with_gradient, 2.0**-600)

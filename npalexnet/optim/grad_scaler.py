@@ -6,6 +6,7 @@ from typing import Any
 
 from npalexnet import backend
 from npalexnet.backend import Array
+from npalexnet.checks import integer, number
 from npalexnet.layers.parameter import Parameter
 from npalexnet.optim.sgd import SGD
 
@@ -70,12 +71,16 @@ class GradScaler:
         ------
         RuntimeError
             If it or `step` was called since the last `update`: the gradients have been divided already.
+        TypeError, ValueError
+            If a gradient doesn't fit its parameter; nothing is changed.
         """
         if not self._enabled:
             return
         if self._finite is not None:
             raise RuntimeError("GradScaler.unscale_() was called after a step() or an unscale_(): call update() first")
         parameters = [p for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+        for parameter in parameters:
+            parameter.check_gradient()
         self._finite = _unscale(parameters, 1 / self._scale)
 
     def step(self, optimizer: SGD) -> bool:
@@ -150,14 +155,13 @@ class GradScaler:
 
 
 def _check_settings(scale_name: str, scale: float, growth: float, backoff: float, interval: int) -> None:
-    if not 0 < scale < float("inf"):
+    if not 0 < number(scale_name, scale) < float("inf"):
         raise ValueError(f"{scale_name} must be above 0 and finite, got {scale}")
-    if not 1 < growth < float("inf"):
+    if not 1 < number("growth_factor", growth) < float("inf"):
         raise ValueError(f"growth_factor must be above 1 and finite, got {growth}")
-    if not 0 < backoff < 1:
+    if not 0 < number("backoff_factor", backoff) < 1:
         raise ValueError(f"backoff_factor must be between 0 and 1, got {backoff}")
-    if interval < 1:
-        raise ValueError(f"growth_interval must be at least 1, got {interval}")
+    integer("growth_interval", interval, 1)
 
 
 def _unscale(parameters: list[Parameter], factor: float) -> bool:

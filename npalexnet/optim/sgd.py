@@ -10,7 +10,7 @@ import numpy as np
 
 from npalexnet import backend, checks
 from npalexnet.backend import Array, primitive
-from npalexnet.layers.parameter import Parameter, host_array
+from npalexnet.layers.parameter import Parameter, check_parameters, host_array
 
 
 class SGD:
@@ -57,7 +57,7 @@ class SGD:
         weight_decay: float = 0.0,
         nesterov: bool = False,
     ) -> None:
-        if isinstance(parameters, Parameter | dict):
+        if isinstance(parameters, Parameter | dict) or not isinstance(parameters, Iterable):
             raise TypeError(f"parameters must be an iterable of parameters or of groups, got {parameters!r}")
         given: list[Any] = list(parameters)
         if not given:
@@ -168,13 +168,13 @@ class SGD:
     def _check_gradient(self, parameter: Parameter) -> None:
         if parameter.grad is None:
             return
-        device = backend.device_of(parameter.data)
-        backend.check_array(parameter.grad, "a parameter's gradient", dtype=parameter.dtype, device=device)
-        if parameter.grad.shape != parameter.shape:
+        parameter.check_gradient()
+        device, velocity = backend.device_of(parameter.data), self._velocity.get(parameter)
+        if isinstance(parameter.data, np.ndarray) and not parameter.data.flags.writeable:
             raise ValueError(
-                f"a gradient must have its parameter's shape {parameter.shape}, got {parameter.grad.shape}"
+                f"a parameter of shape {parameter.shape} is read-only: give it a copy, parameter.data = "
+                "parameter.data.copy()"
             )
-        velocity = self._velocity.get(parameter)
         if velocity is not None and not device.owns(velocity):
             raise ValueError(
                 f"a parameter was moved to {device.name!r} after its first step; make a new SGD after model.to()"
@@ -210,10 +210,9 @@ def _checked_group(group: dict[str, Any], defaults: dict[str, Any]) -> dict[str,
         raise ValueError(f"a parameter group needs 'params', got {sorted(group)}")
     if unknown := sorted(set(group) - {"params", *defaults}):
         raise ValueError(f"a parameter group takes 'params', {', '.join(map(repr, defaults))}, got {unknown}")
-    parameters = [group["params"]] if isinstance(group["params"], Parameter) else list(group["params"])
+    parameters = check_parameters([group["params"]] if isinstance(group["params"], Parameter) else group["params"])
     for parameter in parameters:
-        if not isinstance(parameter, Parameter):
-            raise TypeError(f"parameters must be Parameter objects, got {type(parameter).__name__}")
+        backend.check_array(parameter.data, "a parameter's data")
     group = {**defaults, **group, "params": parameters}
     _check_settings(group)
     return group

@@ -200,3 +200,22 @@ def test_a_parameter_tells_its_shape_dtype_and_size():
     parameter = Parameter(np.zeros((2, 3), "float32"))
     assert (parameter.shape, parameter.dtype, parameter.size, parameter.grad) == ((2, 3), np.float32, 6, None)
     assert repr(parameter) == "Parameter(shape=(2, 3), dtype=float32)"
+
+
+def test_numbers_that_the_parameters_can_not_hold_are_refused_and_nothing_is_changed():
+    layer, state = network(0), network(1, "float64").state_dict()
+    name, before = next(reversed(state)), layer.state_dict()
+    state[name] = np.full_like(state[name], 1e300)
+    with pytest.raises(ValueError, match=f"{name} has numbers beyond float32, up to 1e\\+300"):
+        layer.load_state_dict(state)
+    assert_same(layer.state_dict(), before)
+
+
+def test_what_no_numpy_array_can_be_made_of_is_named():
+    layer, state = network(0), network(1).state_dict()
+    name = next(iter(state))
+    state[name] = tensor(state[name]).bfloat16()  # which NumPy does not have
+    with pytest.raises(
+        TypeError, match=f"state\\['{name}'\\] can't become a NumPy array: .*; convert it to float32 first"
+    ):
+        layer.load_state_dict(state)

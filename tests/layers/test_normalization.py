@@ -126,3 +126,10 @@ def test_outputs_and_gradients_of_huge_numbers_are_finite_as_torchs_are(dtype, s
         assert np.isfinite(array[np.isfinite(twin)]).all()
         assert np.isfinite(twin).all() or arguments == {"beta": 2.0}  # there 0 * infinity
     np.testing.assert_allclose(y, twin_y.detach().numpy(), rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["alpha", "beta", "k"])
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_settings_that_are_not_finite_are_refused_by_name(name, value):
+    with pytest.raises(ValueError, match=f"^{name} must be finite, got {value}"):
+        LocalResponseNorm(5, **{name: value})

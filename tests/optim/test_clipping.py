@@ -96,3 +96,36 @@ def test_gradients_whose_squares_are_too_large_are_clipped(dtype, size):
     norm = np.linalg.norm(gradient)
     assert na.clip_grad_norm_([parameter], 1.0) / size == pytest.approx(norm, rel=1e-6)
     np.testing.assert_allclose(parameter.grad, gradient / norm, rtol=1e-5)
+
+
+@pytest.mark.parametrize("divide", [False, True], ids=["clip", "unscale"])
+@pytest.mark.parametrize(
+    ("gradient", "error", "message"),
+    [
+        ([1.0, 1.0], TypeError, "a parameter's gradient: expected a NumPy or CuPy array, got list"),
+        (torch.ones(2), TypeError, "a parameter's gradient: expected a NumPy or CuPy array, got Tensor"),
+        (np.ones(2, "complex64"), TypeError, "a parameter's gradient is of dtype complex64, expected float32"),
+        (np.ones(2), TypeError, "a parameter's gradient is of dtype float64, expected float32: cast it"),
+        (np.ones((1, 2), "float32"), ValueError, r"a gradient must have its parameter's shape \(2,\), got \(1, 2\)"),
+    ],
+)
+def test_a_gradient_that_does_not_fit_its_parameter_is_refused_and_the_others_stay(gradient, error, message, divide):
+    good, bad = na.Parameter(np.zeros(2, "float32")), na.Parameter(np.zeros(2, "float32"))
+    good.grad, bad.grad = np.full(2, 8, "float32"), gradient
+    scaler, optimizer = na.GradScaler(init_scale=8.0), na.SGD([good, bad], lr=1.0)
+    with pytest.raises(error, match=message):
+        scaler.unscale_(optimizer) if divide else na.clip_grad_norm_([good, bad], 1.0)
+    np.testing.assert_array_equal(good.grad, 8)
+    assert bad.grad is gradient
+
+
+@pytest.mark.parametrize("parameters", [None, na.Parameter(np.zeros(2)), {"a": 1}, "ab", [None]])
+def test_what_are_no_parameters_is_refused(parameters):
+    with pytest.raises(TypeError, match=r"^parameters must be "):
+        na.clip_grad_norm_(parameters, 1.0)
+
+
+@pytest.mark.parametrize("max_norm", [None, "1", True, 1j])
+def test_a_norm_that_is_no_number_is_refused(max_norm):
+    with pytest.raises(TypeError, match=r"^max_norm must be a number, got "):
+        na.clip_grad_norm_([], max_norm)

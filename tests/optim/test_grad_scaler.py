@@ -109,6 +109,13 @@ def test_bad_settings_are_refused(settings, message):
         na.GradScaler(**settings)
 
 
+def test_settings_of_other_types_are_refused_by_name():
+    with pytest.raises(TypeError, match="init_scale must be a number, got '1'"):
+        na.GradScaler(init_scale="1")
+    with pytest.raises(TypeError, match=r"growth_interval must be an int, got 2\.5"):
+        na.GradScaler(growth_interval=2.5)
+
+
 def test_the_scale_never_becomes_zero():
     parameters, optimizer, scaler = make(init_scale=2.0**-120, backoff_factor=2.0**-5)
     for _ in range(3):

@@ -190,9 +190,14 @@ def not_an_array(optimizer, parameters):
     parameters[1].grad = [1.0] * 5
 
 
+def read_only(optimizer, parameters):
+    parameters[1].data.flags.writeable = False
+
+
 @pytest.mark.parametrize(
     ("spoil", "error", "message"),
     [
+        (read_only, ValueError, r"a parameter of shape \(5,\) is read-only: give it a copy"),
         (bad_lr, ValueError, r"lr must be finite and not negative, got -1\.0"),
         (bad_momentum, TypeError, "momentum must be a number, got 'much'"),
         (bad_shape, ValueError, r"a gradient must have its parameter's shape \(5,\), got \(1, 5\)"),
@@ -217,6 +222,7 @@ def test_a_refused_step_changes_no_parameter_and_no_velocity(spoil, error, messa
     with pytest.raises(error, match=message):
         optimizer.step()
     optimizer.param_groups[1].update(group)
+    pair.parameters[1].data.flags.writeable = True
     for each in (pair, untouched):
         each.set_gradients(1)
     optimizer.step()
@@ -317,3 +323,20 @@ def test_a_masked_velocity_is_refused_and_nothing_changed():
     with pytest.raises(TypeError, match=r"^the velocity of parameter 0 is a masked array"):
         optimizer.load_state_dict(state)
     assert optimizer.param_groups[0]["lr"] == 1.0
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ([1.0], r"a parameter's data: expected a NumPy or CuPy array, got list: convert it by numpy\.asarray"),
+        (
+            np.array([1]),
+            r"a parameter's data is of dtype int64, expected float32, .*: cast it by \.astype\('float32'\)",
+        ),
+        (np.array([1j]), "a parameter's data is of dtype complex128, expected float32"),
+        (torch.ones(1), "a parameter's data: expected a NumPy or CuPy array, got Tensor"),
+    ],
+)
+def test_parameters_that_can_not_be_trained_are_refused_before_the_first_step(data, message):
+    with pytest.raises(TypeError, match=message):
+        SGD([Parameter(data)], lr=0.1)
