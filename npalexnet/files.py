@@ -166,6 +166,21 @@ def _not_own(path: str | os.PathLike[str]) -> OSError:
     return OSError(f"{os.fspath(path)} is {what}, and must be a file of the run's own: nothing is written through it")
 
 
+def make_folder(path: Path) -> None:
+    """Make a folder, with its parents, unless it is there; an OSError that says what is in the way."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except FileExistsError:
+        raise FileExistsError(f"{path} is a file, not a folder: name another one") from None
+    except OSError as error:
+        raise no_folder(path, error) from None
+
+
+def no_folder(path: Path, error: OSError) -> OSError:
+    """Return the error for a folder that can't be made."""
+    return type(error)(f"the folder {path} can't be made: {error.strerror or error}")
+
+
 @contextmanager
 def locked(folder: Path) -> Iterator[bool]:
     """Context in which no other process can hold the same folder; it ends with the process, however that ends.
@@ -176,10 +191,18 @@ def locked(folder: Path) -> Iterator[bool]:
     ------
     BlockingIOError
         If another one does.
+    OSError
+        If there is a link or a folder in the lock's place, or the lock of another user, who may hold it.
     """
     from filelock import FileLock, Timeout
 
     path = folder / LOCK
+    with suppress(FileNotFoundError):  # there is none, or another process has just removed it
+        if not stat.S_ISREG(os.lstat(path).st_mode):
+            raise _not_own(path)
+        if not os.access(path, os.W_OK) and os.path.lexists(path):
+            what = "is the lock of another user, who may be training this run; if nobody is, remove it"
+            raise PermissionError(f"{path} {what}")
     lock = FileLock(path, timeout=0, thread_local=False, fallback_to_soft=False)
     try:
         holds = _supported(lock.acquire)

@@ -8,7 +8,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from itertools import count
 from pathlib import Path
 
-from npalexnet.files import LOCK, locked, missing_promises, remove_leftovers
+from npalexnet.files import LOCK, locked, missing_promises, no_folder, remove_leftovers
 
 RUNS = Path("runs")  # where runs go that nobody named
 CONFIG, SPLIT, METRICS = "config.json", "split.json", "metrics.jsonl"
@@ -59,6 +59,9 @@ class RunFolder:
         folder._new = True
         try:
             folder._make()
+        except OSError as error:  # a file among its parents, say, or a name that is too long
+            folder._remove_made()
+            raise no_folder(path, error) from None
         except BaseException:
             folder._remove_made()
             raise
@@ -66,7 +69,8 @@ class RunFolder:
 
     def _make(self) -> None:
         if not self.path.is_dir() and (self.path.exists() or self.path.is_symlink()):
-            raise self._taken()
+            what = "a link to nothing" if not self.path.exists() else "a file"
+            raise ValueError(f"{self.path} holds something already: it is {what}; name a new folder")
         for path in reversed([path for path in (self.path, *self.path.parents) if not path.exists()]):
             with suppress(FileExistsError):  # another process was faster
                 path.mkdir()

@@ -91,6 +91,46 @@ def test_a_path_is_resolved_before_it_is_judged(tmp_path):
     assert (tmp_path / "things" / "config.json").read_text() == "mine"
 
 
+@pytest.mark.skipif(os.name == "nt", reason="other limits, and other errors")
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("file", "file holds something already: it is a file; name a new folder"),
+        ("file/run", r"the folder .*file/run can't be made: Not a directory"),
+        ("a" * 300, r"the folder .*a can't be made: File name too long"),
+    ],
+    ids=["file", "below", "long"],
+)
+def test_a_folder_that_can_not_be_made_is_named_with_what_is_in_its_way(tmp_path, name, message):
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises((ValueError, OSError), match=message):
+        Run(tmp_path / name)
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need rights on Windows")
+@pytest.mark.parametrize("kind", ["link", "pipe", "folder", "of another user"])
+def test_what_stands_in_the_place_of_a_lock_stays_and_the_run_is_refused(tmp_path, monkeypatch, kind):
+    Run(tmp_path / "run").save_json("config.json", {})
+    lock, outside = tmp_path / "run" / ".lock", tmp_path / "outside"
+    outside.write_text("mine")
+    message = r"\.lock is (a link|no file), and must be a file of the run's own"
+    if kind == "link":
+        lock.symlink_to(outside)
+    elif kind == "pipe":
+        os.mkfifo(lock)
+    elif kind == "folder":
+        lock.mkdir()
+    else:
+        lock.touch()
+        monkeypatch.setattr(os, "access", lambda path, mode: False)
+        message = r"\.lock is the lock of another user, who may be training this run; if nobody is, remove it"
+    with pytest.raises(OSError, match=message):
+        Run.reopen(tmp_path / "run")
+    assert os.path.lexists(lock)
+    assert outside.read_text() == "mine"
+
+
 @pytest.mark.skipif(os.name == "nt", reason="links need rights on Windows")
 @pytest.mark.parametrize("kind", ["link", "hard link", "pipe", "dangling"])
 def test_a_resume_changes_nothing_outside_of_the_run(tmp_path, kind):
