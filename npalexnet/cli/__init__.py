@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -43,6 +44,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     number of another signal). What can't be printed is an error at the end; it keeps no command from its work. (That a
     reader has left is none: ``npalexnet summary | head``.)
     """
+    if "matplotlib" not in sys.modules:  # of a notebook, say, and maybe not installed here: figures go to files alone
+        os.environ.pop("MPLBACKEND", None)
     with console() as output:
         try:
             status = _run(sys.argv[1:] if arguments is None else arguments)

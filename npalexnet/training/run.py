@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -241,5 +241,11 @@ class Run:
         return path.resolve() == (self.folder / LAST).resolve()
 
     def _draw(self, name: str, figure: Callable[[], Figure]) -> None:
-        with suppress(ImportError, MemoryError):  # no matplotlib, or no room for it: no pictures
+        try:
             visualize.write_figure(self._place.file(name), figure())
+        except OSError:
+            raise
+        except (
+            Exception
+        ):  # no matplotlib, no room for it, settings that it can't use: no pictures, but training goes on
+            return

@@ -114,3 +114,10 @@ def test_importing_the_package_loads_nothing_heavy_nor_does_info():
     )
     done = python("-c", code)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_notebooks_backend_of_matplotlib_that_is_not_installed_here_does_not_matter(monkeypatch, capsys):
+    monkeypatch.setenv("MPLBACKEND", "module://nowhere.backend_inline")
+    monkeypatch.delitem(sys.modules, "matplotlib", raising=False)
+    assert main(["info"]) == 0
+    assert "MPLBACKEND" not in os.environ

@@ -271,3 +271,15 @@ def test_a_confusion_with_unused_outputs_and_names_of_strange_bytes_is_written(t
     header = (tmp_path / "run" / "confusion.csv").read_text(encoding="utf-8").splitlines()[0]
     assert header == r"true class,a,b\xff,unused 2"
     assert (tmp_path / "run" / "confusion.png").stat().st_size > 1000
+
+
+@pytest.mark.parametrize("error", [ValueError, ImportError, KeyError, MemoryError])
+def test_figures_that_can_not_be_drawn_do_not_end_training(tmp_path, monkeypatch, error):
+    def fail(*arguments, **settings):
+        raise error("planted")
+
+    monkeypatch.setattr("npalexnet.visualize.write_figure", fail)
+    assert trainer_of(run=Run(tmp_path / "run"), count=16, validation=8, epochs=1).fit()
+    names = {path.name for path in (tmp_path / "run").iterdir() if "events" not in path.name}
+    assert {"weights.safetensors", "last.safetensors", "metrics.jsonl", "confusion.csv"} <= names
+    assert not [name for name in names if name.endswith(".png")]
