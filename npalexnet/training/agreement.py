@@ -11,6 +11,7 @@ import numpy as np
 from npalexnet.fields import Bool, FieldError, Float, Int, Kind, List, Nullable, Record, Text, table
 from npalexnet.layers.layer import Layer
 from npalexnet.optim.sgd import SGD
+from npalexnet.training.steps import is_finite
 
 MODEL, OPTIMIZER, VELOCITY = "model.", "optimizer.", "momentum_buffer"  # in the names of tensors
 VALIDATION_DATA = "held-out data (names and labels)"
@@ -79,6 +80,9 @@ def check_tensors(tensors: Mapping[str, np.ndarray], model: Layer, optimizer: SG
             faults.append(f"{name} must be {own[name].dtype}, got {weights[name].dtype}")
     if faults:
         raise ValueError(f"the checkpoint's tensors don't fit the model: {'; '.join(faults[:8])}")
+    for name, array in tensors.items():  # none such is ever written
+        if array.dtype.kind == "f" and not is_finite(array):
+            raise FieldError(f"the tensor {name} must be finite, got infinities or NaN")
     groups = optimizer.state_dict()["param_groups"]
     given = [{**group, "lr": None} for group in metadata["param_groups"]]
     if given != [{**group, "lr": None} for group in groups]:

@@ -59,6 +59,8 @@ class TrainingState:
     weights_missing: bool = False  # whether the weights of the best evaluation could not be written
     torn: bool = False  # whether an error came amid an update of the parameters: they are of no step
     evaluations: list[Metrics] = field(default_factory=list)  # of this process
+    data: dict[str, Any] = field(default_factory=dict)  # see `begin`
+    lengths: list[int] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.base_lrs = [group["lr"] for group in self.optimizer.param_groups]
@@ -87,6 +89,28 @@ class TrainingState:
     def is_best(self) -> bool:
         """Whether the model, as it is, had the best evaluation, or there was none to compare with."""
         return self.best is None or (self.bad_evaluations == 0 and self.validated_step == self.step)
+
+    def begin(self) -> None:
+        """Note which data training begins with: checkpoints name these, and `check_data` holds on to their number."""
+        self.data, self.lengths = self._data(), self._lengths()
+
+    def check_data(self) -> None:
+        """Raise a ValueError if a data set has another length than when training began."""
+        if self.lengths and self.lengths != (now := self._lengths()):
+            raise ValueError(
+                f"the data sets must not change while a network is trained: they had {self.lengths} images, for "
+                f"training and validation, and have {now}; go on with the images as they were"
+            )
+
+    def _lengths(self) -> list[int]:
+        return [len(loader.dataset) for loader in (self.train, self.validation) if loader is not None]
+
+    def _data(self) -> dict[str, Any]:
+        return {
+            "images": len(self.train.dataset),
+            "data (names and labels)": _fingerprint(self.train.dataset),
+            VALIDATION_DATA: None if self.validation is None else _fingerprint(self.validation.dataset),
+        }
 
     def end_epoch(self) -> float:
         """Note that steps were validated, and begin the next epoch after a whole one; returns the epochs so far."""
@@ -129,10 +153,8 @@ class TrainingState:
             for group, lr in zip(self.optimizer.param_groups, self.base_lrs, strict=True)
         ]
         return {
-            "images": len(loader.dataset),
+            **self._data(),
             "classes": list(loader.dataset.classes),
-            "data (names and labels)": _fingerprint(loader.dataset),
-            VALIDATION_DATA: None if validation is None else _fingerprint(validation.dataset),
             "preparation of images": _preparation(loader),
             "optimizer": groups,
             "batch_size": loader.batch_size,
@@ -163,7 +185,7 @@ class TrainingState:
             "schedule": self.schedule.state_dict(),
             "scaler": self.scaler.state_dict(),
             "generators": self.generators(),
-            "configuration": self.configuration(),
+            "configuration": {**self.configuration(), **self.data},
         }
 
     def check(self, tensors: Mapping[str, np.ndarray], metadata: Mapping[str, Any]) -> None:
@@ -190,6 +212,12 @@ class TrainingState:
         steps = metadata["epoch"] * -(-len(self.train) // accumulate) + -(-metadata["batch"] // accumulate)
         if metadata["step"] != steps or metadata["batch"] > len(self.train):
             raise FieldError(f"step must be {steps} after {_place(metadata)}, got {metadata['step']}")
+        size, pictures = self.train.batch_size, len(self.train.dataset)
+        whole, part = (min(batches * size, pictures) for batches in (len(self.train), metadata["batch"]))
+        if metadata["images"] != (images := metadata["epoch"] * whole + part):
+            raise FieldError(f"images must be {images} after {_place(metadata)}, got {metadata['images']}")
+        if metadata["best"] is not None and min(metadata["best"]) < 0:
+            raise FieldError(f"best must be an error and a loss of at least 0, got {metadata['best']}")
         if metadata["tested_step"] > metadata["step"]:
             raise FieldError(f"tested_step must be at most {metadata['step']}, the step, got {metadata['tested_step']}")
         check_loadable(self.schedule, metadata["schedule"], "schedule")

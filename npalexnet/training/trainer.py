@@ -163,6 +163,7 @@ class Trainer:
             If at the end what was learned can't be written. On the way the callback is told, no more.
         """
         callback, state = callback or Callback(), self.state
+        state.begin()
         with self._saver.working(callback), convolution_algorithm(state.settings["convolution"]):
             while not state.finished and not should_stop():
                 if not state.epoch_is_over:
@@ -201,9 +202,11 @@ class Trainer:
         state, loader, stepper = self.state, self.train, self.stepper
         self.model.train()
         started = time.perf_counter()
+        state.check_data()
         with closing(cast("Generator[Batch, None, None]", loader.epoch(state.epoch, state.batch))) as batches:
             moved = stepper.device.prefetch(batches)
             while state.batch < len(loader) and state.step < state.steps:
+                state.check_data()
                 count = min(self.accumulate, len(loader) - state.batch)
                 images = min(count * loader.batch_size, len(loader.dataset) - state.batch * loader.batch_size)
                 lr, generators = state.set_learning_rate(), state.generators()
@@ -227,23 +230,25 @@ class Trainer:
         state, metrics = self.state, None
         self._saver.checkpoint_first()
         if self.validation is not None:
+            state.check_data()
             callback.on_validation_begin()
             metrics = evaluate(self.model, self.validation, dtype=self.dtype, should_stop=should_stop)
             if metrics is None:
                 return
             if not np.isfinite(metrics.loss):
                 raise self._saver.diverged(f"the loss on the validation images is {metrics.loss}")
+        # First: if it raises, the run that goes on makes this evaluation again.
+        lowered = metrics is not None and state.schedule.report(1 - metrics.top1)
         epochs = state.end_epoch()
-        if metrics is None or self._note(metrics, epochs, callback):
+        if metrics is None or self._note(metrics, epochs, lowered, callback):
             self._saver.weights(metrics)
         self._saver.checkpoint()
 
-    def _note(self, metrics: Metrics, epochs: float, callback: Callback) -> bool:
+    def _note(self, metrics: Metrics, epochs: float, lowered: bool, callback: Callback) -> bool:
         """Take note of an evaluation; returns whether it is the best one so far."""
         state = self.state
         better = state.add_evaluation(metrics)
         state.weights_missing = state.weights_missing or better  # until they are written
-        lowered = state.schedule.report(1 - metrics.top1)
         self._saver.record_validation(metrics, epochs)
         callback.on_validation_end(metrics, epochs)  # which may raise: all that is saved is as it should be
         if lowered:

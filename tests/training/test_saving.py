@@ -231,7 +231,7 @@ def test_on_a_real_disk_that_is_full_the_last_good_checkpoint_stays(tmp_path):
     ("error", "where"),
     [
         (MemoryError, "forward"), (RuntimeError, "forward"), (KeyboardInterrupt, "forward"), (KeyError, "step"),
-        (BrokenPipeError, "validation"), (SystemExit, "validation"),
+        (BrokenPipeError, "validation"), (SystemExit, "validation"), (KeyError, "schedule"),
     ],
 )  # fmt: skip
 def test_whatever_ends_training_the_state_after_the_last_whole_step_is_saved_first(tmp_path, monkeypatch, error, where):
@@ -250,6 +250,9 @@ def test_whatever_ends_training_the_state_after_the_last_whole_step_is_saved_fir
         monkeypatch.setattr(trainer.model[4], "compute", lambda *a: (fail(), forward(*a))[1])
     elif where == "step":
         callback.on_step_end = fail
+    elif where == "schedule":
+        report = trainer.state.schedule.report
+        monkeypatch.setattr(trainer.state.schedule, "report", lambda found: (fail(), report(found))[1])
     else:
         callback.on_validation_end = fail
     with pytest.raises(error, match="planted"):
@@ -305,3 +308,30 @@ def test_a_checkpoint_is_written_without_copies_of_what_it_holds(tmp_path):
     tensors, _ = trainer.state.capture(copy=False)
     assert np.shares_memory(tensors["model.4.weight"], trainer.model[4].weight.data)
     assert not np.shares_memory(trainer.state.capture()[0]["model.4.weight"], trainer.model[4].weight.data)
+
+
+class Shrinking(Subset):
+    """A data set whose length changes."""
+
+    def __len__(self):
+        return getattr(self, "length", super().__len__())
+
+
+@pytest.mark.parametrize(("part", "length"), [("train", 0), ("train", 24), ("train", 39), ("validation", 4)])
+def test_a_data_set_that_changes_ends_training_and_the_run_goes_on_with_it_as_it_was(
+    tmp_path, monkeypatch, part, length
+):
+    monkeypatch.setattr(Run, "_draw", lambda *a: None)
+    settings = {"count": 40, "batch_size": 8, "validation": 8, "epochs": 2}
+    trainer_of(run=Run(tmp_path / "whole"), **settings).fit()
+    trainer, callback = trainer_of(run=Run(tmp_path / "run"), **settings), Callback()
+    loader = getattr(trainer, part)
+    loader.dataset = Shrinking(loader.dataset, range(len(loader.dataset)))
+    callback.on_step_end = lambda step: step.number == 3 and setattr(loader.dataset, "length", length)
+    with pytest.raises(ValueError, match=r"they had \[40, 8\] images, for training and validation, and have"):
+        trainer.fit(callback)
+    again = trainer_of(run=Run.reopen(tmp_path / "run"), **settings)
+    again.resume()
+    assert again.state.step == 3
+    assert again.fit()
+    assert_same_end(tmp_path / "run", tmp_path / "whole")

@@ -144,6 +144,14 @@ def changed(value, *path):
     return change
 
 
+def spoilt(name, value):
+    def change(tensors, metadata):
+        tensors[name] = tensors[name].copy()
+        tensors[name].flat[3] = value
+
+    return change
+
+
 VELOCITY, RNG = "optimizer.0.momentum_buffer", ("generators", "3._generator")
 FAULTS = {
     "step NaN": (changed(float("nan"), "step"), "step must be a whole number of at least 0, got NaN"),
@@ -154,6 +162,10 @@ FAULTS = {
     "bad_evaluations": (changed("x", "bad_evaluations"), 'bad_evaluations must be .*, got "x"'),
     "best": (changed([1], "best"), r"best must be a list of 2, or null, got \[1\]"),
     "best NaN": (changed([0.5, float("nan")], "best"), r"best\[1\] must be a finite number, got NaN"),
+    "best below 0": (changed([-5.0, 0.1], "best"), r"best must be an error and a loss of at least 0, got"),
+    "images": (changed(7, "images"), "images must be 32 after 1 epochs and 0 batches, got 7"),
+    "a weight NaN": (spoilt("model.4.bias", np.nan), r"the tensor model\.4\.bias must be finite, got inf"),
+    "a velocity infinite": (spoilt("optimizer.0.momentum_buffer", np.inf), r"the tensor optimizer\.0.* must be finite"),
     "no best": (without("best"), "it lacks best"),
     "no lines": (without("lines"), "it lacks lines"),
     "another field": (changed(1, "setp"), 'it has an unknown field "setp": did you mean step?'),
