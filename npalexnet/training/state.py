@@ -157,7 +157,7 @@ class TrainingState:
             tensors |= {f"{OPTIMIZER}{number}.{name}": array for name, array in velocities.items()}
         return tensors, {
             **{key: getattr(self, name) for name, key in _COUNTERS.items()},
-            "best": self.best,
+            "best": None if self.best is None else list(self.best),
             "steps": self.steps,
             "param_groups": optimizer["param_groups"],
             "schedule": self.schedule.state_dict(),
