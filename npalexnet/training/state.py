@@ -181,11 +181,11 @@ class TrainingState:
         check_configuration(metadata["configuration"], configuration, without="layer")
         if metadata["step"] > self.steps:
             raise ValueError(f"{metadata['step']} steps were taken already, so there can't be {self.steps} in all")
-        here, there = set(self.generators()), set(metadata["generators"])
-        if here != there:
-            raise ValueError(f"the checkpoint knows the generators {sorted(there)}, the model has {sorted(here)}")
         check_tensors(tensors, self.model, self.optimizer, metadata)
         check_configuration(metadata["configuration"], configuration)
+        here, there = sorted(self.generators()), sorted(metadata["generators"])
+        if here != there:
+            raise FieldError(f"generators must be those of {', '.join(here)}, got {', '.join(there) or 'none'}")
         accumulate = self.settings["accumulate"]
         steps = metadata["epoch"] * -(-len(self.train) // accumulate) + -(-metadata["batch"] // accumulate)
         if metadata["step"] != steps or metadata["batch"] > len(self.train):
