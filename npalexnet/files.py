@@ -54,6 +54,10 @@ def atomic_write(path: str | Path, *, previous: str | Path | None = None) -> Ite
                 os.replace(path, previous)
         os.replace(temporary, path)
         sync_folder(path.parent)
+    except OSError as error:
+        if error.errno is None or error.filename is not None:
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from None  # a full disk's says nothing of the file
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -208,6 +212,10 @@ def locked(folder: Path) -> Iterator[bool]:
         holds = _supported(lock.acquire)
     except Timeout:
         raise BlockingIOError(errno.EAGAIN, "another process holds it", str(folder)) from None
+    except OSError as error:
+        if error.errno != errno.EROFS:
+            raise
+        raise OSError(f"{folder} can't be trained in: it is on a read-only file system; copy it elsewhere") from None
     try:
         yield holds
     finally:

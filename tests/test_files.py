@@ -1,3 +1,4 @@
+import errno
 import os
 import stat
 import subprocess
@@ -8,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from npalexnet.files import atomic_write, remove_leftovers
+from npalexnet.files import atomic_write, locked, remove_leftovers
 from npalexnet.terminal import shown
 
 ROOT = Path(__file__).parent.parent
@@ -99,3 +100,29 @@ def test_leftovers_of_a_killed_process_are_removed_and_nothing_else(tmp_path):
 def test_names_of_any_bytes_can_be_printed():
     assert shown(os.fsdecode(b"caf\xc3\xa9.jpg")) == "caf\u00e9.jpg"
     shown(os.fsdecode(b"caf\xe9.jpg")).encode("utf-8")
+
+
+def test_an_error_that_names_no_file_as_a_full_disk_gives_it_gets_the_name(tmp_path):
+    (tmp_path / "file").write_text("before")
+    with pytest.raises(OSError, match=r"No space left on device: '.*file'") as caught:
+        fill(tmp_path / "file", OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
+    assert caught.value.errno == errno.ENOSPC
+    with pytest.raises(OSError, match=r"^can't write it$"):
+        fill(tmp_path / "file", OSError("can't write it"))
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["before"]
+
+
+def fill(path, error):
+    with atomic_write(path):
+        raise error
+
+
+@pytest.mark.skipif(os.name == "nt", reason="other calls")
+def test_a_folder_that_can_only_be_read_is_named_with_what_to_do(tmp_path, monkeypatch):
+    def refuse(*arguments, **keywords):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(tmp_path / ".lock"))
+
+    monkeypatch.setattr("filelock.FileLock.acquire", refuse)
+    message = "can't be trained in: it is on a read-only file system; copy it elsewhere"
+    with pytest.raises(OSError, match=message), locked(tmp_path):
+        pass
