@@ -203,11 +203,12 @@ class TrainingState:
         check_configuration(metadata["configuration"], configuration, without="layer")
         if metadata["step"] > self.steps:
             raise ValueError(f"{metadata['step']} steps were taken already, so there can't be {self.steps} in all")
-        check_tensors(tensors, self.model, self.optimizer, metadata)
-        check_configuration(metadata["configuration"], configuration)
         here, there = sorted(self.generators()), sorted(metadata["generators"])
         if here != there:
-            raise FieldError(f"generators must be those of {', '.join(here)}, got {', '.join(there) or 'none'}")
+            names = (", ".join(names) or "none" for names in (here, there))
+            raise FieldError("generators must be those of {}, got {}".format(*names))
+        check_tensors(tensors, self.model, self.optimizer, metadata)
+        check_configuration(metadata["configuration"], configuration)
         accumulate = self.settings["accumulate"]
         steps = metadata["epoch"] * -(-len(self.train) // accumulate) + -(-metadata["batch"] // accumulate)
         if metadata["step"] != steps or metadata["batch"] > len(self.train):
