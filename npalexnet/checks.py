@@ -37,6 +37,12 @@ def number(name: str, value: Any) -> float:
         raise ValueError(f"{name} must be a number that a float can hold, got one beyond all of them") from None
 
 
+def has(name: str, value: Any, attribute: str, what: str) -> None:
+    """Raise a TypeError unless a value has an attribute, by which one is known that is `what`."""
+    if not hasattr(value, attribute):
+        raise TypeError(f"{name} must be {what}, got {value!r:.80}")
+
+
 def unmasked(name: str, array: Any) -> None:
     """Raise a TypeError if an array is a NumPy masked array, or a list holds one."""
     if isinstance(array, np.ma.MaskedArray):

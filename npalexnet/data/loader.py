@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from npalexnet.checks import integer
+from npalexnet.checks import has, integer
 from npalexnet.data.datasets import Dataset
 from npalexnet.data.memory import PICTURES
 from npalexnet.data.pipeline import Pipeline
@@ -64,6 +64,8 @@ class DataLoader:
     ) -> None:  # fmt: skip
         self.batch_size, self.seed = integer("batch_size", batch_size, 1), integer("seed", seed, 0)
         self.workers, self.ahead = integer("workers", workers, 1), integer("ahead", ahead, 1)
+        has("dataset", dataset, "labels", "a Dataset, with its labels and classes")
+        has("pipeline", pipeline, "output_shape", "a Pipeline")
         if not len(dataset):
             raise ValueError("the data set is empty")
         if drop_last and len(dataset) < batch_size:
@@ -108,6 +110,8 @@ class DataLoader:
         LoadError
             Instead of a batch with a picture that can't be loaded.
         """
+        if not (isinstance(number, int | np.integer) and isinstance(start, int | np.integer)):
+            raise TypeError(f"number and start must be ints, got {number!r} and {start!r}")
         if number < 0 or not 0 <= start <= len(self):
             raise ValueError(f"number must not be negative and start be from 0 to {len(self)}, got {number}, {start}")
         return self._batches(number, start)

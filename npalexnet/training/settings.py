@@ -3,10 +3,23 @@
 from __future__ import annotations
 
 from npalexnet import backend
-from npalexnet.checks import integer, number
+from npalexnet.checks import has, integer, number
 from npalexnet.layers.algorithm_choice import NAMES
 from npalexnet.layers.layer import Layer
 from npalexnet.losses import CrossEntropyLoss
+
+_PARTS = {  # of a trainer: an attribute that each has, and what it must be
+    "train": ("epoch", "a DataLoader"), "validation": ("epoch", "a DataLoader"), "schedule": ("factor", "a name or a "
+    "Schedule"), "optimizer": ("param_groups", "an SGD"), "criterion": ("reduction", "a CrossEntropyLoss"),
+    "run": ("record", "a Run: Run(folder) makes one, Run.reopen(folder) goes on with one"),
+}  # fmt: skip
+
+
+def check_parts(train: object, **parts: object) -> None:
+    """Raise a TypeError that names what is no part of a trainer; all but `train` may be None, or a schedule's name."""
+    for name, part in {"train": train, **parts}.items():
+        if name == "train" or not (part is None or (name == "schedule" and isinstance(part, str))):
+            has(name, part, *_PARTS[name])
 
 
 def check_settings(

@@ -12,6 +12,7 @@ from typing import cast
 import numpy as np
 
 from npalexnet.backend import Batch
+from npalexnet.checks import has
 from npalexnet.data.loader import DataLoader
 from npalexnet.layers.algorithm_choice import convolution_algorithm, get_convolution_algorithm
 from npalexnet.layers.layer import Layer
@@ -23,7 +24,7 @@ from npalexnet.training.progress import Callback
 from npalexnet.training.run import Run
 from npalexnet.training.saving import Saver
 from npalexnet.training.schedules import Schedule, default_warmup, make_schedule
-from npalexnet.training.settings import check_settings
+from npalexnet.training.settings import check_parts, check_settings
 from npalexnet.training.state import TrainingState
 from npalexnet.training.steps import DivergedError, Stepper, StepResult
 
@@ -116,6 +117,9 @@ class Trainer:
         run: Run | None = None,
         checkpoint_every: int | None = None,
     ) -> None:
+        check_parts(
+            train, validation=validation, schedule=schedule, optimizer=optimizer, criterion=criterion, run=run
+        )  # fmt: skip
         criterion = criterion or CrossEntropyLoss()
         convolution = get_convolution_algorithm() if convolution is None else convolution
         check_settings(
@@ -163,6 +167,7 @@ class Trainer:
             If at the end what was learned can't be written. On the way the callback is told, no more.
         """
         callback, state = callback or Callback(), self.state
+        has("callback", callback, "on_step_end", "a Callback")
         state.begin()
         with self._saver.working(callback), convolution_algorithm(state.settings["convolution"]):
             while not state.finished and not should_stop():

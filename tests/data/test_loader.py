@@ -211,3 +211,12 @@ def test_an_epoch_or_batch_that_there_is_not_is_refused_at_once(number, start):
 
 def test_after_the_last_batch_there_is_nothing():
     assert load(DataLoader(DATASET, PLAIN, 2), 0, 6) == []
+
+
+def test_what_is_no_data_set_or_pipeline_is_refused_at_once():
+    with pytest.raises(TypeError, match=r"^dataset must be a Dataset, with its labels and classes, got "):
+        DataLoader(list(IMAGES), PLAIN, 2)
+    with pytest.raises(TypeError, match=r"^pipeline must be a Pipeline, got None"):
+        DataLoader(DATASET, None, 2)
+    with pytest.raises(TypeError, match=r"^number and start must be ints, got 0\.5 and 0"):
+        DataLoader(DATASET, PLAIN, 2).epoch(0.5)

@@ -314,3 +314,27 @@ def test_settings_that_can_not_be_are_refused_by_name(settings, message):
 def test_a_model_with_nothing_to_learn_is_refused():
     with pytest.raises(ValueError, match="no parameter with requires_grad"):
         Trainer(small_network().freeze(), loader(), epochs=1)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"run": "runs/1"}, r"run must be a Run: Run\(folder\) makes one, .*, got 'runs/1'"),
+        ({"optimizer": 3}, "optimizer must be an SGD, got 3"),
+        ({"criterion": "mean"}, "criterion must be a CrossEntropyLoss, got 'mean'"),
+        ({"schedule": 3}, "schedule must be a name or a Schedule, got 3"),
+    ],
+)
+def test_a_part_of_another_kind_is_refused_by_name(settings, message):
+    with pytest.raises(TypeError, match=f"^{message}"):
+        trainer_of(**settings)
+
+
+def test_data_sets_and_functions_in_the_place_of_loaders_and_callbacks_are_refused():
+    trainer = trainer_of(steps=1)
+    with pytest.raises(TypeError, match=r"^train must be a DataLoader, got "):
+        Trainer(small_network(), trainer.train.dataset, epochs=1)
+    with pytest.raises(TypeError, match=r"^validation must be a DataLoader, got "):
+        Trainer(small_network(), trainer.train, [1], epochs=1)
+    with pytest.raises(TypeError, match=r"^callback must be a Callback, got "):
+        trainer.fit(print)
