@@ -97,7 +97,8 @@ def open_listed(tree: Tree, path: str, options: Options) -> Opened:
     _check_classes(pictures, path, faults, "list pictures of at least two classes")
     source = Source(f"{path} names no pictures for validation", path, "its pictures", False)
     if not found.held_out:
-        return _split(pictures, source, f"a list of pictures, {path}", [*_skipped(faults), *found.notes], options)
+        notes = [*_skipped(faults), *found.notes, *pictures.notes]
+        return _split(pictures, source, f"a list of pictures, {path}", notes, options)
     known = {normal(name) for name in pictures.classes}
     if unknown := dict.fromkeys(label for _, label in found.held_out if normal(label) not in known):
         raise ValueError(
@@ -111,7 +112,7 @@ def open_listed(tree: Tree, path: str, options: Options) -> Opened:
         f"Found a list of pictures, {path}: {counted(len(pictures))} of {len(pictures.classes):,} classes to train on, "
         f"{counted(len(validation))} held out for validation"
     )
-    notes = [*_skipped(faults + more_faults), *found.notes, *_missing_classes(validation)]
+    notes = [*_skipped(faults + more_faults), *found.notes, *pictures.notes, *_missing_classes(validation)]
     return Opened(pictures, validation, pictures.grey and validation.grey, notes, where, False)
 
 
