@@ -129,6 +129,14 @@ def missing_promises(folder: Path) -> list[str]:
 # --- what belongs to one process ------------------------------------------------------------------------------------
 
 
+def make_folder(path: Path) -> None:
+    """Make a folder, and those above it, where there is none; a ValueError if a file is in the way."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise ValueError(f"{path} can't be a folder to write to: it, or what is above it, is a file") from None
+
+
 def own(path: str | os.PathLike[str], flags: int) -> int:
     """Open a file of a run in place: the `opener` of ``open(path, "ab", opener=own)``.
 

@@ -35,6 +35,7 @@ _FORMATS = (  # how files begin that people have for weights, what they are, and
     (b"\x89HDF", "an HDF5 file, as Keras writes: save its weights as safetensors under torch's names"),
     (b"GGUF", "a GGUF file: weights are a safetensors file under torch's names"),
     (b"\x1f\x8b", "a gzip archive: unpack it first"),
+    (b"{", "JSON, no weights: name the safetensors file itself"),
     (b"<", "a web page or XML, no weights: the download went wrong"),
 )
 _TORCH = (

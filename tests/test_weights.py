@@ -139,3 +139,19 @@ def test_weights_are_found_by_their_folder_or_it_is_said_what_is_there(tmp_path)
         weights_file(tmp_path / "run")
     (tmp_path / "run" / "weights.safetensors").touch()
     assert weights_file(tmp_path / "run") == weights_file(tmp_path / "run" / "weights.safetensors")
+
+
+def test_weights_of_other_programs_in_a_folder_are_called_what_they_are(tmp_path):
+    (tmp_path / "config.json").touch()
+    (tmp_path / "pytorch_model.bin").write_bytes(b"\x80\2}q\0.")
+    with pytest.raises(ValueError, match=r"no weights\.safetensors; \S+pytorch_model\.bin is a file of torch\.save"):
+        weights_file(tmp_path)
+    for i in (1, 2):
+        (tmp_path / f"model-0000{i}-of-00002.safetensors").touch()
+    with pytest.raises(
+        ValueError, match=r"its weights are in 2 files, model-00001-of-00002\.safetensors, \.\.\.: load"
+    ):
+        weights_file(tmp_path)
+    (tmp_path / "model.safetensors.index.json").write_text('{"weight_map": {}}')
+    with pytest.raises(ValueError, match=r"index\.json is JSON, no weights: name the safetensors file itself"):
+        load_weights(tmp_path / "model.safetensors.index.json")

@@ -10,7 +10,7 @@ from importlib import import_module
 from npalexnet import __version__, backend, get_convolution_algorithm
 from npalexnet.cli.options import PACKAGES
 from npalexnet.cli.parser import Parser
-from npalexnet.terminal import console, output_works, shown
+from npalexnet.terminal import console, output_works, reason, shown
 
 COMMANDS = {
     "train": (
@@ -69,7 +69,7 @@ def _run(arguments: Sequence[str]) -> int:
     except MemoryError as error:
         message = f"not enough memory: {error}"
     except (OSError, ValueError, RuntimeError) as error:
-        message = str(error)
+        message = reason(error)
     except ModuleNotFoundError as error:
         if error.name is None or error.name.partition(".")[0] not in PACKAGES:
             raise

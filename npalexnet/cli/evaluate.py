@@ -18,6 +18,7 @@ from npalexnet.cli.options import (
     described_device,
 )
 from npalexnet.data.confusion import Confusion, entries
+from npalexnet.files import make_folder
 from npalexnet.inference.classifier import Classifier
 from npalexnet.inference.validation import ValidationSet
 from npalexnet.terminal import progress, shown, table
@@ -42,7 +43,7 @@ def run(options: argparse.Namespace) -> int:
     classifier = Classifier.load(options.weights, device)
     validation = ValidationSet.open(options.data, classifier, labels=options.labels)
     out = options.out or classifier.path.parent / "evaluation"
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     for note in validation.notes:
         print(shown(note))
     with progress("evaluating", len(validation)) as watch:

@@ -13,7 +13,7 @@ from npalexnet import backend, visualize
 from npalexnet.cli.look_options import add_options, class_number, existing_unit
 from npalexnet.cli.options import chosen_device, described_device
 from npalexnet.data.images import open_picture
-from npalexnet.files import atomic_write
+from npalexnet.files import atomic_write, make_folder
 from npalexnet.inference.classifier import Classifier
 from npalexnet.inference.validation import ValidationSet
 from npalexnet.terminal import progress, shown
@@ -51,7 +51,7 @@ class Look:
 
     def __init__(self, validation: ValidationSet, out: Path) -> None:
         self.classifier, self.validation, self.out = validation.classifier, validation, out
-        out.mkdir(parents=True, exist_ok=True)
+        make_folder(out)
         self.sections: list[Section] = []
         self.figures: list[Path] = []
 

@@ -11,6 +11,7 @@ from npalexnet.data.images import open_picture
 from npalexnet.data.inspection import inspect
 from npalexnet.data.names import listed, normal, quoted
 from npalexnet.data.tree import Disk, Tree
+from npalexnet.terminal import reason
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -51,8 +52,8 @@ class FolderDataset:
             source: Any = self.tree.open(path)
             return open_picture(source), int(self.labels[index])
         except OSError as error:
-            reason = str(error) if path in str(error) else f"{path} can't be read: {error}"
-            raise OSError(f"{reason}; put a good one in its place, or remove it and begin a new run") from error
+            why = reason(error) if path in reason(error) else f"{path} can't be read: {error}"
+            raise OSError(f"{why}; put a good one in its place, or remove it and begin a new run") from error
 
     def name(self, index: int) -> str:
         """Return the path."""

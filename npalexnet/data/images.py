@@ -14,6 +14,7 @@ from npalexnet.data.memory import PICTURES, bound, picture_limit
 from npalexnet.data.names import is_rubbish
 from npalexnet.data.orientation import stated_orientation
 from npalexnet.data.pixels import GREY_MODES, low_bytes, stated_encoding, to_rgb, upright
+from npalexnet.terminal import reason
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -45,7 +46,8 @@ def find_images(folder: str | Path) -> tuple[list[str], list[str]]:
     paths : list of str
         Sorted. Files that are images by their names are among them, even if they can't be read.
     faults : list of str
-        A line for each pipe, device or damaged file whose name does not say what it is.
+        A line for each pipe, device or damaged file whose name does not say what it is, and for each folder that can't
+        be read.
     """
     from PIL import Image
 
@@ -54,7 +56,7 @@ def find_images(folder: str | Path) -> tuple[list[str], list[str]]:
     suffixes = {suffix for suffix, kind in Image.registered_extensions().items() if kind in FORMATS}
     paths: list[str] = []
     faults: list[str] = []
-    for path in _files(os.fspath(folder), ()):
+    for path in _files(os.fspath(folder), (), faults):
         if os.path.splitext(path)[1].lower() not in suffixes:
             try:
                 with opened(path) as file, _named(path):
@@ -62,22 +64,28 @@ def find_images(folder: str | Path) -> tuple[list[str], list[str]]:
             except _NoImage:  # nor does its name say so
                 continue
             except OSError as error:
-                faults.append(str(error))
+                faults.append(reason(error))
                 continue
         paths.append(path)
     return paths, faults
 
 
-def _files(folder: str, above: tuple[tuple[int, int], ...]) -> Iterator[str]:
-    """Yield the files in a folder and below, sorted; a folder that links lead back to is entered once."""
-    info = os.stat(folder)
-    here = (info.st_dev, info.st_ino)
-    if here in above:
+def _files(folder: str, above: tuple[tuple[int, int], ...], faults: list[str]) -> Iterator[str]:
+    """Yield the files in a folder and below, sorted; a folder that links lead back to is entered once.
+
+    `faults` gets a line for each folder that can't be read.
+    """
+    try:
+        info = os.stat(folder)
+        here = (info.st_dev, info.st_ino)
+        names = [] if here in above else sorted(name for name in os.listdir(folder) if not is_rubbish(name))
+    except OSError as error:
+        faults.append(reason(error))
         return
-    for name in sorted(name for name in os.listdir(folder) if not is_rubbish(name)):
+    for name in names:
         path = os.path.join(folder, name)
         if os.path.isdir(path):
-            yield from _files(path, (*above, here))
+            yield from _files(path, (*above, here), faults)
         else:
             yield path
 
@@ -197,7 +205,7 @@ def _identified(file: IO[bytes], name: str, limit: int) -> Any:
     if size > limit:
         raise _Refused(f"{name} is too large: a file of {size / 1e6:,.0f} MB, and {bound(limit)}")
     file.seek(0)
-    start, reason = file.read(16), ""
+    start, why = file.read(16), ""
     for kind in FORMATS:
         factory, accept = Image.OPEN.get(kind, (None, None))
         if factory is None or not _accepts(accept, start):
@@ -207,9 +215,9 @@ def _identified(file: IO[bytes], name: str, limit: int) -> Any:
             return JpegImageFile(file) if kind == "JPEG" else factory(file, "")  # the first picture of several (MPO)
         except (SyntaxError, IndexError, TypeError, struct.error) as error:
             if accept is not None:
-                reason = f"{kind}: {error}"
-    if reason:
-        raise _Refused(f"{name} is damaged, or not usable: {reason}")
+                why = f"{kind}: {error}"
+    if why:
+        raise _Refused(f"{name} is damaged, or not usable: {why}")
     other = next((kind for kind, (_, accept) in Image.OPEN.items() if accept and _accepts(accept, start)), "")
     advice = f" of a format that is read, but {other}; save it as JPEG or PNG" if other else ""
     raise _NoImage(f"{name} is not an image file{advice}")
