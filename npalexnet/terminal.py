@@ -100,7 +100,7 @@ def as_json(value: Any) -> str:
 
 def spreadsheet_cell(text: str) -> str:
     """Return a text for a CSV file, with an apostrophe before what a spreadsheet would compute as a formula."""
-    return f"'{text}" if text.startswith(_FORMULA) else text
+    return f"'{text}" if text.startswith(_FORMULA) or text.lstrip().startswith(_FORMULA) else text
 
 
 # --- standard output and standard error --------------------------------------------------------------------------

@@ -40,7 +40,7 @@ def test_a_name_is_shown_without_what_a_terminal_would_obey(name, expected):
     assert progress.shown(name) == expected
 
 
-@pytest.mark.parametrize("name", ["=1+1", "+1", "-1", "@SUM(A1)", "\tx"])
+@pytest.mark.parametrize("name", ["=1+1", "+1", "-1", "@SUM(A1)", "\tx", "  =1", "\xa0-1"])
 def test_a_spreadsheet_computes_no_name(name):
     assert progress.spreadsheet_cell(name) == "'" + name
     assert progress.spreadsheet_cell("a" + name) == "a" + name

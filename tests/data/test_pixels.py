@@ -115,6 +115,31 @@ def test_a_turned_jpeg_is_opencvs(tmp_path, orientation):
     np.testing.assert_allclose(np.asarray(open_picture(tmp_path / "a.jpg")).astype(int), theirs, atol=3)
 
 
+@pytest.mark.parametrize("mode", ["LA", "RGB", "RGBA"])
+@pytest.mark.parametrize("suffix", ["jp2", "j2k"])
+def test_jpeg_2000_in_colour_with_more_than_8_bits_is_refused_for_pillow_wraps_around(tmp_path, mode, suffix):
+    noise(mode=mode).save(tmp_path / f"a.{suffix}")
+    content = bytearray((tmp_path / f"a.{suffix}").read_bytes())
+    assert opened(tmp_path, content).shape == (30, 40, 3)
+    content[content.index(b"\xff\x4f\xff\x51") + 42] = 11  # bits of the first channel, minus 1
+    with pytest.raises(OSError, match="its colours have 12 bits, and Pillow would make the brightest ones black; save"):
+        opened(tmp_path, content)
+
+
+def test_jpeg_2000_of_16_grey_bits_fills_the_range(tmp_path):
+    numbers = np.array([[0, 25700, 65535]] * 8, np.uint16)
+    Image.fromarray(numbers).save(tmp_path / "a.jp2", irreversible=False)
+    assert grey(tmp_path, (tmp_path / "a.jp2").read_bytes()) == [[0, 100, 255]] * 8
+
+
+def test_white_in_a_jpeg_2000_of_16_bits_is_never_black(tmp_path):
+    cv2 = pytest.importorskip("cv2")
+    if not cv2.imwrite(str(tmp_path / "a.jp2"), np.full((8, 9, 3), 65535, np.uint16)):
+        pytest.skip("this OpenCV doesn't write the format")
+    with pytest.raises(OSError, match="its colours have 16 bits"):
+        open_picture(tmp_path / "a.jp2")
+
+
 @pytest.mark.parametrize("suffix", ["png", "tiff"])
 def test_16_bits_are_opencvs(tmp_path, suffix):
     cv2 = pytest.importorskip("cv2")
