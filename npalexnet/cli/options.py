@@ -83,7 +83,13 @@ def chosen_device(name: str) -> str:
     """Return the own name of a device, for "auto", too; says where a GPU can't be used though CuPy is installed."""
     if name == "auto" and not (gpu := probe()).usable and gpu.stage != "package":
         print(f"No GPU is used: {gpu.reason} (stage: {gpu.stage})", file=sys.stderr)
-    return backend.get_device(name).name
+    try:
+        return backend.get_device(name).name
+    except ValueError as error:
+        meant = "cuda" if name.lower() in ("gpu", "nvidia") else name.lower()
+        if meant == name or meant not in ("cpu", "cuda", "auto"):
+            raise
+        raise ValueError(f"{error}; did you mean {meant}?") from None
 
 
 def described_device(name: str) -> str:

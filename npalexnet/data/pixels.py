@@ -47,6 +47,8 @@ def stated_encoding(image: Any) -> Encoding:
             raise ValueError(
                 f"its colours have {deepest} bits, and Pillow would make the brightest ones black; save it as PNG"
             )
+        if image.mode in _DEEP:
+            encoding = encoding._replace(highest=(2**deepest - 1) << (16 - deepest))
     elif image.mode == "I" and image.format not in ("PPM", "PNG"):  # which Pillow scales to 65535, or stores so
         raise ValueError(f"its numbers are of mode {image.mode!r}, without a known range")
     if image.mode == "F":

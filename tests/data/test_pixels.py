@@ -132,9 +132,16 @@ def test_jpeg_2000_of_16_grey_bits_fills_the_range(tmp_path):
     assert grey(tmp_path, (tmp_path / "a.jp2").read_bytes()) == [[0, 100, 255]] * 8
 
 
+def test_white_in_a_jpeg_2000_of_12_grey_bits_is_white(tmp_path):
+    Image.fromarray(np.full((8, 9), 65535, np.uint16)).save(tmp_path / "a.jp2", irreversible=False)
+    content = bytearray((tmp_path / "a.jp2").read_bytes())
+    content[content.index(b"\xff\x4f\xff\x51") + 42] = 11  # of 16: what is above the highest number, becomes that
+    assert grey(tmp_path, content) == [[255] * 9] * 8
+
+
 def test_white_in_a_jpeg_2000_of_16_bits_is_never_black(tmp_path):
     cv2 = pytest.importorskip("cv2")
-    if not cv2.imwrite(str(tmp_path / "a.jp2"), np.full((8, 9, 3), 65535, np.uint16)):
+    if not cv2.imwrite(str(tmp_path / "a.jp2"), np.full((64, 64, 3), 65535, np.uint16)):
         pytest.skip("this OpenCV doesn't write the format")
     with pytest.raises(OSError, match="its colours have 16 bits"):
         open_picture(tmp_path / "a.jp2")
