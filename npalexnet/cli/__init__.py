@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import sys
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 
 from npalexnet import __version__, backend, get_convolution_algorithm
@@ -43,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     number of another signal). What can't be printed is an error at the end; it keeps no command from its work. (That a
     reader has left is none: ``npalexnet summary | head``.)
     """
-    with console() as output:
+    with console() as output, _without_pillows_remarks():
         try:
             status = _run(sys.argv[1:] if arguments is None else arguments)
         except SystemExit as stopped:  # argparse's, after a wrong command line or a help text
@@ -76,6 +79,15 @@ def _run(arguments: Sequence[str]) -> int:
         message = f"{error.name} is not installed; pip install 'npalexnet[train]' brings all that this command needs"
     print(f"npalexnet {options.command}: error: {shown(message)}", file=sys.stderr)
     return 1
+
+
+@contextmanager
+def _without_pillows_remarks() -> Iterator[None]:
+    """Context in which Pillow does not print what is odd in the metadata of pictures: the pixels alone are used."""
+    logging.getLogger("PIL").addHandler(logging.NullHandler())
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module=r"PIL\.")
+        yield
 
 
 def _parser(arguments: Sequence[str]) -> Parser:
