@@ -200,6 +200,8 @@ def _identified(file: IO[bytes], name: str, limit: int) -> Any:
     from PIL import Image
     from PIL.JpegImagePlugin import JpegImageFile
 
+    from npalexnet.data.tiff import TiffFile
+
     Image.init()
     size = file.seek(0, os.SEEK_END)  # some formats are read whole, and a block in others can be as long as the file
     if size > limit:
@@ -212,7 +214,8 @@ def _identified(file: IO[bytes], name: str, limit: int) -> Any:
             continue
         try:
             file.seek(0)
-            return JpegImageFile(file) if kind == "JPEG" else factory(file, "")  # the first picture of several (MPO)
+            # Of JPEG the first picture of several, which MPO has.
+            return {"JPEG": JpegImageFile, "TIFF": TiffFile}.get(kind, factory)(file, "")
         except (SyntaxError, IndexError, TypeError, struct.error) as error:
             if accept is not None:
                 why = f"{kind}: {error}"

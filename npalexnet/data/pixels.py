@@ -40,7 +40,7 @@ def stated_encoding(image: Any) -> Encoding:
         bits, sample_format = image.tag_v2.get(258, (1,)), image.tag_v2.get(339, (1,))
         if 2 in sample_format:
             raise ValueError("its numbers are signed, without a known range")
-        encoding = Encoding(2 ** bits[0] - 1, image.tag_v2.get(262, 0) == 0)
+        encoding = Encoding(2 ** bits[0] - 1, image.white_is_zero)
     elif image.format == "JPEG2000":
         deepest = _bits_of_jpeg_2000(image.fp)
         if deepest > (16 if image.mode in _DEEP else 8):

@@ -36,6 +36,18 @@ def test_grey_of_16_bits_in_the_other_order(tmp_path):
     assert grey(tmp_path, tiff(3, 1, 16, 1, struct.pack(">3H", 0, 25700, 65535), order=">")) == [[0, 100, 255]]
 
 
+@pytest.mark.parametrize(
+    ("bits", "numbers", "order"),
+    [
+        (12, bytes([0x00, 0x08, 0x00, 0xFF, 0xF0, 0x00]), "<"),
+        (16, struct.pack(">4H", 0, 32768, 65535, 0), ">"),
+        (32, struct.pack("<4I", 0, 2**31, 2**32 - 1, 0), "<"),
+    ],
+)
+def test_white_is_zero_in_every_depth_and_order_that_pillow_has_otherwise(tmp_path, bits, numbers, order):
+    assert grey(tmp_path, tiff(4, 1, bits, 0, numbers, order=order)) == [[255, 127, 0, 255]]
+
+
 def test_grey_of_32_bits_without_a_sign(tmp_path):
     numbers = struct.pack("<3I", 0, 2**31, 2**32 - 1)
     assert grey(tmp_path, tiff(3, 1, 32, 1, numbers)) == [[0, 127, 255]]
