@@ -6,6 +6,7 @@ import json
 import re
 import zlib
 from collections.abc import Mapping
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -15,18 +16,20 @@ from npalexnet.fields import FieldError, Int, Kind, List, Nullable, Record, Text
 from npalexnet.tensors import checksum, read_header, read_tensors, write_tensors
 
 FILE_NAME = "weights.safetensors"  # in the folder of a run
-KEY = "npalexnet"  # in the file's metadata, which maps strings to strings: the description, as JSON
+# In the file's metadata, which maps strings to strings: the description, as JSON. There is one, because safetensors
+# writes several in any order, and the same weights must be the same bytes.
+KEY = "npalexnet"
 CHECKPOINT_KEY = "npalexnet-checkpoint"  # there instead in a checkpoint, see `npalexnet.training.checkpoint`
 MOST_CLASSES = 100_000  # of a network: the last layer alone then takes 1.6 GB
 CLASSES = List(Text(), 1, MOST_CLASSES)  # their names, as "classes" in the description
 _FOREIGN = (".bin", ".ckpt", ".h5", ".npz", ".onnx", ".pt", ".pth")  # of other programs' weights
-_CHECKSUMS = "npalexnet-checksums"  # in the metadata, too; older files have none
+_CHECKSUMS = "checksums of npalexnet"  # in the description; older files have none
 _CRC = Int(0, 2**32 - 1)
 _CHECKSUMS_KIND = Record({"tensors": table(_CRC), "description": _CRC})
 _OPTIONS = Record({}, optional={"data": Nullable(Text()), "seed": Int()}, others=Kind())
 DESCRIPTION = Record(  # what is used of it; a user's own fields may be anything
     {},
-    optional={"options": Nullable(_OPTIONS), "steps": Int()},
+    optional={"options": Nullable(_OPTIONS), "steps": Int(), _CHECKSUMS: _CHECKSUMS_KIND},
     others=Kind(),
 )
 
@@ -37,12 +40,9 @@ def save_weights(path: str | Path, state: Mapping[str, np.ndarray], metadata: Ma
     `path` is replaced atomically: after an OSError it still holds what was there before. Checksums of all are written,
     too, which safetensors does not have.
     """
-    description = json.dumps(metadata)
-    checksums = {
-        "tensors": {name: checksum(array) for name, array in state.items()},
-        "description": zlib.crc32(description.encode()),
-    }
-    write_tensors(path, state, {KEY: description, _CHECKSUMS: json.dumps(checksums, sort_keys=True)})
+    tensors = {name: checksum(array) for name, array in state.items()}
+    checksums = {"tensors": tensors, "description": _text_checksum(metadata)}
+    write_tensors(path, state, {KEY: json.dumps({**metadata, _CHECKSUMS: checksums})})
 
 
 def load_weights(path: str | Path, *, foreign: bool = False) -> tuple[dict[str, np.ndarray], Any]:
@@ -62,10 +62,9 @@ def load_weights(path: str | Path, *, foreign: bool = False) -> tuple[dict[str, 
         If it is damaged, or not a file of `save_weights`; the message says what it is.
     """
     state, texts = read_tensors(path)
-    metadata = _description(path, texts, foreign)
+    metadata, checksums = _description(path, texts, foreign)
     if metadata is None:
         return state, None
-    checksums = _checksums(path, texts)
     if checksums is not None and (unlike := sorted(set(state) ^ set(checksums["tensors"]))):
         raise ValueError(f"{path} is damaged: it does not hold the tensors that it names, see {found(unlike[0])}")
     for name, array in state.items():
@@ -81,7 +80,7 @@ def describe_weights(path: str | Path) -> tuple[dict[str, tuple[int, ...]], dict
     The errors are those of `load_weights`.
     """
     header = read_header(path)
-    return {name: tensor.shape for name, tensor in header.tensors.items()}, _description(path, header.texts, False)
+    return {name: tensor.shape for name, tensor in header.tensors.items()}, _description(path, header.texts, False)[0]
 
 
 def check_floating(path: str | Path, name: str, array: np.ndarray) -> None:
@@ -124,8 +123,11 @@ def weights_file(path: str | Path) -> Path:
     raise ValueError(what)
 
 
-def _description(path: str | Path, texts: Mapping[str, str], foreign: bool) -> Any:
-    """Return the checked description of a weights file; None if another program wrote it, and `foreign` allows that."""
+def _description(path: str | Path, texts: Mapping[str, str], foreign: bool) -> tuple[Any, dict[str, Any] | None]:
+    """Return the checked description of a weights file, None if another program wrote it, and `foreign` allows that.
+
+    And the checksums of its tensors; None if it is from before there were any.
+    """
     if CHECKPOINT_KEY in texts:
         raise ValueError(
             f"{path} is a checkpoint, to go on from with npalexnet train --resume; the weights are in the {FILE_NAME} "
@@ -133,26 +135,22 @@ def _description(path: str | Path, texts: Mapping[str, str], foreign: bool) -> A
         )
     if KEY not in texts:
         if foreign:
-            return None
+            return None, None
         raise ValueError(
             f"{path} holds tensors, but was not written by npalexnet: it doesn't say what they are for; begin with "
             f"them by npalexnet train --weights {path}"
         )
-    checksums = _checksums(path, texts)
-    content = texts[KEY].encode("utf-8", "surrogatepass")
-    if checksums is not None and checksums["description"] != zlib.crc32(content):
-        raise ValueError(f"{path} is damaged: the checksum of its description is wrong")
     try:
-        return DESCRIPTION.check(parse_json(content))
+        description = DESCRIPTION.check(parse_json(texts[KEY].encode("utf-8", "surrogatepass")))
     except FieldError as error:
         raise ValueError(f"{path} is damaged: of its description, {error}") from None
+    checksums = description.pop(_CHECKSUMS, None)
+    if checksums is None and get_close_matches(_CHECKSUMS, description, cutoff=0.9):  # their name itself is damaged
+        raise ValueError(f"{path} is damaged: its description lacks {_CHECKSUMS}")
+    if checksums is not None and checksums["description"] != _text_checksum(description):
+        raise ValueError(f"{path} is damaged: the checksum of its description is wrong")
+    return description, checksums
 
 
-def _checksums(path: str | Path, texts: Mapping[str, str]) -> dict[str, Any] | None:
-    """Return the checksums in a weights file; None if it is from before there were any."""
-    if _CHECKSUMS not in texts:
-        return None
-    try:
-        return _CHECKSUMS_KIND.check(parse_json(texts[_CHECKSUMS].encode("utf-8", "surrogatepass")))
-    except FieldError as error:
-        raise ValueError(f"{path} is damaged: of its checksums, {error}") from None
+def _text_checksum(description: Mapping[str, Any]) -> int:
+    return zlib.crc32(json.dumps(description).encode())

@@ -2,6 +2,7 @@
 
 import itertools
 import shutil
+import signal
 
 import numpy as np
 import pytest
@@ -14,9 +15,18 @@ from tests.fakes.device import FAKE
 from tests.fakes.launcher import FakeDeviceWithKernels, FakeLauncher, compile_for_cpu
 from tests.networks import TINY, narrow
 
+HANG_UP = getattr(signal, "SIGHUP", None)  # Windows has none
 FAKE_WITH_KERNELS = FakeDeviceWithKernels("fake-kernels")
 backend.register_device(FAKE)
 backend.register_device(FAKE_WITH_KERNELS)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def signals_end_a_process():
+    """As they do in a terminal: tests that began in the background, or under nohup, inherit some as ignored."""
+    for number, handler in ((signal.SIGINT, signal.default_int_handler), (HANG_UP, signal.SIG_DFL)):
+        if number is not None and signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, handler)
 
 
 def pytest_report_header():

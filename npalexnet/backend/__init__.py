@@ -40,6 +40,7 @@ __all__ = [
     "get_float32_matmul_precision",
     "get_num_threads",
     "input_dtype",
+    "names_device",
     "plain_array",
     "primitive",
     "register_device",
@@ -48,9 +49,15 @@ __all__ = [
 ]
 
 logger = logging.getLogger("npalexnet")
+_CUDA = re.compile(r"cuda(?::(\d+))?")
 CPU = CpuDevice()
 register_device(CPU)
 register_finder(device_of_cupy_array)
+
+
+def names_device(name: str) -> bool:
+    """Return whether a name is one of a device, usable here or not: see `get_device`."""
+    return name == "auto" or registered_device(name) is not None or _CUDA.fullmatch(name) is not None
 
 
 def get_device(name: str) -> Device:
@@ -77,6 +84,6 @@ def get_device(name: str) -> Device:
             return cuda_device(0)
         logger.info("device 'auto' is the CPU here: %s (stage: %s)", found.reason, found.stage)
         return CPU
-    if match := re.fullmatch(r"cuda(?::(\d+))?", name):
+    if match := _CUDA.fullmatch(name):
         return cuda_device(int(match[1] or 0))
     raise ValueError(f"device must be 'cpu', 'cuda', 'cuda:N' or 'auto', got {name!r}")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from npalexnet.backend import names_device
 from npalexnet.cli.training_options import DEFAULTS, IN_FILES, KEPT, PRECISIONS
 from npalexnet.data.pipeline import RECIPES
 from npalexnet.fields import Bool, Choice, Float, Int, List, Nullable, Record, Text, read_json
@@ -15,6 +17,18 @@ from npalexnet.training.run import CONFIG, METRICS, SPLIT
 from npalexnet.training.schedules import SCHEDULES
 from npalexnet.weights import MOST_CLASSES
 
+
+@dataclass(frozen=True)
+class _Device(Text):
+    """The name of a device."""
+
+    def _fits(self, value: Any) -> bool:
+        return super()._fits(value) and names_device(value)
+
+    def _expects(self) -> str:
+        return "cpu, cuda, cuda:N or auto"
+
+
 _COUNT, _NUMBER = Nullable(Int(1)), Float(0)
 _FIELDS = {
     "data": Nullable(Text()), "strict": Bool(), "recipe": Choice(RECIPES), "workers": Int(1), "epochs": _COUNT,
@@ -23,7 +37,7 @@ _FIELDS = {
     "clip_norm": Nullable(Float(0, above=True)), "patience": _COUNT, "dropout": Float(0, 1), "init": Choice(SCHEMES),
     "seed": Int(), "weights": Nullable(Text()), "freeze": List(Text()), "num_classes": Nullable(Int(1, MOST_CLASSES)),
     "train_images": _COUNT, "validation_images": _COUNT, "precision": Choice(PRECISIONS),
-    "convolution": Nullable(Choice(NAMES)), "checkpoint_every": _COUNT, "device": Text(),
+    "convolution": Nullable(Choice(NAMES)), "checkpoint_every": _COUNT, "device": _Device(),
     "keep": Choice(KEPT), "labels": Nullable(Text()),
 }  # fmt: skip
 _LATER = {"convolution", "keep", "labels"}  # in all but the oldest runs

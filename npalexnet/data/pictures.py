@@ -62,7 +62,7 @@ def open_pictures(tree: Tree, options: Options) -> Opened:
     # A run from before other names than val/ were known has its own split, and goes on with it.
     if held_out is None or (options.split is not None and _part(held_out) != "val/"):
         flat = layout.train == layout.root
-        lacks = f"{layout.root} has no {'train/ and val/' if flat else 'val/'}"
+        lacks = f"{layout.root} has no {'train/ or val/' if flat else 'val/'}"
         source = Source(lacks, layout.train, "its pictures" if flat else f"pictures of {_part(layout.train)}", not flat)
         if held_out is None or not _is_other(source, pictures, options):
             return _split(pictures, source, f"{where} in {layout.root}", [*_skipped(faults), *notes], options)

@@ -65,8 +65,8 @@ class MetricsLog:
         try:
             with open_regular(self.path) as file:
                 lines = list(islice(file, count))
-        except ValueError as error:
-            raise CheckpointError(f"{error}; {_WHAT_TO_DO}") from None
+        except (ValueError, FileNotFoundError) as error:  # a link that leads nowhere, among others
+            raise CheckpointError(f"{self.path} is damaged: {error}; {_WHAT_TO_DO}") from None
         if len(lines) < count or not all(line.endswith(b"\n") for line in lines):
             what = f"it has fewer lines than the {count} of the checkpoint"
             raise CheckpointError(f"{self.path} is damaged: {what}; {_WHAT_TO_DO}")

@@ -157,7 +157,7 @@ class TrainingState:
             tensors |= {f"{OPTIMIZER}{number}.{name}": array for name, array in velocities.items()}
         return tensors, {
             **{key: getattr(self, name) for name, key in _COUNTERS.items()},
-            "best": self.best,
+            "best": None if self.best is None else list(self.best),
             "steps": self.steps,
             "param_groups": optimizer["param_groups"],
             "schedule": self.schedule.state_dict(),
@@ -181,11 +181,11 @@ class TrainingState:
         check_configuration(metadata["configuration"], configuration, without="layer")
         if metadata["step"] > self.steps:
             raise ValueError(f"{metadata['step']} steps were taken already, so there can't be {self.steps} in all")
-        here, there = set(self.generators()), set(metadata["generators"])
-        if here != there:
-            raise ValueError(f"the checkpoint knows the generators {sorted(there)}, the model has {sorted(here)}")
         check_tensors(tensors, self.model, self.optimizer, metadata)
         check_configuration(metadata["configuration"], configuration)
+        here, there = sorted(self.generators()), sorted(metadata["generators"])
+        if here != there:
+            raise FieldError(f"generators must be those of {', '.join(here)}, got {', '.join(there) or 'none'}")
         accumulate = self.settings["accumulate"]
         steps = metadata["epoch"] * -(-len(self.train) // accumulate) + -(-metadata["batch"] // accumulate)
         if metadata["step"] != steps or metadata["batch"] > len(self.train):

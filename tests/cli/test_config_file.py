@@ -19,7 +19,7 @@ MAY_BE = {  # which of these each field may be
     "accumulate": (), "recipe": (), "lr": (2**100, 0.5), "schedule": (), "warmup": (None,), "momentum": (2**100, 0.5),
     "weight_decay": (2**100, 0.5), "clip_norm": (None, 2**100, 0.5), "patience": (None,), "dropout": (0.5,),
     "init": (), "seed": (), "weights": (None, "odd"), "freeze": (), "num_classes": (None,), "train_images": (None,),
-    "test_images": (None,), "precision": (), "convolution": (None,), "checkpoint_every": (None,), "device": ("odd",),
+    "test_images": (None,), "precision": (), "convolution": (None,), "checkpoint_every": (None,), "device": (),
     "keep": (), "labels": (None, "odd"),
 }  # fmt: skip
 

@@ -46,7 +46,7 @@ def test_folders_of_classes_alone_are_split_at_random(tmp_path):
         f"Found the folders of classes in {tmp_path}: 40 pictures of 2 classes, 4 of them held out for validation"
     )
     assert data.notes == [
-        f"{tmp_path} has no train/ and val/: 4 of its pictures were chosen at random for validation, 2 of each class, "
+        f"{tmp_path} has no train/ or val/: 4 of its pictures were chosen at random for validation, 2 of each class, "
         "with seed 2"
     ]
 

@@ -107,10 +107,13 @@ def in_description(change: Callable[[Any], Any]) -> Bytes:
             checksum = zlib.crc32(json.dumps(about, sort_keys=True).encode())
             texts["npalexnet-checkpoint"] = json.dumps({**content, "about": about, "checksum": checksum})
         else:
-            texts["npalexnet"] = json.dumps(change(json.loads(texts["npalexnet"])))
-            checksums = json.loads(texts["npalexnet-checksums"])
-            checksums["description"] = zlib.crc32(texts["npalexnet"].encode())
-            texts["npalexnet-checksums"] = json.dumps(checksums)
+            content = json.loads(texts["npalexnet"])
+            checksums = content.pop("checksums of npalexnet")
+            content = change(content)
+            if isinstance(content, dict):
+                checksums["description"] = zlib.crc32(json.dumps(content).encode())
+                content["checksums of npalexnet"] = checksums
+            texts["npalexnet"] = json.dumps(content)
         return {**header, "__metadata__": texts}
 
     return in_header(alter)
@@ -118,9 +121,10 @@ def in_description(change: Callable[[Any], Any]) -> Bytes:
 
 def described(content: bytes) -> Any:
     texts = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])["__metadata__"]
-    return (
-        json.loads(texts["npalexnet"]) if "npalexnet" in texts else json.loads(texts["npalexnet-checkpoint"])["about"]
-    )
+    if "npalexnet" not in texts:
+        return json.loads(texts["npalexnet-checkpoint"])["about"]
+    description = json.loads(texts["npalexnet"])
+    return {name: value for name, value in description.items() if name != "checksums of npalexnet"}
 
 
 def fields(file: str, commands: tuple[str, ...], wrap: Callable[[Callable], Bytes], value: Any) -> Iterator[Case]:

@@ -26,7 +26,7 @@ CONV2_OUT, CONV2_WEIGHTS = 256 * 27 * 27, 256 * 96 * 5 * 5 + 256
 
 @pytest.fixture(scope="module")
 def model():
-    return na.AlexNet(num_classes=3, seed=0)
+    return na.AlexNet(num_classes=3, seed=0, init="torch")
 
 
 @pytest.fixture

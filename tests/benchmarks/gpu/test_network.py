@@ -31,7 +31,7 @@ GRAPHS = [f"{name}, graph" for name in ON_GPU]
 
 @pytest.fixture(scope="module")
 def state():
-    return na.AlexNet(num_classes=3, seed=0).state_dict()
+    return na.AlexNet(num_classes=3, seed=0, init="torch").state_dict()
 
 
 @pytest.mark.skipif(probe().usable, reason="there is a GPU here")
@@ -110,7 +110,7 @@ def test_torch_in_bfloat16_is_within_its_tolerance_and_outside_that_of_float32(m
 
 def test_a_precision_begins_with_the_initial_parameters(narrow_rivals, monkeypatch):
     pretend(monkeypatch, FAKE)
-    state = na.AlexNet(num_classes=3, seed=0).state_dict()
+    state = na.AlexNet(num_classes=3, seed=0, init="torch").state_dict()
     for rival in (NpalexnetRival(1, 3, 0.5, "fake", state), TorchRival(1, 3, 0.5, False, "cpu:0", state)):
         rival.take(*random_batch(1, 3))
         rival.runner("step")()
@@ -158,7 +158,7 @@ def test_on_a_gpu_torch_computes_in_strict_float32(monkeypatch):
     monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
     monkeypatch.setattr(torch.backends.cudnn, "benchmark", False)
     x = np.ones((1, 3, 227, 227), "float32")
-    state = na.AlexNet(num_classes=3, seed=0).state_dict()
+    state = na.AlexNet(num_classes=3, seed=0, init="torch").state_dict()
     cpu, elsewhere = TorchRival(1, 3, 0.5, state=state), TorchRival(1, 3, 0.5, state=state, device="cpu:0")
     assert (cpu.name, elsewhere.name) == ("torch", "torch, GPU")
     assert not torch.backends.cudnn.allow_tf32
