@@ -173,9 +173,10 @@ def _about_names(folder: str, folders: Sequence[str], classes: Sequence[str], tr
 
 
 def _nearly_equal(classes: Sequence[str]) -> list[str]:
-    alike, notes = dict[str, str](), []
+    first: dict[str, str] = {}
+    pairs = []
     for name in classes:
-        same = alike.setdefault(normal(name).casefold().strip(), name)
+        same = first.setdefault(normal(name).casefold().strip(), name)
         if same != name:
-            notes.append(f"{same!r} and {name!r} are two classes, though they differ in capitals or blanks alone")
-    return notes
+            pairs.append(f"{same!r} and {name!r}")
+    return [f"two classes each, though they differ in capitals or blanks alone: {listed(pairs)}"] if pairs else []

@@ -117,7 +117,7 @@ def test_classes_that_differ_in_capitals_alone_are_said(tmp_path):
         pytest.skip("this file system has one folder for both")
     data = open_data(tmp_path)
     assert data.classes == ("Cat", "cat", "dog")
-    assert "'Cat' and 'cat' are two classes, though they differ in capitals or blanks alone" in data.notes
+    assert "two classes each, though they differ in capitals or blanks alone: 'Cat' and 'cat'" in data.notes
 
 
 def test_a_class_with_a_blank_behind_it_is_refused_so_that_it_can_be_seen(tmp_path):
