@@ -133,6 +133,14 @@ def missing_promises(folder: Path) -> list[str]:
 # --- what belongs to one process ------------------------------------------------------------------------------------
 
 
+def make_folder(path: Path) -> None:
+    """Make a folder, and those above it, where there is none; a ValueError if a file is in the way."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise ValueError(f"{path} can't be a folder to write to: it, or what is above it, is a file") from None
+
+
 def own(path: str | os.PathLike[str], flags: int) -> int:
     """Open a file of a run in place: the `opener` of ``open(path, "ab", opener=own)``.
 
@@ -168,16 +176,6 @@ def unshare(path: Path) -> None:
 def _not_own(path: str | os.PathLike[str]) -> OSError:
     what = "a link" if os.path.islink(path) else "no file"
     return OSError(f"{os.fspath(path)} is {what}, and must be a file of the run's own: nothing is written through it")
-
-
-def make_folder(path: Path) -> None:
-    """Make a folder, with its parents, unless it is there; an OSError that says what is in the way."""
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except FileExistsError:
-        raise FileExistsError(f"{path} is a file, not a folder: name another one") from None
-    except OSError as error:
-        raise no_folder(path, error) from None
 
 
 def no_folder(path: Path, error: OSError) -> OSError:

@@ -73,6 +73,16 @@ def _escaped(character: str) -> str:
     return character.encode("unicode_escape").decode("ascii")
 
 
+def reason(error: BaseException) -> str:
+    """Return an error's message; of an error of the system's about a file, the file and what is wrong with it."""
+    if not isinstance(error, OSError) or error.strerror is None or not isinstance(error.filename, str | bytes):
+        return str(error)
+    name = os.fsdecode(error.filename)
+    if error.errno == errno.ENOENT and os.path.islink(name):
+        return f"{name} is a link to {os.readlink(name)}, which does not exist"
+    return f"{error.strerror}: '{name}'"
+
+
 def valid(text: str) -> str:
     """Return a text that is valid Unicode as it is, and another as it is `shown`."""
     try:
@@ -90,7 +100,7 @@ def as_json(value: Any) -> str:
 
 def spreadsheet_cell(text: str) -> str:
     """Return a text for a CSV file, with an apostrophe before what a spreadsheet would compute as a formula."""
-    return f"'{text}" if text.startswith(_FORMULA) else text
+    return f"'{text}" if text.startswith(_FORMULA) or text.lstrip().startswith(_FORMULA) else text
 
 
 # --- standard output and standard error --------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import zlib
 from collections.abc import Mapping
 from difflib import get_close_matches
@@ -21,6 +22,7 @@ KEY = "npalexnet"
 CHECKPOINT_KEY = "npalexnet-checkpoint"  # there instead in a checkpoint, see `npalexnet.training.checkpoint`
 MOST_CLASSES = 100_000  # of a network: the last layer alone then takes 1.6 GB
 CLASSES = List(Text(), 1, MOST_CLASSES)  # their names, as "classes" in the description
+_FOREIGN = (".bin", ".ckpt", ".h5", ".npz", ".onnx", ".pt", ".pth")  # of other programs' weights
 _CHECKSUMS = "checksums of npalexnet"  # in the description; older files have none
 _CRC = Int(0, 2**32 - 1)
 _CHECKSUMS_KIND = Record({"tensors": table(_CRC), "description": _CRC})
@@ -102,10 +104,22 @@ def weights_file(path: str | Path) -> Path:
     others = sorted(file.name for file in path.glob("*.safetensors"))
     if {"last.safetensors", "previous.safetensors"} & set(others):
         what = f"{path} holds a checkpoint, but no {FILE_NAME} yet: go on with npalexnet train --resume {path}"
+    elif parts := [name for name in others if re.search(r"-\d+-of-\d+\.safetensors$", name)]:
+        what += (
+            f"; its weights are in {len(parts)} files, {parts[0]}, ...: load these, and save their tensors as one "
+            "safetensors file, and name that"
+        )
     elif (path / "config.json").is_file() and others:
         what += f"; it looks like a folder of Hugging Face: begin with npalexnet train --weights {path / others[0]}"
     elif others:
         what += f", but {others[0]}: name that file"
+    else:
+        for file in sorted(file for suffix in _FOREIGN for file in path.glob(f"*{suffix}")):
+            try:
+                read_header(file)
+            except (OSError, ValueError) as error:
+                what += f"; {error}"
+                break
     raise ValueError(what)
 
 

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from npalexnet import terminal as progress
-from npalexnet.terminal import Console, as_json, console, say, valid
+from npalexnet.terminal import Console, as_json, console, reason, say, valid
 
 
 class Terminal(io.StringIO):
@@ -40,10 +40,30 @@ def test_a_name_is_shown_without_what_a_terminal_would_obey(name, expected):
     assert progress.shown(name) == expected
 
 
-@pytest.mark.parametrize("name", ["=1+1", "+1", "-1", "@SUM(A1)", "\tx"])
+@pytest.mark.parametrize("name", ["=1+1", "+1", "-1", "@SUM(A1)", "\tx", "  =1", "\xa0-1"])
 def test_a_spreadsheet_computes_no_name(name):
     assert progress.spreadsheet_cell(name) == "'" + name
     assert progress.spreadsheet_cell("a" + name) == "a" + name
+
+
+def test_an_error_of_the_system_names_the_file_and_has_no_number(tmp_path):
+    path = tmp_path / "none"
+    with pytest.raises(OSError, match="No such file") as caught:
+        path.read_bytes()
+    assert reason(caught.value) == f"No such file or directory: '{path}'"
+    assert reason(ValueError("wrong")) == "wrong"
+    assert reason(OSError("wrong")) == "wrong"
+
+
+def test_a_link_to_nothing_is_called_one(tmp_path):
+    path = tmp_path / "link"
+    try:
+        path.symlink_to("nowhere")
+    except OSError:
+        pytest.skip("links can't be made here")
+    with pytest.raises(OSError, match="No such file") as caught:
+        path.read_bytes()
+    assert reason(caught.value) == f"{path} is a link to nowhere, which does not exist"
 
 
 class Full(io.StringIO):

@@ -145,3 +145,42 @@ def test_weights_are_found_by_their_folder_or_it_is_said_what_is_there(tmp_path)
         weights_file(tmp_path / "run")
     (tmp_path / "run" / "weights.safetensors").touch()
     assert weights_file(tmp_path / "run") == weights_file(tmp_path / "run" / "weights.safetensors")
+
+
+def test_weights_of_other_programs_in_a_folder_are_called_what_they_are(tmp_path):
+    (tmp_path / "config.json").touch()
+    (tmp_path / "pytorch_model.bin").write_bytes(b"\x80\2}q\0.")
+    with pytest.raises(ValueError, match=r"no weights\.safetensors; \S+pytorch_model\.bin is a file of torch\.save"):
+        weights_file(tmp_path)
+    for i in (1, 2):
+        (tmp_path / f"model-0000{i}-of-00002.safetensors").touch()
+    with pytest.raises(
+        ValueError, match=r"its weights are in 2 files, model-00001-of-00002\.safetensors, \.\.\.: load"
+    ):
+        weights_file(tmp_path)
+    (tmp_path / "model.safetensors.index.json").write_text('{"weight_map": {}}')
+    with pytest.raises(ValueError, match=r"index\.json is JSON, no weights: name the safetensors file itself"):
+        load_weights(tmp_path / "model.safetensors.index.json")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "what"),
+    [
+        ("a.png", b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "an image, no weights: the network comes first"),
+        ("a.jpg", b"\xff\xd8\xff\xe0\0\x10JFIF\0", "an image, no weights: the network comes first"),
+        ("a.onnx", b"\x08\x07\x12\x07pytorch\x1a\x051.9.0", "an ONNX file: save its initializers as safetensors"),
+        ("a.bin", b"BZh91AY&SY" + bytes(20), "a bzip2 archive: unpack it first"),
+        ("a.mat", b"MATLAB 5.0 MAT-file" + bytes(20), "a MATLAB file: save its weights as safetensors"),
+        ("a.bin", b"\n\n <html><body>404", "a web page or XML, no weights: the download went wrong"),
+        ("a.bin", b"Entry not found\r\n", "damaged or cut short, or no safetensors file: it is text"),
+        (
+            "a.keras",
+            b"PK\3\4" + bytes(22) + b"\x0d\0\0\0metadata.json" + bytes(9),
+            "an archive of Keras: save its weights",
+        ),
+    ],
+)
+def test_files_that_people_have_for_weights_are_called_what_they_are(tmp_path, name, content, what):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ValueError, match=rf"{name} is {what}"):
+        load_weights(tmp_path / name, foreign=True)

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import sys
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 
 from npalexnet import __version__, backend, get_convolution_algorithm
 from npalexnet.cli.options import PACKAGES
 from npalexnet.cli.parser import Parser
-from npalexnet.terminal import console, output_works, shown
+from npalexnet.terminal import console, output_works, reason, shown
 
 COMMANDS = {
     "train": (
@@ -46,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     if "matplotlib" not in sys.modules:  # of a notebook, say, and maybe not installed here: figures go to files alone
         os.environ.pop("MPLBACKEND", None)
-    with console() as output:
+    with console() as output, _without_pillows_remarks():
         try:
             status = _run(sys.argv[1:] if arguments is None else arguments)
         except SystemExit as stopped:  # argparse's, after a wrong command line or a help text
@@ -72,13 +75,22 @@ def _run(arguments: Sequence[str]) -> int:
     except MemoryError as error:
         message = f"not enough memory: {error}"
     except (OSError, ValueError, RuntimeError) as error:
-        message = str(error)
+        message = reason(error)
     except ModuleNotFoundError as error:
         if error.name is None or error.name.partition(".")[0] not in PACKAGES:
             raise
         message = f"{error.name} is not installed; pip install 'npalexnet[train]' brings all that this command needs"
     print(f"npalexnet {options.command}: error: {shown(message)}", file=sys.stderr)
     return 1
+
+
+@contextmanager
+def _without_pillows_remarks() -> Iterator[None]:
+    """Context in which Pillow does not print what is odd in the metadata of pictures: the pixels alone are used."""
+    logging.getLogger("PIL").addHandler(logging.NullHandler())
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module=r"PIL\.")
+        yield
 
 
 def _parser(arguments: Sequence[str]) -> Parser:

@@ -12,7 +12,8 @@ from npalexnet.data.pipeline import RECIPES
 from npalexnet.fields import Bool, Choice, Float, Int, List, Nullable, Record, Text, read_json
 from npalexnet.layers.algorithm_choice import NAMES
 from npalexnet.layers.init import SCHEMES
-from npalexnet.training.run import CONFIG
+from npalexnet.training.checkpoint import LAST, PREVIOUS
+from npalexnet.training.run import CONFIG, METRICS, SPLIT
 from npalexnet.training.schedules import SCHEDULES
 from npalexnet.weights import MOST_CLASSES
 
@@ -50,11 +51,23 @@ def read_config(folder: Path, path: Path) -> dict[str, Any]:
     """Return the options with which the run in `folder`, named as `path`, began; a ValueError if it can't go on."""
     if not path.exists():
         raise ValueError(f"{path} does not exist: there is no run to resume")
+    if not path.is_dir() and not (folder / CONFIG).exists():
+        raise ValueError(
+            f"{path} can't be resumed: it is not a checkpoint in the folder of a run, there is no {CONFIG} beside it"
+        )
     if not (folder / CONFIG).exists():
         raise ValueError(
             f"{path} can't be resumed: {folder} is not the folder of a run, it holds no {CONFIG}. If its training was "
             f"stopped before that was written, nothing was learned: remove the folder, and begin again with npalexnet "
             f"train --out {folder} and the options as before"
         )
-    config: dict[str, Any] = read_json(folder / CONFIG, CONFIG_FIELDS)
+    try:
+        config: dict[str, Any] = read_json(folder / CONFIG, CONFIG_FIELDS)
+    except ValueError as error:
+        if any((folder / name).exists() for name in (LAST, PREVIOUS, METRICS, SPLIT)):
+            raise
+        raise ValueError(
+            f"{path} can't be resumed: {folder} is not the folder of a run, or its {CONFIG} is damaged ({error}); "
+            "begin with the weights of another program by --weights"
+        ) from None
     return config

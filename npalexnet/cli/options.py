@@ -36,9 +36,18 @@ def number(kind: type, minimum: float, *, above: bool = False, maximum: float | 
     return read
 
 
+def as_path(text: str) -> Path:
+    """Read a path; an empty one, of a shell's variable that isn't set, would be the working directory."""
+    if not text:
+        raise argparse.ArgumentTypeError("must be a path, got ''")
+    return Path(text)
+
+
 def add_weights(parser: argparse.ArgumentParser) -> None:
     """Add RUN, the trained network."""
-    parser.add_argument("weights", type=Path, metavar="RUN", help="folder that train wrote, or a weights file in one")
+    parser.add_argument(
+        "weights", type=as_path, metavar="RUN", help="folder that train wrote, or a weights file in one"
+    )
 
 
 def add_data(parser: argparse.ArgumentParser) -> None:
@@ -60,7 +69,7 @@ def add_ten_crop(parser: argparse.ArgumentParser) -> None:
 def add_out(parser: argparse.ArgumentParser, folder: str) -> None:
     """Add --out, by default a folder of this name in the run's."""
     parser.add_argument(
-        "--out", type=Path, metavar="FOLDER", help=f"where to write (default: {folder}/ in the run's folder)"
+        "--out", type=as_path, metavar="FOLDER", help=f"where to write (default: {folder}/ in the run's folder)"
     )
 
 
@@ -74,7 +83,13 @@ def chosen_device(name: str) -> str:
     """Return the own name of a device, for "auto", too; says where a GPU can't be used though CuPy is installed."""
     if name == "auto" and not (gpu := probe()).usable and gpu.stage != "package":
         print(f"No GPU is used: {gpu.reason} (stage: {gpu.stage})", file=sys.stderr)
-    return backend.get_device(name).name
+    try:
+        return backend.get_device(name).name
+    except ValueError as error:
+        meant = "cuda" if name.lower() in ("gpu", "nvidia") else name.lower()
+        if meant == name or meant not in ("cpu", "cuda", "auto"):
+            raise
+        raise ValueError(f"{error}; did you mean {meant}?") from None
 
 
 def described_device(name: str) -> str:

@@ -12,6 +12,14 @@ from typing import Any, NoReturn
 
 from npalexnet.terminal import shown
 
+_CALLED = {  # what options and choices are called elsewhere
+    "learning-rate": "--lr", "bs": "--batch-size", "wd": "--weight-decay", "decay": "--weight-decay",
+    "gpu": "--device", "cpu": "--device", "cuda": "--device", "num-workers": "--workers", "jobs": "--workers",
+    "dataset": "--data", "pretrained": "--weights", "fp16": "float16", "half": "float16", "fp32": "float32",
+    "test": "evaluate", "eval": "evaluate", "validate": "evaluate", "infer": "predict", "inference": "predict",
+    "classify": "predict", "visualize": "look", "show": "look",
+}  # fmt: skip
+
 
 class Parser(argparse.ArgumentParser):
     """Takes options by their whole names only, and suggests one for a name that doesn't exist."""
@@ -53,7 +61,10 @@ class Parser(argparse.ArgumentParser):
         return unknown
 
     def _refuse(self, unknown: list[str]) -> None:
-        hints = [hint for text in unknown if (hint := suggestion(text.partition("=")[0], self._option_string_actions))]
+        known = self._option_string_actions
+        hints = [hint for text in unknown if (hint := suggestion(text.partition("=")[0], known))]
+        if not hints and "--data" in self._option_string_actions:
+            hints = [f"data are given as --data {text}" for text in unknown if os.path.exists(text)]
         if not hints and self._subparsers is not None:
             hints = ["the options of a command come after it"]
         self.error("; ".join([f"unrecognized arguments: {' '.join(unknown)}", *dict.fromkeys(hints)]))
@@ -72,6 +83,8 @@ def suggestion(word: str, known: Iterable[str]) -> str:
     """Return "did you mean ...?" with the known words that a misspelt one resembles or begins, "" if there is none."""
     names = {_bare(name): name for name in known}
     bare = _bare(word)
+    if (called := _CALLED.get(bare, "")) in names.values():
+        return f"did you mean {called}?"
     begun = [name for name in names if name.startswith(bare)] if bare else []
     found = begun or get_close_matches(bare, names, n=1)
     return f"did you mean {' or '.join(names[name] for name in found)}?" if found else ""

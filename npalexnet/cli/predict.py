@@ -15,7 +15,7 @@ from npalexnet import backend
 from npalexnet.cli.options import add_device, add_ten_crop, add_weights, chosen_device, number
 from npalexnet.data.images import find_images, open_picture
 from npalexnet.inference.classifier import BATCH_SIZE, Classifier
-from npalexnet.terminal import as_json, output_works, shown, valid
+from npalexnet.terminal import as_json, output_works, reason, shown, valid
 
 STANDARD_INPUT = "-"
 
@@ -62,8 +62,8 @@ def run(options: argparse.Namespace) -> int:
                 prepared.append(classifier.inputs([open_picture(path)], ten_crop=options.ten_crop)[0])
                 paths.append(path)
             except (OSError, MemoryError) as error:
-                reason = f"not enough memory: {error}" if isinstance(error, MemoryError) else str(error)
-                print(f"npalexnet predict: error: {shown(reason)}", file=sys.stderr)
+                why = f"not enough memory: {error}" if isinstance(error, MemoryError) else reason(error)
+                print(f"npalexnet predict: error: {shown(why)}", file=sys.stderr)
                 failed = 1
         if not paths:
             continue

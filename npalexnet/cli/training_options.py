@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from npalexnet.cli.options import DEVICE_HELP, add_threads, number
+from npalexnet.cli.options import DEVICE_HELP, add_threads, as_path, number
 from npalexnet.data.pipeline import RECIPES
 from npalexnet.data.sources import absolute_spec
 from npalexnet.layers.algorithm_choice import NAMES
@@ -50,10 +50,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     positive, whole, above_zero = number(int, 1), number(int, 0), number(float, 0, above=True)
     where = parser.add_argument_group("the run")
     add("out", "folder of the run, new or empty (default: the first free one of runs/1, runs/2, ...)", where,
-        type=Path, metavar="RUN")  # fmt: skip
+        type=as_path, metavar="RUN")  # fmt: skip
     add("resume", "resume a stopped run, bit-identical to one that was never stopped; or from one of its checkpoints; "
         "\"last\" is the newest run in runs/. Other options with it: only epochs or steps, keep, device, threads, "
-        "workers, and data and labels if they were moved", where, type=Path, metavar="RUN")  # fmt: skip
+        "workers, and data and labels if they were moved", where, type=as_path, metavar="RUN")  # fmt: skip
     add("checkpoint-every", "write a checkpoint every N steps, besides after each epoch and every ten minutes", where,
         type=positive, metavar="N")  # fmt: skip
 
@@ -95,7 +95,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
     network = parser.add_argument_group("the network")
     add("weights", "start from a run or a weights file: what fits is loaded, what doesn't is named", network,
-        type=Path, metavar="FILE")  # fmt: skip
+        type=as_path, metavar="FILE")  # fmt: skip
     add("freeze", "parts that are not trained: layers, classifier.1, ...", network, nargs="+", metavar="PART")
     add("num-classes", "width of the last layer (default: the number of classes)", network,
         type=number(int, 1, maximum=MOST_CLASSES), metavar="K")  # fmt: skip

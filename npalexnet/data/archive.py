@@ -32,6 +32,10 @@ from npalexnet.data.names import is_rubbish
 _DAMAGED = (zipfile.BadZipFile, tarfile.TarError, EOFError, zlib.error, lzma.LZMAError, OSError, ValueError)
 _COMPRESSED: dict[bytes, Callable[..., Any]] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\0": lzma.open}
 _LONGEST_MAGIC = 6  # bytes
+_OTHERS = {  # how other archives begin
+    b"7z\xbc\xaf\x27\x1c": "a 7z archive", b"Rar!": "a RAR archive", b"\x28\xb5\x2f\xfd": "compressed by Zstandard",
+    b"\x04\x22\x4d\x18": "compressed by LZ4", b"\x1f\x9d": "compressed by compress",
+}  # fmt: skip
 _BLOCK = 1 << 20
 
 
@@ -194,7 +198,7 @@ def _name(info: zipfile.ZipInfo) -> str:
     if not info.flag_bits & 0x800:
         with suppress(UnicodeError):
             name = name.encode("cp437").decode("utf-8")
-    return name.replace("\\", "/") if info.create_system == 0 else name
+    return name.replace("\\", "/") if info.create_system == 0 or "/" not in name else name
 
 
 def archive_kind(path: str | os.PathLike[str]) -> str | None:
@@ -210,3 +214,10 @@ def archive_kind(path: str | os.PathLike[str]) -> str | None:
     except tarfile.TarError:
         return "zip" if zipfile.is_zipfile(path) else None  # an empty one, or with a program in front
     return "tar"
+
+
+def other_archive(path: str | os.PathLike[str]) -> str:
+    """Return what a file is that `archive_kind` does not know, "" if it is no archive."""
+    with open(path, "rb") as file:
+        start = file.read(_LONGEST_MAGIC)
+    return next((what for magic, what in _OTHERS.items() if start.startswith(magic)), "")

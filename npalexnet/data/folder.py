@@ -9,8 +9,9 @@ import numpy as np
 
 from npalexnet.data.images import open_picture
 from npalexnet.data.inspection import inspect
-from npalexnet.data.names import listed, normal
+from npalexnet.data.names import listed, normal, quoted
 from npalexnet.data.tree import Disk, Tree
+from npalexnet.terminal import reason
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -51,8 +52,8 @@ class FolderDataset:
             source: Any = self.tree.open(path)
             return open_picture(source), int(self.labels[index])
         except OSError as error:
-            reason = str(error) if path in str(error) else f"{path} can't be read: {error}"
-            raise OSError(f"{reason}; put a good one in its place, or remove it and begin a new run") from error
+            why = reason(error) if path in reason(error) else f"{path} can't be read: {error}"
+            raise OSError(f"{why}; put a good one in its place, or remove it and begin a new run") from error
 
     def name(self, index: int) -> str:
         """Return the path."""
@@ -97,8 +98,8 @@ def read_folder(
         unknown = [name for name in folders if inside[name] and normal(name) not in known]
         if unknown:
             raise ValueError(
-                f"{folder} has classes that the training pictures lack: {listed(unknown)}; it must have no others than "
-                f"{listed(classes)}"
+                f"{folder} has classes that the training pictures lack: {quoted(unknown)}; it must have no others than "
+                f"{quoted(classes)}"
             )
     pictures = [(tree.join(tree.join(folder, name), file), name) for name in folders for file in inside[name]]
     dataset, faults = usable_pictures(pictures, classes, strict=strict, tree=tree, where=folder)
@@ -135,11 +136,12 @@ def usable_pictures(
     names: dict[str, str] = {}  # of the classes, as they were found first
     for name in (pictures[i][1] for i in good) if classes is None else classes:
         names.setdefault(normal(name), name)
+    notes = _nearly_equal(sorted(names.values())) if classes is None else []
     classes = order(names.values()) if classes is None else classes
     numbers = {normal(name): label for label, name in enumerate(classes)}
     labels = [numbers[normal(pictures[i][1])] for i in good]
     grey = all(findings[i].grey for i in good)
-    return FolderDataset([pictures[i][0] for i in good], labels, classes, grey, tree), faults
+    return FolderDataset([pictures[i][0] for i in good], labels, classes, grey, tree, notes), faults
 
 
 def faults_listed(faults: Sequence[str], most: int) -> list[str]:
@@ -168,3 +170,13 @@ def _about_names(folder: str, folders: Sequence[str], classes: Sequence[str], tr
                 "in two Unicode forms"
             )
     return notes
+
+
+def _nearly_equal(classes: Sequence[str]) -> list[str]:
+    first: dict[str, str] = {}
+    pairs = []
+    for name in classes:
+        same = first.setdefault(normal(name).casefold().strip(), name)
+        if same != name:
+            pairs.append(f"{same!r} and {name!r}")
+    return [f"two classes each, though they differ in capitals or blanks alone: {listed(pairs)}"] if pairs else []

@@ -4,26 +4,21 @@ from __future__ import annotations
 
 import os
 import stat
-import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
+from npalexnet.data.formats import FORMATS, NoImage, Refused, identified
 from npalexnet.data.memory import PICTURES, bound, picture_limit
 from npalexnet.data.names import is_rubbish
 from npalexnet.data.orientation import stated_orientation
 from npalexnet.data.pixels import GREY_MODES, low_bytes, stated_encoding, to_rgb, upright
+from npalexnet.terminal import reason
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-# Pillow's names of the formats that are read, those that are recognised by the least at the end. Others of Pillow's
-# hand the file to another program (PostScript, to Ghostscript), hold no photographs, or hold a picture of a size other
-# than they say.
-FORMATS = (
-    "JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIF", "JPEG2000", "PPM", "QOI", "SGI", "DIB", "PCX", "TGA",
-)  # fmt: skip
 # Bytes for each pixel while a picture is decoded, turned and converted, at most.
 BYTES_PER_PIXEL = {"WEBP": 16, "AVIF": 16, "HEIF": 16, "JPEG2000": 24, "TIFF": 12, "PPM": 16, "QOI": 16}
 OTHER_BYTES_PER_PIXEL = 8
@@ -45,7 +40,8 @@ def find_images(folder: str | Path) -> tuple[list[str], list[str]]:
     paths : list of str
         Sorted. Files that are images by their names are among them, even if they can't be read.
     faults : list of str
-        A line for each pipe, device or damaged file whose name does not say what it is.
+        A line for each pipe, device or damaged file whose name does not say what it is, and for each folder that can't
+        be read.
     """
     from PIL import Image
 
@@ -54,30 +50,36 @@ def find_images(folder: str | Path) -> tuple[list[str], list[str]]:
     suffixes = {suffix for suffix, kind in Image.registered_extensions().items() if kind in FORMATS}
     paths: list[str] = []
     faults: list[str] = []
-    for path in _files(os.fspath(folder), ()):
+    for path in _files(os.fspath(folder), (), faults):
         if os.path.splitext(path)[1].lower() not in suffixes:
             try:
                 with opened(path) as file, _named(path):
-                    _identified(file, path, limit)
-            except _NoImage:  # nor does its name say so
+                    identified(file, path, limit)
+            except NoImage:  # nor does its name say so
                 continue
             except OSError as error:
-                faults.append(str(error))
+                faults.append(reason(error))
                 continue
         paths.append(path)
     return paths, faults
 
 
-def _files(folder: str, above: tuple[tuple[int, int], ...]) -> Iterator[str]:
-    """Yield the files in a folder and below, sorted; a folder that links lead back to is entered once."""
-    info = os.stat(folder)
-    here = (info.st_dev, info.st_ino)
-    if here in above:
+def _files(folder: str, above: tuple[tuple[int, int], ...], faults: list[str]) -> Iterator[str]:
+    """Yield the files in a folder and below, sorted; a folder that links lead back to is entered once.
+
+    `faults` gets a line for each folder that can't be read.
+    """
+    try:
+        info = os.stat(folder)
+        here = (info.st_dev, info.st_ino)
+        names = [] if here in above else sorted(name for name in os.listdir(folder) if not is_rubbish(name))
+    except OSError as error:
+        faults.append(reason(error))
         return
-    for name in sorted(name for name in os.listdir(folder) if not is_rubbish(name)):
+    for name in names:
         path = os.path.join(folder, name)
         if os.path.isdir(path):
-            yield from _files(path, (*above, here))
+            yield from _files(path, (*above, here), faults)
         else:
             yield path
 
@@ -108,7 +110,11 @@ def open_picture(source: Any, *, at_least: int = 512) -> Image:
 
 def decode(source: Any, *, at_least: int = 512) -> tuple[Image, bool]:
     """Open an image file as `open_picture` does; returns the picture, and whether it is grey."""
+    if not isinstance(at_least, int) or at_least < 1:
+        raise ValueError(f"at_least must be a whole number above 0, got {at_least!r}")
     if not isinstance(source, str | os.PathLike):
+        if not hasattr(source, "seek") or not hasattr(source, "read"):
+            raise TypeError(f"source must be a path or an open binary file, got {type(source).__name__}")
         return _decoded(source, str(source), at_least)
     with opened(source) as file:
         return _decoded(file, os.fspath(source), at_least)
@@ -138,7 +144,7 @@ def _check_regular(path: str | os.PathLike[str], info: os.stat_result) -> None:
 def _decoded(file: IO[bytes], name: str, at_least: int) -> tuple[Image, bool]:
     limit = picture_limit()
     with _named(name):
-        image = _identified(file, name, limit)
+        image = identified(file, name, limit)
         encoding = stated_encoding(image)
         colour = encoding.raw_mode == "RGB;16B" and isinstance(image.info.get("transparency"), tuple)
         whole = image.size
@@ -169,57 +175,11 @@ def _named(name: str) -> Iterator[None]:
     except Exception as error:  # on a damaged file Pillow's readers can stumble over anything
         if isinstance(error, OSError) and error.errno is not None:
             raise OSError(error.errno, error.strerror, name) from error
-        if isinstance(error, _Refused):
+        if isinstance(error, Refused):
             raise
         if type(error).__name__.startswith("DecompressionBomb"):  # of Pillow's own, while it opens or loads
             raise OSError(f"{name} is too large: {error}") from None
         raise OSError(f"{name} is damaged, or not usable: {error}") from None
-
-
-class _Refused(OSError):
-    """The message is complete."""
-
-
-class _NoImage(_Refused):
-    """The file is of no format that is read."""
-
-
-def _identified(file: IO[bytes], name: str, limit: int) -> Any:
-    """Return a file as a Pillow image that is not decoded yet.
-
-    Not by `Image.open`: it bounds sizes itself, and takes any format if given a file whose name it doesn't know.
-    """
-    from PIL import Image
-    from PIL.JpegImagePlugin import JpegImageFile
-
-    Image.init()
-    size = file.seek(0, os.SEEK_END)  # some formats are read whole, and a block in others can be as long as the file
-    if size > limit:
-        raise _Refused(f"{name} is too large: a file of {size / 1e6:,.0f} MB, and {bound(limit)}")
-    file.seek(0)
-    start, reason = file.read(16), ""
-    for kind in FORMATS:
-        factory, accept = Image.OPEN.get(kind, (None, None))
-        if factory is None or not _accepts(accept, start):
-            continue
-        try:
-            file.seek(0)
-            return JpegImageFile(file) if kind == "JPEG" else factory(file, "")  # the first picture of several (MPO)
-        except (SyntaxError, IndexError, TypeError, struct.error) as error:
-            if accept is not None:
-                reason = f"{kind}: {error}"
-    if reason:
-        raise _Refused(f"{name} is damaged, or not usable: {reason}")
-    other = next((kind for kind, (_, accept) in Image.OPEN.items() if accept and _accepts(accept, start)), "")
-    advice = f" of a format that is read, but {other}; save it as JPEG or PNG" if other else ""
-    raise _NoImage(f"{name} is not an image file{advice}")
-
-
-def _accepts(accept: Any, start: bytes) -> bool:
-    try:
-        return accept is None or accept(start) is True
-    except (IndexError, struct.error):  # too short
-        return False
 
 
 def _bytes_kept(image: Any, file: IO[bytes]) -> int:
@@ -241,10 +201,10 @@ def _check_size(name: str, size: tuple[int, int], needed: int, limit: int) -> No
 
     set_by_program = Image.MAX_IMAGE_PIXELS if Image.MAX_IMAGE_PIXELS != PILLOWS_LIMIT else None
     if set_by_program is not None and size[0] * size[1] > 2 * set_by_program:  # as Pillow would have it
-        raise _Refused(f"{name} is too large: {size[0]} x {size[1]} pixels, with PIL.Image.MAX_IMAGE_PIXELS "
+        raise Refused(f"{name} is too large: {size[0]} x {size[1]} pixels, with PIL.Image.MAX_IMAGE_PIXELS "
                        f"{set_by_program}")  # fmt: skip
     if needed > limit:
-        raise _Refused(
+        raise Refused(
             f"{name} is too large: to decode {size[0]} x {size[1]} pixels may take {needed / 1e6:,.0f} MB of memory, "
             f"and {bound(limit)}"
         )

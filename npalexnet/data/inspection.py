@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from npalexnet.data.images import decode
 from npalexnet.data.memory import PICTURES
-from npalexnet.terminal import progress
+from npalexnet.terminal import progress, reason
 
 THREADS = max(8, os.cpu_count() or 1)  # on few cores they mostly wait for the disk
 
@@ -34,7 +34,7 @@ def inspect(paths: Iterable[str], opened: Callable[[str], Any] = str) -> list[Fi
         try:
             return inspect_file(opened(path))
         except OSError as error:
-            return Finding(str(error), grey=False)
+            return Finding(reason(error), grey=False)
 
     paths, findings = list(paths), []
     with (
@@ -54,4 +54,4 @@ def inspect_file(source: Any) -> Finding:
             grey = decode(source)[1]
         return Finding(None, grey=grey)
     except OSError as error:
-        return Finding(str(error), grey=False)
+        return Finding(reason(error), grey=False)

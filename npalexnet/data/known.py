@@ -12,24 +12,28 @@ from npalexnet.data.cifar_python import CIFAR10, CIFAR100, find_cifar_python, re
 from npalexnet.data.datasets import ArrayDataset
 from npalexnet.data.fashion_mnist import SUBFOLDER as FASHION_MNIST
 from npalexnet.data.fashion_mnist import read_fashion_mnist
-from npalexnet.data.layout import TRAIN
+from npalexnet.data.layout import DEEPEST, TRAIN
 from npalexnet.data.mnist import SUBFOLDER as MNIST
 from npalexnet.data.mnist import holds_mnist, read_mnist
 from npalexnet.data.tree import Disk, Tree
 
 Known = tuple[str, Callable[[str], ArrayDataset]]  # its name, and a reader of its "train" and "test"
+_ON_DISK = ("data_batch_1.bin", "train-images-idx3", "train-images.idx3")
 KINDS = ("cifar10", "cifar100", "mnist", "fashion-mnist")
 
 
 def find_known(tree: Tree) -> Known | None:
     """Return the published data set whose files a folder or archive holds, or None.
 
-    A ValueError if it may be more than one.
+    A ValueError if it may be more than one, or can't be read.
     """
+    tree.entries(tree.place)
     versions = {"cifar10": CIFAR10, "cifar100": CIFAR100}
     kinds = [kind for kind, version in versions.items() if find_cifar_python(tree, version)]
     if isinstance(tree, Disk):
         kinds += _on_disk(Path(tree.place))
+    elif not kinds:
+        _check_no_binary_files(tree)
     kinds = list(dict.fromkeys(kinds))
     if not kinds:
         return None
@@ -54,6 +58,10 @@ def known_data(kind: str, tree: Tree) -> Known:
     binary = isinstance(tree, Disk) and kind in _on_disk(folder)
     if place is not None and not binary:
         return version.name, lambda part: read_cifar_python(tree, place, part, version)
+    if not isinstance(tree, Disk):
+        raise ValueError(
+            f"{tree.place} holds no {version.name} in its Python version, which alone is read in an archive: unpack it"
+        )
     if kind == "cifar10":
         return version.name, lambda part: read_cifar10(folder, part)
     where = find_cifar100(folder)
@@ -63,6 +71,18 @@ def known_data(kind: str, tree: Tree) -> Known:
             "version"
         )
     return version.name, lambda part: read_cifar100(where, part)
+
+
+def _check_no_binary_files(tree: Tree) -> None:
+    """Raise a ValueError if an archive holds files of a data set that are read from a disk alone."""
+    folders = [tree.place]
+    for folder in folders:
+        inside = {name: tree.join(folder, name) for name in tree.entries(folder)}
+        if found := [path for name, path in inside.items() if name.startswith(_ON_DISK) and tree.is_file(path)]:
+            kind = "CIFAR-10" if found[0].endswith(".bin") else "MNIST"
+            raise ValueError(f"{found[0]} may be of {kind}, whose binary files are not read in an archive: unpack it")
+        if len(inside) == 1 and len(folders) < DEEPEST:
+            folders += [path for path in inside.values() if tree.is_folder(path)]
 
 
 def _on_disk(folder: Path) -> list[str]:

@@ -49,6 +49,8 @@ def find_layout(tree: Tree, *, validation_only: bool = False) -> Layout:
     2. ``CLASS/*``, with two folders of files or more;
     3. one of these in a folder that is the only one.
 
+    A part, too, may hold nothing but a folder of the classes' folders: ``train/train/CLASS/*``.
+
     For `validation_only` the folder to train on may be missing.
     """
     root = tree.place
@@ -95,8 +97,19 @@ def _with_parts(tree: Tree, root: str, folders: Sequence[str], validation_only: 
     if others:
         beside = listed([f"{name}/" for name in others])
         notes.append(f"{beside} in {root} left out: beside {(train or validation or test)[0]}/ it is no class")
-    place = None if held_out is None else tree.join(root, held_out)
-    return Layout(root, tree.join(root, train[0]) if train else None, place, notes)
+    trained_on = _unwrapped(tree, tree.join(root, train[0])) if train else None
+    return Layout(root, trained_on, None if held_out is None else _unwrapped(tree, tree.join(root, held_out)), notes)
+
+
+def _unwrapped(tree: Tree, folder: str) -> str:
+    """Return the folder that holds the classes' folders: this one, or the only one in it, if that has no pictures."""
+    for _ in range(DEEPEST):
+        names = tree.entries(folder)
+        inner = tree.join(folder, names[0]) if names else folder
+        if len(names) != 1 or not tree.is_folder(inner) or _files_in(tree, inner) or not tree.entries(inner):
+            break
+        folder = inner
+    return folder
 
 
 def _flat(tree: Tree, root: str, folders: Sequence[str]) -> Layout | None:
@@ -106,6 +119,8 @@ def _flat(tree: Tree, root: str, folders: Sequence[str]) -> Layout | None:
     parts = [f"{name}/" for name in held_out if tree.entries(tree.join(root, name))]
     if len(folders) < 2 or not {f"{name}/" for name in classes} - set(parts):
         return None
+    if len(classes) < 2 and any(_holds_classes(tree, tree.join(root, name)) for name in folders):
+        return None  # pictures in one of them, and beside it annotations or the like
     if parts:
         rest = [f"{name}/" for name in classes if f"{name}/" not in parts]
         raise ValueError(
@@ -130,7 +145,17 @@ def _nothing(tree: Tree) -> str:
     folders = _folders_in(tree, tree.place)
     files = len(names) - len(folders)
     holds = [f"folders: {listed(folders)}"] * bool(folders) + [f"{files:,} file{'s' * (files != 1)}"] * bool(files)
-    return f"{tree.place} holds {' and '.join(holds) or 'nothing'}; {CHOICES}{_tables(tree, tree.place)}"
+    found = f"{tree.place} holds {' and '.join(holds) or 'nothing'}; {CHOICES}{_tables(tree, tree.place)}"
+    inside = [place for name in folders if _holds_classes(tree, place := tree.join(tree.place, name))]
+    return found + f"; pictures may be in {' or '.join(inside[:3])}" * bool(inside)
+
+
+def _holds_classes(tree: Tree, folder: str) -> bool:
+    try:
+        inside = _folders_in(tree, folder)
+        return len([name for name in inside if _files_in(tree, tree.join(folder, name))]) > 1
+    except ValueError:  # it can't be read
+        return False
 
 
 def _tables(tree: Tree, root: str) -> str:

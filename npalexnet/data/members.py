@@ -37,6 +37,8 @@ class Zipped:
     def __call__(self) -> bytes:
         """Return the bytes, or refuse to."""
         _check_size(self.info.file_size)
+        if self.info.flag_bits & 1:
+            raise Refused("is encrypted: pack it without a password")
         if (self.info.external_attr >> 28) == 0o12:  # as Unix writes symbolic links
             raise Refused("is a link in its archive")
         with self.opened().open(self.info) as file:

@@ -13,11 +13,12 @@ from npalexnet.data.datasets import Dataset, Subset
 from npalexnet.data.folder import FolderDataset, count_loose, faults_listed, read_folder, usable_pictures
 from npalexnet.data.labels import label_order, read_labels
 from npalexnet.data.layout import find_layout
-from npalexnet.data.names import listed
+from npalexnet.data.names import listed, normal, quoted
 from npalexnet.data.split import Source, counted, random_split, restore_split
 from npalexnet.data.tree import Tree
 
 MOST_FAULTS = 50  # that the notes list
+_Usable = tuple[FolderDataset, list[str]]
 
 
 class Options(NamedTuple):
@@ -81,12 +82,38 @@ def open_pictures(tree: Tree, options: Options) -> Opened:
 
 
 def open_listed(tree: Tree, path: str, options: Options) -> Opened:
-    """Open the pictures that a file lists; a part of them is split off at random for validation."""
-    found = read_labels(path, tree)
-    pictures, faults = usable_pictures(found.pictures, strict=options.strict, tree=tree, where=path, order=label_order)
+    """Open the pictures that a file lists; unless it says which are for validation, a part is split off at random."""
+    found = read_labels(path, tree, strict=options.strict)
+
+    def usable(listing: Sequence[tuple[str, str]], classes: Sequence[str] | None = None) -> _Usable:
+        return usable_pictures(listing, classes, strict=options.strict, tree=tree, where=path, order=label_order)
+
+    if not found.pictures and options.validation_only:
+        validation, faults = usable(found.held_out)
+        where = f"Found a list of pictures, {path}: {counted(len(validation))} of {len(validation.classes):,} classes"
+        notes = [*_skipped(faults), *found.notes]
+        return Opened(Subset(validation, []), validation, validation.grey, notes, where, False)
+    pictures, faults = usable(found.pictures)
     _check_classes(pictures, path, faults, "list pictures of at least two classes")
     source = Source(f"{path} names no pictures for validation", path, "its pictures", False)
-    return _split(pictures, source, f"a list of pictures, {path}", [*_skipped(faults), *found.notes], options)
+    if not found.held_out:
+        notes = [*_skipped(faults), *found.notes, *pictures.notes]
+        return _split(pictures, source, f"a list of pictures, {path}", notes, options)
+    known = {normal(name) for name in pictures.classes}
+    if unknown := dict.fromkeys(label for _, label in found.held_out if normal(label) not in known):
+        raise ValueError(
+            f"{path} lists pictures for validation of classes that it has no usable picture of to train on: "
+            f"{quoted(unknown)}; it has {quoted(pictures.classes)}"
+        )
+    validation, more_faults = usable(found.held_out, pictures.classes)
+    if not len(validation):
+        raise ValueError(f"{path} lists no usable picture for validation{_reasons(validation, more_faults)}")
+    where = (
+        f"Found a list of pictures, {path}: {counted(len(pictures))} of {len(pictures.classes):,} classes to train on, "
+        f"{counted(len(validation))} held out for validation"
+    )
+    notes = [*_skipped(faults + more_faults), *found.notes, *pictures.notes, *_missing_classes(validation)]
+    return Opened(pictures, validation, pictures.grey and validation.grey, notes, where, False)
 
 
 def _split(pictures: FolderDataset, source: Source, where: str, notes: list[str], options: Options) -> Opened:

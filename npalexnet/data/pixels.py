@@ -13,6 +13,7 @@ import numpy as np
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+MOST_BOXES = 1000  # before the pixels of a JPEG 2000 file
 BAND = 1 << 20  # pixels that are converted at a time
 GREY_MODES = ("1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "I;16N")
 _DEEP = ("I", "I;16", "I;16B", "I;16L", "I;16N")
@@ -39,12 +40,45 @@ def stated_encoding(image: Any) -> Encoding:
         bits, sample_format = image.tag_v2.get(258, (1,)), image.tag_v2.get(339, (1,))
         if 2 in sample_format:
             raise ValueError("its numbers are signed, without a known range")
-        encoding = Encoding(2 ** bits[0] - 1, image.tag_v2.get(262, 0) == 0)
+        encoding = Encoding(2 ** bits[0] - 1, image.white_is_zero)
+    elif image.format == "JPEG2000":
+        deepest = _bits_of_jpeg_2000(image.fp)
+        if deepest > (16 if image.mode in _DEEP else 8):
+            raise ValueError(
+                f"its colours have {deepest} bits, and Pillow would make the brightest ones black; save it as PNG"
+            )
+        if image.mode in _DEEP:
+            encoding = encoding._replace(highest=(2**deepest - 1) << (16 - deepest))
     elif image.mode == "I" and image.format not in ("PPM", "PNG"):  # which Pillow scales to 65535, or stores so
         raise ValueError(f"its numbers are of mode {image.mode!r}, without a known range")
     if image.mode == "F":
         raise ValueError("its numbers are of mode 'F', without a known range")
     return encoding
+
+
+def _bits_of_jpeg_2000(file: IO[bytes]) -> int:
+    """Return the largest number of bits of a channel of a JPEG 2000 file.
+
+    References
+    ----------
+    ITU-T T.800, annexes A.5.1 (the marker SIZ) and I.4 (boxes).
+    """
+    file.seek(0)
+    place, start = 0, file.read(8)
+    for _ in range(MOST_BOXES):  # the codestream, which begins with SIZ: at the beginning of the file, or in a box
+        if start.startswith(b"\xff\x4f\xff\x51"):
+            file.seek(place + 4)
+            siz = file.read(int.from_bytes(file.read(2), "big") - 2)
+            return max(((bits & 0x7F) + 1 for bits in siz[36::3]), default=0)
+        length, kind, header = int.from_bytes(start[:4], "big"), start[4:], 8
+        if length == 1:
+            length, header = int.from_bytes(file.read(8), "big"), 16
+        if kind != b"jp2c" and length < header:
+            break
+        place += header if kind == b"jp2c" else length
+        file.seek(place)
+        start = file.read(8)
+    raise ValueError("it has no pixels where they must be")
 
 
 def low_bytes(file: IO[bytes]) -> Any:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from npalexnet.data.archive import Archive, archive_kind
+from npalexnet.data.archive import Archive, archive_kind, other_archive
 from npalexnet.data.datasets import ArrayDataset, Dataset, posix
 from npalexnet.data.fashion_mnist import FOLDER as FASHION_MNIST_FOLDER
 from npalexnet.data.fashion_mnist import read_fashion_mnist
@@ -137,6 +137,9 @@ def open_data(
     OSError
         If a file can't be read.
     """
+    for name, value in (("spec", spec), ("labels", labels)):
+        if not isinstance(value, str | os.PathLike | None):
+            raise TypeError(f"{name} must be a path or a text, got {type(value).__name__}")
     if labels is not None:
         labels = os.fspath(labels)
         spec = os.path.dirname(labels) or os.curdir if spec is None else spec
@@ -145,13 +148,20 @@ def open_data(
     spec = os.fspath(spec)
     if not 0 < validation_fraction < 1:
         raise ValueError(f"validation_fraction must be between 0 and 1, got {validation_fraction}")
-    if spec == "cifar10" and not os.path.isdir(spec):
-        raise ValueError("cifar10 needs the folder of its binary files: cifar10:FOLDER")
     kind, _, place = spec.partition(":")
+    if (
+        (meant := _data_set(kind))
+        and not os.path.exists(spec)
+        and not (spec == "fashion-mnist" or (kind in KINDS and place))
+    ):
+        raise ValueError(
+            f"the data {spec!r} do not exist; {meant} needs the folder of its files: {meant}:FOLDER"
+            + " (or, where Debian's package put it, fashion-mnist)" * (meant == "fashion-mnist")
+        )
     if labels is not None and (spec == "fashion-mnist" or (kind in KINDS and place)):
         raise ValueError(f"labels go with a folder or an archive of pictures, not with {spec!r}")
     if kind in KINDS and kind != "fashion-mnist" and place:
-        return _two_splits(*known_data(kind, Disk(_folder(place))), place)
+        return _two_splits(*known_data(kind, _tree(place) if kind.startswith("cifar") else Disk(_folder(place))), place)
     if spec == "fashion-mnist" or (kind == "fashion-mnist" and place):
         where = _folder(place) if place else FASHION_MNIST_FOLDER
         return _two_splits("Fashion-MNIST", lambda part: read_fashion_mnist(where, part), where)
@@ -174,6 +184,12 @@ def _two_splits(name: str, read: Callable[[str], ArrayDataset], place: str | Pat
     return Data(name, train, test, train.images.ndim == 3, found=found)
 
 
+def _data_set(name: str) -> str:
+    """Return the published data set that somebody calls so, as ``CIFAR-10`` or ``fashionmnist``, or ""."""
+    bare = {kind.replace("-", ""): kind for kind in KINDS}
+    return bare.get(name.lower().replace("-", "").replace("_", ""), "")
+
+
 def _folder(place: str) -> Path:
     if not os.path.isdir(place):
         what = "is not a folder" if os.path.exists(place) else "does not exist"
@@ -185,7 +201,13 @@ def _tree(place: str) -> Tree:
     """Return a folder, or the folders in an archive."""
     if os.path.isfile(place):
         if archive_kind(place) is None:
-            raise ValueError(f"the data file {place!r} is not a folder, and no zip or tar file either; {_CHOICES}")
+            what = other_archive(place)
+            advice = f" ({what}: unpack it)" if what else ""
+            if place.lower().endswith((".csv", ".tsv", ".txt")):
+                advice = " (a list of labels is given as --labels)"
+            raise ValueError(
+                f"the data file {place!r} is not a folder, and no zip or tar file either{advice}; {_CHOICES}"
+            )
         return Archive(place)
     return Disk(_folder(place))
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -76,8 +77,8 @@ def restore_split(
 
     `names` is what `Data.split` returned then; for `validation_only` see `open_data`.
     """
-    places, depth = _places(pictures)
-    train, validation = ([_key(name, depth) for name in names.get(part, ())] for part in ("train", "val"))
+    key, places = _places(pictures)
+    train, validation = ([key(name) for name in names.get(part, ())] for part in ("train", "val"))
     if validation_only and places.keys().isdisjoint([*train, *validation]):
         return None
     missing = [name for name in (validation if validation_only else [*train, *validation]) if name not in places]
@@ -102,18 +103,24 @@ def _of(source: Source) -> str:
     return source.pictures if source.pictures.startswith("pictures") else f"of {source.pictures}"
 
 
-def _places(pictures: FolderDataset) -> tuple[dict[str, int], int]:
-    """Return the pictures' places by so many last parts of their paths, two or more, that no two have the same."""
-    depth, last = 2, max((path.count("/") for path in map(posix, pictures.paths)), default=0) + 1
-    while True:
-        places = {_key(name, depth): i for i, name in enumerate(pictures.paths)}
-        if len(places) == len(pictures) or depth >= last:
-            return places, depth
-        depth += 1
+def _places(pictures: FolderDataset) -> tuple[Callable[[str], str], dict[str, int]]:
+    """Return how a picture is called, so that no two have the same name, and the pictures' places by it.
+
+    That is as many last parts of its path as that takes, two or more. Where two files of a folder differ in nothing but
+    the Unicode form of their names, it is these as they are.
+    """
+    last = max((path.count("/") for path in map(posix, pictures.paths)), default=0) + 1
+    for form in (normal, str):
+        for depth in range(2, max(2, last) + 1):
+            key = partial(_key, form, depth)
+            places = {key(name): i for i, name in enumerate(pictures.paths)}
+            if len(places) == len(pictures):
+                return key, places
+    return key, places
 
 
-def _key(name: str, depth: int) -> str:
-    return normal(picture_key(name, depth))
+def _key(form: Callable[[str], str], depth: int, name: str) -> str:
+    return form(picture_key(name, depth))
 
 
 def counted(count: int) -> str:

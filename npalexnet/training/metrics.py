@@ -104,7 +104,9 @@ def write_confusion(path: Path, confusion: Confusion | np.ndarray, classes: Sequ
     """
     classes = [spreadsheet_cell(name) for name in classes]
     with atomic_write(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
+        # Where a comma is the decimal point, spreadsheets part cells at semicolons, too, unless there are quotes.
+        quoted = any(";" in name for name in classes)
+        writer = csv.writer(file, quoting=csv.QUOTE_NONNUMERIC) if quoted else csv.writer(file)
         if len(classes) > MOST_COLUMNS:
             writer.writerow(["true class", "predicted class", "images"])
             writer.writerows((classes[i], classes[j], n) for i, j, n in zip(*entries(confusion), strict=True))

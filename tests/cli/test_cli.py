@@ -42,6 +42,8 @@ def test_a_wrong_environment_variable_is_refused_before_anything_is_written(tmp_
         (["evaluate", "{tmp}/nowhere"], "No such file or directory"),
         (["evaluate", "{run}", "--data", "{tmp}/nowhere"], "does not exist"),
         (["look", "{run}", "{tmp}/nothing.png"], "No such file or directory"),
+        (["evaluate", "{run}", "--out", "{run}/config.json"], "can't be a folder to write to"),
+        (["look", "{run}", "--out", "{run}/config.json/look"], "can't be a folder to write to"),
         (["look", "{run}", "--unit", "layers.99:0"], "layer must be one of layers.0, layers.1"),
         (["look", "{run}", "--unit", "layers.0:96"], "layers.0 has the channels 0 to 95"),
         (["look", "{run}", "--class", "Boot"], "class must be one of 'T-shirt/top'"),
@@ -58,6 +60,7 @@ def test_a_users_mistake_ends_in_one_clear_line_and_status_1(trained_run, tmp_pa
     error = capsys.readouterr().err
     assert error.startswith(f"npalexnet {arguments[0]}: error: ")
     assert message in error
+    assert "Errno" not in error
     assert error.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
 
@@ -74,6 +77,9 @@ def test_a_users_mistake_ends_in_one_clear_line_and_status_1(trained_run, tmp_pa
         (["train", "--epochs", "two"], "argument --epochs: invalid int value: 'two'"),
         (["train", "--convolution", "fft"], "argument --convolution: invalid choice: 'fft'"),
         (["train", "--init", "magic"], "argument --init: invalid choice: 'magic'"),
+        (["train", "--out", ""], "argument --out: must be a path, got ''"),
+        (["train", "--resume="], "argument --resume: must be a path, got ''"),
+        (["predict", "", "x.png"], "argument RUN: must be a path, got ''"),
         (["predict", "run"], "arguments are required: IMAGE"),
         (["look", "run", "--unit", "layers.4"], "argument --unit: must be LAYER:CHANNEL, like layers.4:17"),
         (["look", "run", "--images", "0"], "argument --images: must be at least 1, got 0"),

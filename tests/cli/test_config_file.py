@@ -65,6 +65,22 @@ def test_a_run_without_its_config_says_how_to_begin(tmp_path):
         read_config(tmp_path, tmp_path)
 
 
+def test_what_is_no_run_is_not_called_a_damaged_one(tmp_path):
+    (tmp_path / "config.json").write_text('{"architectures": ["AlexNet"]}')
+    (tmp_path / "model.safetensors").touch()
+    with pytest.raises(
+        ValueError, match=r"can't be resumed: .* is not the folder of a run, or .* it lacks data.*--weig"
+    ):
+        read_config(tmp_path, tmp_path)
+    (tmp_path / "metrics.jsonl").touch()
+    with pytest.raises(ValueError, match=r"config\.json is damaged: it lacks data$"):
+        read_config(tmp_path, tmp_path)
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "notes.txt").touch()
+    with pytest.raises(ValueError, match=r"notes\.txt can't be resumed: it is not a checkpoint in the folder of a run"):
+        read_config(tmp_path / "elsewhere", tmp_path / "elsewhere" / "notes.txt")
+
+
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [

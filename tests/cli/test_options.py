@@ -29,6 +29,9 @@ def test_a_device_that_is_named_is_taken_or_refused(capsys):
     assert chosen_device("cpu") == "cpu"
     with pytest.raises(ValueError, match="device must be 'cpu', 'cuda', 'cuda:N' or 'auto', got 'tpu'"):
         chosen_device("tpu")
+    for name, meant in (("gpu", "cuda"), ("CPU", "cpu")):
+        with pytest.raises(ValueError, match=f"device must be .*, got '{name}'; did you mean {meant}?"):
+            chosen_device(name)
     assert capsys.readouterr().err == ""
 
 

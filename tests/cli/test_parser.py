@@ -34,6 +34,9 @@ def refused(capsys, arguments):
         (["summary", "--classes", "3"], "summary", "--num-classes"),
         (["gradcheck", "--sed", "3"], "gradcheck", "--seed"),
         (["info", "--hlep"], "info", "--help"),
+        (["train", "--learning_rate", "3"], "train", "--lr"),
+        (["train", "--bs=3"], "train", "--batch-size"),
+        (["evaluate", "run", "--gpu"], "evaluate", "--device"),
     ],
 )
 def test_the_option_that_was_probably_meant_is_named_by_the_commands_own_parser(capsys, arguments, command, meant):
@@ -54,6 +57,8 @@ def test_the_option_that_was_probably_meant_is_named_by_the_commands_own_parser(
             "npalexnet train: error: argument --recipe: invalid choice: 'papper' (choose from 'simple', 'paper')",
             "; did you mean paper?\n",
         ),
+        (["test", "run"], "npalexnet: error: argument COMMAND: invalid choice: 'test'", "; did you mean evaluate?\n"),
+        (["train", "--precision", "fp16"], "npalexnet train: error: argument --precision: ", "did you mean float16?\n"),
         (
             ["train", "--schedule", "x\x1b"],
             r"npalexnet train: error: argument --schedule: invalid choice: 'x\x1b' (choose from ",
@@ -70,6 +75,10 @@ def test_a_wrong_choice_is_explained_in_one_line(capsys, arguments, start, end):
 
 def test_the_options_of_a_command_come_after_it(capsys):
     assert refused(capsys, ["--lr", "0.1", "train"]).endswith("--lr; the options of a command come after it\n")
+
+
+def test_a_folder_without_its_option_is_explained(capsys, tmp_path):
+    assert refused(capsys, ["train", str(tmp_path)]).endswith(f"{tmp_path}; data are given as --data {tmp_path}\n")
 
 
 def test_values_and_paths_that_begin_with_a_dash_are_explained(capsys, tmp_path, monkeypatch):

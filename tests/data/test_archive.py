@@ -222,3 +222,35 @@ def test_names_of_a_zip_from_windows_have_backslashes_and_from_macos_utf_8_unsai
     data = open_data(tmp_path / "some.zip")
     assert data.classes == ("cat", "dog")
     assert len(data.train) == 18
+
+
+def test_backslashes_part_the_folders_in_a_zip_that_has_no_slashes(tmp_path):
+    with zipfile.ZipFile(tmp_path / "some.zip", "w") as file:
+        for name in ("cat", "dog"):
+            for i in range(10):
+                info = zipfile.ZipInfo("x")
+                info.filename, info.create_system = f"train\\{name}\\{i}.png", 3
+                file.writestr(info, png())
+    assert open_data(tmp_path / "some.zip").classes == ("cat", "dog")
+
+
+def test_an_encrypted_picture_in_a_zip_is_skipped_with_a_word_on_it(tmp_path):
+    with zipfile.ZipFile(tmp_path / "some.zip", "w") as file:
+        for name in ("cat", "dog"):
+            for i in range(3):
+                file.writestr(f"{name}/{i}.png", png())
+    content = bytearray((tmp_path / "some.zip").read_bytes())
+    for magic, offset in ((b"PK\3\4", 6), (b"PK\1\2", 8)):  # of the flags in both headers of the first file
+        content[content.index(magic) + offset] |= 1
+    (tmp_path / "some.zip").write_bytes(content)
+    data = open_data(tmp_path / "some.zip")
+    assert data.notes[1] == f"  {tmp_path}/some.zip/cat/0.png is encrypted: pack it without a password"
+
+
+@pytest.mark.parametrize(
+    ("magic", "what"), [(b"7z\xbc\xaf\x27\x1c", "a 7z archive"), (b"\x28\xb5\x2f\xfd", "compressed by Zstandard")]
+)
+def test_an_archive_of_another_kind_is_called_by_its_name(tmp_path, magic, what):
+    (tmp_path / "pets").write_bytes(magic + bytes(1000))
+    with pytest.raises(ValueError, match=rf"no zip or tar file either \({what}: unpack it\)"):
+        open_data(tmp_path / "pets")

@@ -170,7 +170,9 @@ def test_a_class_of_broken_files_is_named_with_what_is_wrong_with_them_where_one
 def test_a_class_in_val_that_train_lacks_is_refused_by_name(tmp_path):
     fill(tmp_path / "train", a=1, b=1)
     fill(tmp_path / "val", a=1, bird=1)
-    with pytest.raises(ValueError, match=r"val has classes that the training pictures lack: bird; .*others than a, b"):
+    with pytest.raises(
+        ValueError, match=r"val has classes that the training pictures lack: 'bird'; .*others than 'a', 'b'"
+    ):
         open_data(tmp_path)
 
 

@@ -82,6 +82,24 @@ def test_a_format_that_is_not_read_is_told(tmp_path):
         open_picture(tmp_path / "a.png")
 
 
+@pytest.mark.parametrize(("brand", "what"), [(b"heic", "HEIC"), (b"mif1", "HEIC"), (b"crx ", "Canon's raw format CR3")])
+def test_pictures_of_telephones_and_cameras_that_are_not_read_are_told(tmp_path, monkeypatch, brand, what):
+    monkeypatch.delitem(Image.OPEN, "HEIF", raising=False)  # of a plug-in
+    (tmp_path / "a.jpg").write_bytes(b"\0\0\0\x18ftyp" + brand + bytes(100))
+    with pytest.raises(
+        OSError, match=rf"a\.jpg is not an image file of a format that is read, but {what}.*save it as J"
+    ):
+        open_picture(tmp_path / "a.jpg")
+
+
+@pytest.mark.parametrize("source", [b"a.jpg", None, 5, [1]])
+def test_what_is_no_path_and_no_file_is_refused_by_its_type(source):
+    with pytest.raises(TypeError, match="source must be a path or an open binary file, got "):
+        open_picture(source)
+    with pytest.raises(ValueError, match="at_least must be a whole number above 0, got 0"):
+        open_picture("a.jpg", at_least=0)
+
+
 @pytest.mark.parametrize("content", [b"\1", b"\xff\xd8", b"hello", b"\x8a\x4d"])
 def test_a_few_bytes_are_no_image_file(tmp_path, content):
     (tmp_path / "a.jpg").write_bytes(content)

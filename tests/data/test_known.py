@@ -62,14 +62,14 @@ def check_colours(data, train_labels, test_labels, classes):
     assert not data.grey
 
 
-@pytest.mark.parametrize("place", ["cifar-10-batches-py", "here", "spec", "tar.gz"])
+@pytest.mark.parametrize("place", ["cifar-10-batches-py", "here", "spec", "tar.gz", "spec.tar.gz"])
 def test_cifar_10_as_torchvision_keeps_it(tmp_path, place):
     folder = tmp_path / "data"
     write_cifar10_python(folder / "cifar-10-batches-py" if place != "here" else folder)
     spec = f"cifar10:{folder}" if place == "spec" else str(folder)
-    if place == "tar.gz":  # as it is published
+    if place.endswith("tar.gz"):  # as it is published
         packed("tar.gz", folder / "cifar-10-batches-py", tmp_path / "cifar-10-python.tar.gz")
-        spec = str(tmp_path / "cifar-10-python.tar.gz")
+        spec = "cifar10:" * place.startswith("spec") + str(tmp_path / "cifar-10-python.tar.gz")
     data = open_data(spec)
     check_colours(data, [1, 2, 3, 4, 5], [9], [f"class {k}" for k in range(10)])
     assert data.name == "CIFAR-10"
@@ -159,3 +159,14 @@ def test_a_folder_without_the_files_is_refused(tmp_path, spec):
         open_data(f"{spec}:{tmp_path}")
     with pytest.raises(ValueError, match="does not exist"):
         open_data(f"{spec}:{tmp_path / 'nowhere'}")
+
+
+def test_binary_files_in_an_archive_are_refused_with_what_to_do(tmp_path):
+    write_mnist(tmp_path / "MNIST" / "raw", zipped=True)
+    packed("zip", tmp_path / "MNIST", tmp_path / "mnist.zip")
+    with pytest.raises(
+        ValueError, match=r"ubyte\.gz may be of MNIST, whose binary files are not read in an archive: un"
+    ):
+        open_data(tmp_path / "mnist.zip")
+    with pytest.raises(ValueError, match=r"holds no CIFAR-10 in its Python version, which alone is read in an archive"):
+        open_data(f"cifar10:{tmp_path / 'mnist.zip'}")

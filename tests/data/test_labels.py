@@ -108,9 +108,112 @@ def test_pictures_that_do_not_exist_are_left_out_with_a_note_and_a_line_twice_co
     np.testing.assert_array_equal(np.bincount(data.validation.labels), [1, 1])
 
 
+def with_parts(pictures, column, values):
+    """A list of which the tenth picture of each class has the second value, the ninth the third, the others the first.
+
+    Returns its path."""
+    lines = [f"{name},{values[{9: 1, 8: 2}.get(i % 10, 0)]},{label}\n" for i, (name, label) in enumerate(PICTURES)]
+    (pictures / "labels.csv").write_text(f"file,{column},label\n" + "".join(lines))
+    return pictures / "labels.csv"
+
+
+@pytest.mark.parametrize(
+    ("column", "values", "sizes"),
+    [
+        ("split", ("train", "val", "train"), (18, 2)),
+        ("Set", ("Training", "Validation", "validation"), (16, 4)),
+        ("subset", ("train", "test", "test"), (16, 4)),
+    ],
+)
+def test_a_column_that_says_which_pictures_are_for_validation_is_heard(pictures, column, values, sizes):
+    path = with_parts(pictures, column, values)
+    data = open_data(pictures, labels=path, seed=7)
+    assert (len(data.train), len(data.validation)) == sizes
+    held_out = {os.path.basename(data.validation.name(i)) for i in range(len(data.validation))}
+    assert held_out == ({"9.png"} if sizes[1] == 2 else {"8.png", "9.png"})
+    assert data.classes == data.validation.classes == ("cat", "dog")
+    check_pixels(data.train)
+    check_pixels(data.validation)
+    assert not data.randomly_split
+    assert data.notes == []
+    assert data.found == (
+        f"Found a list of pictures, {path}: {sizes[0]} pictures of 2 classes to train on, {sizes[1]} pictures held out "
+        "for validation"
+    )
+
+
+def test_listed_pictures_for_testing_are_left_out_with_a_note_where_others_are_for_validation(pictures):
+    path = with_parts(pictures, "split", ("train", "valid", "test"))
+    data = open_data(pictures, labels=path)
+    assert (len(data.train), len(data.validation)) == (16, 2)
+    assert data.notes == [f"2 pictures that {path} lists for testing left out: others are for validation"]
+
+
+def test_a_column_of_other_values_is_left_out_with_a_note_and_one_of_both_kinds_refused(pictures):
+    path = with_parts(pictures, "part", ("0", "1", "2"))
+    data = open_data(pictures, labels=path)
+    assert data.randomly_split
+    assert data.notes[0] == f"the column part of {path} left out: it does not say train, val or test"
+    path = with_parts(pictures, "split", ("train", "val", "extra"))
+    message = r"line 10 of \S+labels\.csv must have train, val or test as its split, got 'extra'"
+    with pytest.raises(ValueError, match=message):
+        open_data(pictures, labels=path)
+
+
+def test_a_list_of_pictures_for_validation_alone_can_be_evaluated(pictures):
+    path = with_parts(pictures, "split", ("test", "test", "test"))
+    data = open_data(pictures, labels=path, validation_only=True)
+    assert (len(data.train), len(data.validation)) == (0, 20)
+    with pytest.raises(ValueError, match=r"must list pictures of at least two classes, got none"):
+        open_data(pictures, labels=path)
+
+
+def test_a_class_that_is_listed_for_validation_alone_is_refused(pictures):
+    (pictures / "labels.csv").write_text(
+        "file,label,split\ncat/0.png,cat,train\ncat/1.png,pet,train\ndog/0.png,dog,val\n"
+    )
+    with pytest.raises(ValueError, match=r"classes that it has no usable picture of to train on: 'dog'; it has 'cat'"):
+        open_data(pictures, labels=pictures / "labels.csv")
+
+
+@pytest.mark.parametrize("other", ["./cat/0.png", "dog/../cat/0.png", "cat//0.png", "{}/cat/0.png"])
+def test_a_picture_by_two_names_is_one_picture(pictures, other):
+    again = other.format(pictures)
+    (pictures / "labels.csv").write_text(FORMS["csv"] + f"{again},cat\n")
+    data = open_data(pictures, labels=pictures / "labels.csv")
+    assert len(data.train) + len(data.validation) == 20
+    (pictures / "labels.csv").write_text(FORMS["csv"] + f"{again},dog\n")
+    with pytest.raises(ValueError, match="two classes: cat in line 1, dog in line 21"):
+        open_data(pictures, labels=pictures / "labels.csv")
+
+
+@pytest.mark.parametrize(("listed", "stored"), [("caf\xe9", "cafe\u0301"), ("cafe\u0301", "caf\xe9")])
+def test_a_listed_name_is_found_in_another_unicode_form(tmp_path, listed, stored):
+    colour(tmp_path / "all", 2)
+    for i in (0, 1):
+        (tmp_path / "all" / "cat" / f"{i}.png").rename(tmp_path / "all" / "cat" / f"{stored}{i}.png")
+    rows = [f"cat/{listed}{i}.png,cat\ndog/{i}.png,dog\n" for i in (0, 1)]
+    (tmp_path / "labels.csv").write_text("".join(rows), encoding="utf-8")
+    assert len(read_labels(str(tmp_path / "labels.csv"), Disk(tmp_path / "all")).pictures) == 4
+
+
+def test_strict_refuses_a_list_of_pictures_that_do_not_exist(pictures, tmp_path):
+    (tmp_path / "labels.csv").write_text(FORMS["csv"] + "cat/77.png,cat\n")
+    with pytest.raises(ValueError, match=r"1 of the pictures that \S+ lists do not exist: cat/77\.png"):
+        open_data(pictures, labels=tmp_path / "labels.csv", strict=True)
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
+        ("file,label\n", r"labels\.csv has a heading alone; a line for each picture must have its name and its class"),
+        ("cat/0.png,cat\n".encode("utf-16-le"), r"labels\.csv is a spreadsheet, or no text in UTF-8: save .* as CSV"),
+        ("cat/0.png,cat\n".encode("utf-32"), r"labels\.csv is a spreadsheet, or no text in UTF-8: save .* as CSV"),
+        (b"PK\3\4\x14\0\6\0xl/workbook.xml", r"labels\.csv is a spreadsheet, or no text in UTF-8: save .* as CSV"),
+        (
+            "file,label,split,set\na,b,train,val\n",
+            r"several columns that may say what is for validation, split and set",
+        ),
         ("", r"labels\.csv is empty; a line for each picture must have its name and its class"),
         ("x.png,cat\ny.png,dog\n", r"none of the 2 pictures that \S+labels\.csv lists is in \S+"),
         ("cat/0.png,cat\ncat/0.png,dog\n", r"gives cat/0\.png two classes: cat in line 1, dog in line 2"),

@@ -92,6 +92,41 @@ def test_folders_that_hold_nothing_but_another_one_are_passed_through(tmp_path):
     check(open_data(tmp_path), 6, 4)
 
 
+@pytest.mark.parametrize(("train", "val"), [("train/train", "val/val"), ("Training/all/pictures", "test/test")])
+def test_parts_that_hold_nothing_but_the_folder_of_the_classes_are_passed_through(tmp_path, train, val):
+    colour(tmp_path / train, 3)
+    colour(tmp_path / val, 2)
+    data = open_data(tmp_path)
+    check(data, 6, 4)
+    assert data.notes == []
+    check_pixels(open_data(tmp_path, validation_only=True).validation)
+
+
+def test_a_folder_of_pictures_beside_annotations_is_named(tmp_path):
+    colour(tmp_path / "images", 3)
+    (tmp_path / "annotations").mkdir()
+    (tmp_path / "annotations" / "0.xml").write_text("no picture")
+    with pytest.raises(ValueError, match=r"; pictures may be in \S+images$"):
+        open_data(tmp_path)
+    check(open_data(tmp_path / "images"), 4, 2)
+
+
+def test_classes_that_differ_in_capitals_alone_are_said(tmp_path):
+    fill(tmp_path, cat=2, Cat=2, dog=2)
+    if len(list(tmp_path.iterdir())) < 3:
+        pytest.skip("this file system has one folder for both")
+    data = open_data(tmp_path)
+    assert data.classes == ("Cat", "cat", "dog")
+    assert "two classes each, though they differ in capitals or blanks alone: 'Cat' and 'cat'" in data.notes
+
+
+def test_a_class_with_a_blank_behind_it_is_refused_so_that_it_can_be_seen(tmp_path):
+    fill(tmp_path / "train", cat=2, dog=2)
+    fill(tmp_path / "val", **{"cat ": 1, "dog": 1})
+    with pytest.raises(ValueError, match=r"lack: 'cat '; it must have no others than 'cat', 'dog'"):
+        open_data(tmp_path)
+
+
 def test_folders_beside_train_are_left_out_with_a_note(tmp_path):
     colour(tmp_path / "train", 3)
     colour(tmp_path / "val", 3)

@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from npalexnet.cli import main
 from npalexnet.data.images import open_picture
 from tests.data.files_by_hand import exif, png, tiff
+from tests.networks import save_bright_network
 
 SIDEWAYS = (0x112, 3, 1, 6)  # to be turned by 90 degrees clockwise
 ODD = {
@@ -66,6 +68,15 @@ def test_a_tiff_is_turned_whatever_its_other_directories_hold(tmp_path):
     tags = (SIDEWAYS, (0x8769, 4, 1, 9999), (0x8825, 4, 1, 3))
     (tmp_path / "a.tiff").write_bytes(tiff(3, 2, 8, 1, bytes([1, 2, 3, 4, 5, 6]), *tags))
     np.testing.assert_array_equal(np.asarray(open_picture(tmp_path / "a.tiff"))[..., 0], [[4, 1], [5, 2], [6, 3]])
+
+
+def test_commands_print_nothing_of_what_is_odd_in_metadata(narrow, tmp_path, capsys):
+    save_bright_network(tmp_path)
+    paths = [str(tmp_path / f"{i}.jpg") for i in range(len(ODD))]
+    for path, block in zip(paths, ODD.values(), strict=True):
+        Image.new("RGB", (64, 32)).save(path, exif=block)
+    assert main(["predict", str(tmp_path), *paths]) == 0
+    assert capsys.readouterr().err == ""
 
 
 def test_an_orientation_in_xmp_is_heard(tmp_path):

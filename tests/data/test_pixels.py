@@ -36,6 +36,18 @@ def test_grey_of_16_bits_in_the_other_order(tmp_path):
     assert grey(tmp_path, tiff(3, 1, 16, 1, struct.pack(">3H", 0, 25700, 65535), order=">")) == [[0, 100, 255]]
 
 
+@pytest.mark.parametrize(
+    ("bits", "numbers", "order"),
+    [
+        (12, bytes([0x00, 0x08, 0x00, 0xFF, 0xF0, 0x00]), "<"),
+        (16, struct.pack(">4H", 0, 32768, 65535, 0), ">"),
+        (32, struct.pack("<4I", 0, 2**31, 2**32 - 1, 0), "<"),
+    ],
+)
+def test_white_is_zero_in_every_depth_and_order_that_pillow_has_otherwise(tmp_path, bits, numbers, order):
+    assert grey(tmp_path, tiff(4, 1, bits, 0, numbers, order=order)) == [[255, 127, 0, 255]]
+
+
 def test_grey_of_32_bits_without_a_sign(tmp_path):
     numbers = struct.pack("<3I", 0, 2**31, 2**32 - 1)
     assert grey(tmp_path, tiff(3, 1, 32, 1, numbers)) == [[0, 127, 255]]
@@ -113,6 +125,38 @@ def test_a_turned_jpeg_is_opencvs(tmp_path, orientation):
     Image.linear_gradient("L").resize((64, 32)).convert("RGB").save(tmp_path / "a.jpg", exif=exif, quality=95)
     theirs = cv2.imread(str(tmp_path / "a.jpg"))[..., ::-1]
     np.testing.assert_allclose(np.asarray(open_picture(tmp_path / "a.jpg")).astype(int), theirs, atol=3)
+
+
+@pytest.mark.parametrize("mode", ["LA", "RGB", "RGBA"])
+@pytest.mark.parametrize("suffix", ["jp2", "j2k"])
+def test_jpeg_2000_in_colour_with_more_than_8_bits_is_refused_for_pillow_wraps_around(tmp_path, mode, suffix):
+    noise(mode=mode).save(tmp_path / f"a.{suffix}")
+    content = bytearray((tmp_path / f"a.{suffix}").read_bytes())
+    assert opened(tmp_path, content).shape == (30, 40, 3)
+    content[content.index(b"\xff\x4f\xff\x51") + 42] = 11  # bits of the first channel, minus 1
+    with pytest.raises(OSError, match="its colours have 12 bits, and Pillow would make the brightest ones black; save"):
+        opened(tmp_path, content)
+
+
+def test_jpeg_2000_of_16_grey_bits_fills_the_range(tmp_path):
+    numbers = np.array([[0, 25700, 65535]] * 8, np.uint16)
+    Image.fromarray(numbers).save(tmp_path / "a.jp2", irreversible=False)
+    assert grey(tmp_path, (tmp_path / "a.jp2").read_bytes()) == [[0, 100, 255]] * 8
+
+
+def test_white_in_a_jpeg_2000_of_12_grey_bits_is_white(tmp_path):
+    Image.fromarray(np.full((8, 9), 65535, np.uint16)).save(tmp_path / "a.jp2", irreversible=False)
+    content = bytearray((tmp_path / "a.jp2").read_bytes())
+    content[content.index(b"\xff\x4f\xff\x51") + 42] = 11  # of 16: what is above the highest number, becomes that
+    assert grey(tmp_path, content) == [[255] * 9] * 8
+
+
+def test_white_in_a_jpeg_2000_of_16_bits_is_never_black(tmp_path):
+    cv2 = pytest.importorskip("cv2")
+    if not cv2.imwrite(str(tmp_path / "a.jp2"), np.full((64, 64, 3), 65535, np.uint16)):
+        pytest.skip("this OpenCV doesn't write the format")
+    with pytest.raises(OSError, match="its colours have 16 bits"):
+        open_picture(tmp_path / "a.jp2")
 
 
 @pytest.mark.parametrize("suffix", ["png", "tiff"])

@@ -59,7 +59,13 @@ def test_cifar10_is_read_from_the_folder_named(tmp_path):
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
-        ("cifar10", "cifar10 needs the folder of its binary files: cifar10:FOLDER"),
+        ("cifar10", "cifar10 needs the folder of its files: cifar10:FOLDER"),
+        ("mnist", "mnist needs the folder of its files: mnist:FOLDER"),
+        ("CIFAR-100:here", "the data 'CIFAR-100:here' do not exist; cifar100 needs the folder of its files"),
+        (
+            "fashion_mnist",
+            "fashion-mnist needs the folder of its files: .*, where Debian's package put it, fashion-mnist",
+        ),
         ("cifar10:no/such", "the data folder 'no/such' does not exist"),
         ("fashion-mnist:no/such", "the data folder 'no/such' does not exist"),
         ("no/such", r"the data folder 'no/such' does not exist; data is a folder of train/<class>"),
@@ -75,3 +81,15 @@ def test_data_that_is_not_there_is_refused_with_what_would_be_right(spec, messag
 def test_a_validation_fraction_out_of_range_is_refused(tmp_path, fraction):
     with pytest.raises(ValueError, match=f"validation_fraction must be between 0 and 1, got {fraction}"):
         open_data(tmp_path, validation_fraction=fraction)
+
+
+@pytest.mark.parametrize(("name", "arguments"), [("spec", {"spec": 5}), ("labels", {"spec": None, "labels": b"x.csv"})])
+def test_what_is_no_path_is_refused_by_its_name(name, arguments):
+    with pytest.raises(TypeError, match=f"{name} must be a path or a text, got (int|bytes)"):
+        open_data(**arguments)
+
+
+def test_a_list_of_labels_named_as_the_data_is_explained(tmp_path):
+    (tmp_path / "labels.csv").write_text("0.png,cat\n")
+    with pytest.raises(ValueError, match=r"no zip or tar file either \(a list of labels is given as --labels\)"):
+        open_data(tmp_path / "labels.csv")

@@ -85,6 +85,22 @@ def test_predict_reads_in_a_folder_what_training_reads(tmp_path):
     assert faults == []
 
 
+@posix
+def test_folders_that_can_not_be_read_are_named_and_the_others_are(tmp_path, monkeypatch):
+    fill(tmp_path, cat=1, dog=1)
+    listdir = os.listdir
+
+    def refused(folder):
+        if os.path.basename(folder) == "cat":
+            raise PermissionError(13, "Permission denied", folder)
+        return listdir(folder)
+
+    monkeypatch.setattr(os, "listdir", refused)
+    paths, faults = find_images(tmp_path)
+    assert paths == [str(tmp_path / "dog" / "000.png")]
+    assert faults == [f"Permission denied: '{tmp_path / 'cat'}'"]
+
+
 def test_postscript_never_reaches_ghostscript(tmp_path, monkeypatch):
     (tmp_path / "picture.jpg").write_bytes(
         b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 30 20\n%%EndComments\n0 0 moveto\nshowpage\n%%EOF\n"

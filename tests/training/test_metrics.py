@@ -75,3 +75,8 @@ def test_a_confusion_matrix_is_written_as_csv(tmp_path, classes, cells):
     write_confusion(tmp_path / "c.csv", np.array([[3, 1], [0, 2]]), classes)
     with open(tmp_path / "c.csv", newline="") as file:
         assert list(csv.reader(file)) == [["true class", *cells], [cells[0], "3", "1"], [cells[1], "0", "2"]]
+
+
+def test_a_name_with_a_semicolon_stays_one_cell_where_spreadsheets_part_at_it(tmp_path):
+    write_confusion(tmp_path / "c.csv", np.array([[3, 1], [0, 2]]), ["a;=1+1", "b"])
+    assert (tmp_path / "c.csv").read_text().splitlines() == ['"true class","a;=1+1","b"', '"a;=1+1",3,1', '"b",0,2']
