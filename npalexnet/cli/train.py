@@ -63,7 +63,9 @@ def _train(given: dict[str, Any], stop: Stop) -> bool:
     backend.input_dtype(_dtype(options))  # a wrong one is refused before anything is written
     data = _open(options)
     classes = _classes(options, data)
-    loaders = data.loaders(options.batch_size, recipe=options.recipe, seed=options.seed, workers=options.workers)
+    loaders = data.loaders(
+        options.batch_size, recipe=options.augment, pixels=options.pixels, seed=options.seed, workers=options.workers
+    )
     if options.warmup is None:
         options.warmup = default_warmup(options.steps or options.epochs * -(-len(loaders[0]) // options.accumulate))
     if stop.requested:
@@ -177,6 +179,7 @@ def _trainer(
     trainer = Trainer(
         model, *loaders, epochs=options.epochs, steps=options.steps, lr=options.lr, schedule=options.schedule,
         warmup=options.warmup, momentum=options.momentum, weight_decay=options.weight_decay,
+        bias_lr_factor=options.bias_lr_factor, bias_decay_factor=options.bias_decay_factor,
         accumulate=options.accumulate, clip_norm=options.clip_norm, patience=options.patience, dtype=_dtype(options),
         convolution=options.convolution, run=output, checkpoint_every=options.checkpoint_every,
     )  # fmt: skip

@@ -59,7 +59,7 @@ class Data:
         return self.train.classes
 
     def loaders(
-        self, batch_size: int, *, recipe: str = "simple", seed: int = 0, workers: int = 1
+        self, batch_size: int, *, recipe: str = "simple", pixels: str = "std", seed: int = 0, workers: int = 1
     ) -> tuple[DataLoader, DataLoader]:
         """Return the loaders of the training and the validation pictures, prepared by one of the recipes.
 
@@ -69,16 +69,18 @@ class Data:
         ----------
         batch_size : int
             Pictures in a batch.
-        recipe : {"simple", "paper"}
+        recipe : {"simple", "crops", "paper"}
+        pixels : {"std", "255"}
             See `training_pipeline`.
         seed : int
             Of the order and the augmentation.
         workers : int
             Threads of each loader.
         """
-        mean_image = 256 if recipe == "paper" else None
+        mean_image = None if recipe == "simple" else 256
         statistics = Statistics.fit(self.train, mean_image=mean_image, workers=max(2, workers))
-        train, validation = training_pipeline(statistics, recipe), evaluation_pipeline(statistics, recipe)
+        train = training_pipeline(statistics, recipe, pixels)
+        validation = evaluation_pipeline(statistics, recipe, pixels)
         return (
             DataLoader(self.train, train, batch_size, seed=seed, workers=workers),
             DataLoader(self.validation, validation, batch_size, seed=seed, workers=workers, shuffle=False),

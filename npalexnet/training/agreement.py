@@ -14,6 +14,7 @@ from npalexnet.optim.sgd import SGD
 
 MODEL, OPTIMIZER, VELOCITY = "model.", "optimizer.", "momentum_buffer"  # in the names of tensors
 VALIDATION_DATA = "held-out data (names and labels)"
+PARAMETER_GROUPS = "parameters in each group"
 UNRECORDED = {"convolution": "im2col"}  # in the configurations of older runs: there was no choice
 _RECORDED = (  # in all configurations
     "images", "classes", "data (names and labels)", VALIDATION_DATA, "preparation of images", "optimizer",
@@ -23,6 +24,7 @@ _LATER = (  # in all but those of older runs
     "convolution", "label_smoothing", "float32_matmul_precision", "shuffle", "drop_last",
     "preparation of held-out images", "held-out batch_size", "layer", "schedule's",
 )  # fmt: skip
+_LATEST = (PARAMETER_GROUPS,)  # in those of the newest runs
 _BITS_64, _BITS_128 = Int(0, 2**64 - 1), Int(0, 2**128 - 1)
 _GENERATOR = Record(  # NumPy's PCG64
     {
@@ -43,7 +45,7 @@ DESCRIPTION = Record(
         "bad_evaluations": Int(), "weights_missing": Bool(), "best": Nullable(List(Float(), 2, 2)), "steps": Int(1),
         "param_groups": List(_GROUP, 1), "schedule": Record({}, others=Kind()), "scaler": _SCALER,
         "generators": table(_GENERATOR),
-        "configuration": Record(dict.fromkeys(_RECORDED, Kind()), optional=dict.fromkeys(_LATER, Kind())),
+        "configuration": Record(dict.fromkeys(_RECORDED, Kind()), optional=dict.fromkeys((*_LATER, *_LATEST), Kind())),
     },
     optional={"lines": Int()},
 )  # fmt: skip

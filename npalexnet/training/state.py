@@ -22,6 +22,7 @@ from npalexnet.training.agreement import (
     DESCRIPTION,
     MODEL,
     OPTIMIZER,
+    PARAMETER_GROUPS,
     VALIDATION_DATA,
     check_configuration,
     check_loadable,
@@ -139,6 +140,7 @@ class TrainingState:
             "seed": loader.seed,
             **self.settings,
             "frozen": [name for name, parameter in self.model.named_parameters() if not parameter.requires_grad],
+            PARAMETER_GROUPS: self._names_in_groups(),
             "schedule": self.schedule.name,
             "schedule's": self.schedule.settings(),
             "float32_matmul_precision": backend.get_float32_matmul_precision(),
@@ -148,6 +150,11 @@ class TrainingState:
             "held-out batch_size": None if validation is None else validation.batch_size,
             "layer": {name: repr(layer) for name, layer in self.model.named_leaves()},
         }
+
+    def _names_in_groups(self) -> list[list[str]]:
+        """Return the names of the parameters in each of the optimizer's groups."""
+        names = {parameter: name for name, parameter in self.model.named_parameters()}
+        return [[names.get(parameter, "") for parameter in group["params"]] for group in self.optimizer.param_groups]
 
     def capture(self, *, copy: bool = True) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """Return a checkpoint's tensors (without `copy`, as they are in memory) and its metadata, ready for JSON."""
