@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from npalexnet.alexnet import VARIANTS
 from npalexnet.cli.training_options import DEFAULTS, IN_FILES, KEPT, PRECISIONS
 from npalexnet.data.pipeline import PIXELS
 from npalexnet.data.pipeline import RECIPES as AUGMENTATIONS
@@ -25,11 +26,11 @@ _FIELDS = {
     "seed": Int(), "weights": Nullable(Text()), "freeze": List(Text()), "num_classes": Nullable(Int(1, MOST_CLASSES)),
     "train_images": _COUNT, "validation_images": _COUNT, "precision": Choice(PRECISIONS),
     "convolution": Nullable(Choice(NAMES)), "checkpoint_every": _COUNT, "device": Text(),
-    "keep": Choice(KEPT), "labels": Nullable(Text()), "augment": Choice(AUGMENTATIONS), "pixels": Choice(PIXELS),
-    "bias_lr_factor": _NUMBER, "bias_decay_factor": _NUMBER,
+    "keep": Choice(KEPT), "labels": Nullable(Text()), "variant": Choice(tuple(VARIANTS)),
+    "augment": Choice(AUGMENTATIONS), "pixels": Choice(PIXELS), "bias_lr_factor": _NUMBER, "bias_decay_factor": _NUMBER,
 }  # fmt: skip
 _LATER = {  # in all but older runs
-    "convolution", "keep", "labels", "augment", "pixels", "bias_lr_factor", "bias_decay_factor",
+    "convolution", "keep", "labels", "variant", "augment", "pixels", "bias_lr_factor", "bias_decay_factor",
 }  # fmt: skip
 CONFIG_FIELDS = Record(
     {IN_FILES.get(name, name): kind for name, kind in _FIELDS.items() if name not in _LATER},

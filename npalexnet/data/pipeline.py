@@ -115,7 +115,9 @@ class Pipeline:
         return cls(transforms)
 
 
-def training_pipeline(statistics: Statistics, recipe: str = "simple", pixels: str = "std") -> Pipeline:
+def training_pipeline(
+    statistics: Statistics, recipe: str = "simple", *, pixels: str = "std", image_size: int = IMAGE_SIZE
+) -> Pipeline:
     """Return the pipeline for training.
 
     Parameters
@@ -129,18 +131,22 @@ def training_pipeline(statistics: Statistics, recipe: str = "simple", pixels: st
     pixels : {"std", "255"}
         How large the numbers are, when the mean is subtracted. "std": divided by each colour's standard deviation.
         "255": as they are in the pictures, from 0 to 255, as the paper and Caffe have them.
+    image_size : int
+        Height and width of the network's images, instead of 227; at most 256 but for "simple".
     """
     _check(recipe, pixels)
     if recipe == "simple":
-        return evaluation_pipeline(statistics, recipe, pixels)
+        return evaluation_pipeline(statistics, recipe, pixels=pixels, image_size=image_size)
     jitter = [T.PCAColorJitter(statistics.eigenvalues, statistics.eigenvectors)] if recipe == "paper" else []
     before, normalize = _mean_subtraction(statistics, pixels)
     return Pipeline(
-        [T.ResizeCenterCrop(256), *before, T.RandomCrop(IMAGE_SIZE), T.RandomHorizontalFlip(), *jitter, normalize]
+        [T.ResizeCenterCrop(256), *before, T.RandomCrop(image_size), T.RandomHorizontalFlip(), *jitter, normalize]
     )
 
 
-def evaluation_pipeline(statistics: Statistics, recipe: str = "simple", pixels: str = "std") -> Pipeline:
+def evaluation_pipeline(
+    statistics: Statistics, recipe: str = "simple", *, pixels: str = "std", image_size: int = IMAGE_SIZE
+) -> Pipeline:
     """Return the pipeline for validation and prediction, which is deterministic. See also `ten_cropped`.
 
     Parameters
@@ -150,13 +156,14 @@ def evaluation_pipeline(statistics: Statistics, recipe: str = "simple", pixels: 
     recipe : {"simple", "crops", "paper"}
         The recipe of the training. "crops" and "paper": the middle 227 x 227 of 256 x 256.
     pixels : {"std", "255"}
-        As in training.
+    image_size : int
+        As for `training_pipeline`.
     """
     _check(recipe, pixels)
     if recipe == "simple":
-        return Pipeline([T.ResizeCenterCrop(IMAGE_SIZE), T.Normalize(statistics.mean, _divisor(statistics, pixels))])
+        return Pipeline([T.ResizeCenterCrop(image_size), T.Normalize(statistics.mean, _divisor(statistics, pixels))])
     before, normalize = _mean_subtraction(statistics, pixels)
-    return Pipeline([T.ResizeCenterCrop(256), *before, T.CenterCrop(IMAGE_SIZE), normalize])
+    return Pipeline([T.ResizeCenterCrop(256), *before, T.CenterCrop(image_size), normalize])
 
 
 def ten_cropped(pipeline: Pipeline) -> Pipeline:

@@ -75,7 +75,7 @@ TRAINER = {
 LOADERS = {
     "augment": "paper", "pixels": "255", "batch_size": 3, "workers": 2, "train_images": 7, "validation_images": 1,
 }  # fmt: skip
-MODEL = {"seed": 7, "init": "xavier", "dropout": 0.25, "num_classes": 5, "device": "fake"}
+MODEL = {"seed": 7, "init": "xavier", "dropout": 0.25, "num_classes": 5, "device": "fake", "variant": "paper"}
 ELSEWHERE = {"recipe", "data", "labels", "precision", "freeze", "out", "epochs", "resume", "keep", "weights", "strict"}
 
 
@@ -119,7 +119,7 @@ def test_every_option_reaches_the_trainer_its_loaders_or_its_model(noted, pictur
     options = {**TRAINER, **LOADERS, **MODEL, "data": pictures, "precision": precision}
     given = [text for name, value in options.items() for text in (f"--{name.replace('_', '-')}", str(value))]
     na.set_float32_matmul_precision("highest" if products == "high" else "high")
-    main(["train", *given, "--freeze", "layers.0", "classifier.1"])
+    main(["train", *given, "--freeze", "layers.0", "classifier.0"])
     (trainer,) = noted
 
     settings = {name: value for name, value in trainer.settings.items() if name not in ("run", "epochs")}
@@ -139,14 +139,15 @@ def test_every_option_reaches_the_trainer_its_loaders_or_its_model(noted, pictur
         assert [loader.dataset.name(i) for i in range(len(loader.dataset))] == [dataset.name(i) for i in chosen]
         assert any(isinstance(step, crop) for step in loader.pipeline.transforms)
         assert loader.pipeline.transforms[-1].std == (1 / 255,) * 3
+        assert loader.pipeline.output_shape == (3, 224, 224)
 
-    model, expected = trainer.model, na.AlexNet(5, 0.25, seed=7, init="xavier")
-    assert model.device == "fake"
+    model, expected = trainer.model, na.AlexNet(5, 0.25, seed=7, init="xavier", variant="paper")
+    assert (model.device, model.variant) == ("fake", "paper")
     assert [layer.p for layer in model.classifier if isinstance(layer, na.Dropout)] == [0.25, 0.25]
     for (name, values), other in zip(model.state_dict().items(), expected.state_dict().values(), strict=True):
         np.testing.assert_array_equal(values, other, err_msg=name)
     frozen = [name for name, parameter in model.named_parameters() if not parameter.requires_grad]
-    assert frozen == ["layers.0.weight", "layers.0.bias", "classifier.1.weight", "classifier.1.bias"]
+    assert frozen == ["layers.0.weight", "layers.0.bias", "classifier.0.weight", "classifier.0.bias"]
 
 
 @pytest.mark.parametrize("setting", ["im2col", "winograd"])
@@ -172,7 +173,7 @@ def test_the_library_has_the_commands_defaults():
     same = "lr", "schedule", "warmup", "momentum", "weight_decay", "bias_lr_factor", "bias_decay_factor"
     for name in (*same, "clip_norm", "patience", "accumulate"):
         assert trainer[name].default == DEFAULTS[name], name
-    for name in ("init", "dropout", "seed"):
+    for name in ("init", "dropout", "seed", "variant"):
         assert network[name].default == DEFAULTS[name], name
 
 

@@ -87,11 +87,11 @@ def test_crops_are_the_papers_picture_without_its_jitter(statistics):
 @pytest.mark.parametrize("recipe", ["simple", "crops"])
 def test_pixels_of_255_are_those_of_the_picture_less_the_mean(recipe):
     expected = reference(227) if recipe == "simple" else reference(256)[14:241, 14:241]
-    y = evaluation_pipeline(STATISTICS, recipe, "255")(COLOUR, RNG(0)).transpose(1, 2, 0)
+    y = evaluation_pipeline(STATISTICS, recipe, pixels="255")(COLOUR, RNG(0)).transpose(1, 2, 0)
     np.testing.assert_allclose(y, 255 * (expected - MEAN), atol=1e-3)
-    y = evaluation_pipeline(WITH_IMAGE, "crops", "255")(COLOUR, RNG(0)).transpose(1, 2, 0)
+    y = evaluation_pipeline(WITH_IMAGE, "crops", pixels="255")(COLOUR, RNG(0)).transpose(1, 2, 0)
     np.testing.assert_allclose(y, 255 * (reference(256) - MEAN_IMAGE)[14:241, 14:241], atol=1e-3)
-    assert training_pipeline(STATISTICS, recipe, "255").to_json()[-1]["std"] == (1 / 255,) * 3
+    assert training_pipeline(STATISTICS, recipe, pixels="255").to_json()[-1]["std"] == (1 / 255,) * 3
 
 
 @pytest.mark.parametrize("recipe", ["simple", "paper"])
@@ -187,7 +187,7 @@ def test_an_unknown_recipe_is_refused(make):
     with pytest.raises(ValueError, match="recipe must be one of simple, crops, paper, got 'modern'"):
         make(STATISTICS, "modern")
     with pytest.raises(ValueError, match="pixels must be one of std, 255, got '256'"):
-        make(STATISTICS, "paper", "256")
+        make(STATISTICS, "paper", pixels="256")
 
 
 def test_pipelines_of_ones_own_are_put_together_from_the_steps():
