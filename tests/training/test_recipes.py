@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import npalexnet as na
+from npalexnet.alexnet import VARIANTS
 from npalexnet.data.pipeline import PIXELS
 from npalexnet.data.pipeline import RECIPES as AUGMENTATIONS
 from npalexnet.training import RECIPES, Run, make_schedule
@@ -33,6 +34,33 @@ def test_each_recipe_is_its_sources(name):
     }
     assert (recipe.batch_size, recipe.lr, recipe.warmup) == (batch, lr, 0)
     assert (recipe.augment == "paper", recipe.pixels == "255") == (jitter, as_they_are)
+
+
+CONVOLUTIONS = {  # the numbers of the layers with parameters, counted by hand along each figure
+    "seed": (0, 3, 6, 8, 10), "paper": (0, 4, 8, 10, 12), "released": (0, 4, 9, 11, 13), "caffe": (0, 4, 8, 10, 12),
+    "caffenet": (0, 4, 8, 10, 12), "torchvision": (0, 3, 6, 8, 10), "one-weird-trick": (0, 4, 8, 10, 12),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("variant", CONVOLUTIONS)
+def test_the_groups_of_each_variant_are_its_eight_weights_and_its_eight_biases(narrow, variant):
+    assert CONVOLUTIONS.keys() == VARIANTS.keys()
+    convolutions = "features" if variant == "torchvision" else "layers"
+    linear = (1, 4, 6) if variant in ("seed", "torchvision") else (0, 3, 6)
+    layers = [*(f"{convolutions}.{n}" for n in CONVOLUTIONS[variant]), *(f"classifier.{n}" for n in linear)]
+    model = na.AlexNet(2, init="torch", variant=variant)
+    names = {parameter: name for name, parameter in model.named_parameters()}
+
+    def groups(recipe):
+        found = RECIPES[recipe].optimizer(model).param_groups
+        return [([names[p] for p in group["params"]], group["lr"], group["weight_decay"]) for group in found]
+
+    weights, biases = [f"{layer}.weight" for layer in layers], [f"{layer}.bias" for layer in layers]
+    for recipe in ("released", "caffe"):
+        assert groups(recipe) == [(weights, 0.01, 0.0005), (biases, 0.02, 0.0)]
+    everything = [name for pair in zip(weights, biases, strict=True) for name in pair]
+    assert groups("paper") == [(everything, 0.01, 0.0005)]
+    assert groups("torchvision") == [(everything, 0.01, 0.0001)]
 
 
 def test_every_recipe_can_be_used():
