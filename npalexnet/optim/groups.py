@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from math import inf
 from typing import Any
 
+from npalexnet.checks import number
 from npalexnet.layers.layer import Layer
 
 
@@ -26,7 +28,15 @@ def weights_and_biases(
     -------
     list of dict
         The weights and then the biases; or one group of all, in the model's order, if both factors are 1.
+
+    Raises
+    ------
+    ValueError
+        If a factor is negative or not finite.
     """
+    for name, factor in (("bias_lr_factor", bias_lr_factor), ("bias_decay_factor", bias_decay_factor)):
+        if not 0 <= number(name, factor) < inf:
+            raise ValueError(f"{name} must be finite and not negative, got {factor}")
     trainable = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
     if bias_lr_factor == bias_decay_factor == 1:
         return [{"params": list(trainable.values()), "lr": lr, "weight_decay": weight_decay}]

@@ -198,6 +198,27 @@ def test_a_recipe_sets_what_is_not_given_and_its_resolved_values_are_recorded():
     }  # fmt: skip
 
 
+def test_a_recipe_reaches_the_trainer(noted, pictures):
+    main(["train", "--data", pictures, "--recipe", "released", "--variant", "released", "--batch-size", "3"])
+    (trainer,) = noted
+    groups = trainer.state.optimizer.param_groups
+    assert [(group["lr"], group["weight_decay"], group["momentum"]) for group in groups] == [
+        (0.01, 0.0005, 0.9), (0.02, 0.0, 0.9),
+    ]  # fmt: skip
+    assert [{len(parameter.shape) for parameter in group["params"]} for group in groups] == [{2, 4}, {1}]
+    assert (trainer.state.schedule.name, trainer.state.schedule.milestones) == ("MultiStep", [25, 51, 79])
+    steps = [type(step).__name__ for step in trainer.train.pipeline.transforms]
+    assert steps[-3:] == ["RandomHorizontalFlip", "PCAColorJitter", "Normalize"]
+    assert trainer.train.pipeline.transforms[-1].std == (1 / 255,) * 3
+    first = trainer.model.state_dict()
+    assert {name for name, values in first.items() if (values == 1).all()} == {
+        f"{layer}.bias" for layer in ("layers.4", "layers.11", "layers.13", "classifier.0", "classifier.3")
+    }
+    assert first["layers.9.weight"].std() == pytest.approx(0.03, rel=0.01)
+    recorded = trainer.settings["run"].metadata["options"]
+    assert {**recorded, **RECIPES["released"].options(), "batch_size": 3, "recipe": "released"} == recorded
+
+
 @pytest.mark.parametrize("recipe", ["simple", "paper"])
 def test_a_recipe_was_how_images_are_prepared_and_nothing_else_in_older_runs(recipe):
     """Of which config.json has all that there was to choose."""

@@ -1,5 +1,6 @@
 """Groups of weights and of biases, and steps with them beside torch's."""
 
+import pytest
 import torch
 
 import npalexnet as na
@@ -63,3 +64,10 @@ def test_steps_with_these_groups_are_torchs_with_the_rates_and_decays_of_caffes_
         twin.step()
     for parameter, other in zip(model.parameters(), twins, strict=True):
         assert_close(parameter.data, other)
+
+
+@pytest.mark.parametrize("name", FACTORS)
+@pytest.mark.parametrize("value", [-1, float("nan"), float("inf")])
+def test_a_factor_that_can_not_be_is_refused_by_its_name(name, value):
+    with pytest.raises(ValueError, match=f"{name} must be finite and not negative, got {value}"):
+        weights_and_biases(network(), 0.1, 0.1, **{name: value})
