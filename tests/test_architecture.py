@@ -6,7 +6,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 
-HELPERS = {"checks", "fields", "files", "tensors", "terminal", "windows"}  # that everything may use
+HELPERS = {"checks", "fields", "files", "signatures", "tensors", "terminal", "windows"}  # that everything may use
 IMPORTS = {
     "naive": "",
     "backend": "",
@@ -16,6 +16,7 @@ IMPORTS = {
     "losses": "backend",
     "optim": "layers backend",
     "weights": "",
+    "formats": "",
     "finite_differences": "layers backend",
     "gradcheck": "finite_differences layers backend",
     "data": "alexnet",  # what its images must be

@@ -1,0 +1,1 @@
+"""Files of weights that other programs write, read without those programs and without executing anything in them."""
