@@ -18,7 +18,7 @@ from npalexnet.fields import found
 from npalexnet.formats.tensor_file import MOST_DIMENSIONS
 from npalexnet.formats.zip_records import Unreadable
 
-MOST_PICKLE = 20_000_000  # bytes; a tensor takes about 200
+MOST_PICKLE = 5_000_000  # bytes; a tensor takes about 200, but hostile ones fill memory sixty times as large
 DTYPES = {  # torch's names, as NumPy's codes without the byte order
     "float64": "f8", "float32": "f4", "float16": "f2", "bfloat16": "u2", "int64": "i8", "int32": "i4", "int16": "i2",
     "int8": "i1", "uint64": "u8", "uint32": "u4", "uint16": "u2", "uint8": "u1", "bool": "?", "complex64": "c8",
