@@ -30,10 +30,21 @@ from npalexnet.optim.clipping import clip_grad_norm_
 from npalexnet.optim.grad_scaler import GradScaler
 
 __version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> object:
+    """Import what needs more than NumPy when it is used: `load`, a trained network from a run or a file of weights."""
+    if name == "load":
+        from npalexnet.inference.classifier import Classifier
+
+        return Classifier.load
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
 __all__ = [
     "SGD", "VARIANTS", "AdaptiveAvgPool2d", "AlexNet", "AvgPool2d", "Conv2d", "CrossEntropyLoss", "Dropout", "Flatten",
     "GradScaler", "GradcheckError", "Layer", "Linear", "LocalResponseNorm", "MaxPool2d", "Parameter", "ReLU",
     "Sequential", "SpatialResponseNorm", "clip_grad_norm_", "convolution_algorithm", "get_convolution_algorithm",
-    "get_float32_matmul_precision", "get_num_threads", "gradcheck", "make_graphed_callable",
+    "get_float32_matmul_precision", "get_num_threads", "gradcheck", "load", "make_graphed_callable",
     "set_convolution_algorithm", "set_float32_matmul_precision", "set_num_threads",
 ]  # fmt: skip

@@ -21,10 +21,11 @@ IMPORTS = {
     "gradcheck": "finite_differences layers backend",
     "data": "alexnet",  # what its images must be
     "visualize": "data alexnet losses layers backend",
-    "training": "visualize data optim weights losses layers backend",
-    "inference": "training data weights alexnet backend",
-    "npalexnet": "alexnet gradcheck losses optim layers backend",  # the public names
-    "cli": "npalexnet alexnet gradcheck losses weights layers backend data training inference visualize",
+    "pretrained": "formats data weights alexnet variants layers",
+    "training": "pretrained visualize data optim weights alexnet losses layers backend",
+    "inference": "training pretrained data weights alexnet backend",
+    "npalexnet": "inference alexnet gradcheck losses optim layers backend",  # the public names
+    "cli": "npalexnet alexnet gradcheck losses weights layers backend data pretrained training inference visualize",
     "__main__": "cli",
 }
 
