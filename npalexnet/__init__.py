@@ -1,5 +1,8 @@
 """AlexNet without a framework: every layer written from scratch, forward and backward, on NumPy or CuPy."""
 
+from importlib import import_module
+from typing import Any
+
 from npalexnet.alexnet import VARIANTS, AlexNet
 from npalexnet.backend import (
     get_float32_matmul_precision,
@@ -29,18 +32,9 @@ from npalexnet.optim import SGD
 from npalexnet.optim.clipping import clip_grad_norm_
 from npalexnet.optim.grad_scaler import GradScaler
 
+_LATER = {"load": "npalexnet.inference.classifier"}  # imported when they are asked for: they need much more
+
 __version__ = "0.1.0"
-
-
-def __getattr__(name: str) -> object:
-    """Import what needs more than NumPy when it is used: `load`, a trained network from a run or a file of weights."""
-    if name == "load":
-        from npalexnet.inference.classifier import Classifier
-
-        return Classifier.load
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
 __all__ = [
     "SGD", "VARIANTS", "AdaptiveAvgPool2d", "AlexNet", "AvgPool2d", "Conv2d", "CrossEntropyLoss", "Dropout", "Flatten",
     "GradScaler", "GradcheckError", "Layer", "Linear", "LocalResponseNorm", "MaxPool2d", "Parameter", "ReLU",
@@ -48,3 +42,10 @@ __all__ = [
     "get_float32_matmul_precision", "get_num_threads", "gradcheck", "load", "make_graphed_callable",
     "set_convolution_algorithm", "set_float32_matmul_precision", "set_num_threads",
 ]  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    """Import a name of `_LATER`."""
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_LATER[name]), name)

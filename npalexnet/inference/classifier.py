@@ -196,3 +196,6 @@ class Classifier:
         """Raise a ValueError unless the network's outputs are finite."""
         if not np.isfinite(outputs).all():
             raise ValueError(f"the weights in {self.path} are not finite: they come from training that diverged")
+
+
+load = Classifier.load

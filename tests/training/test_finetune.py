@@ -7,6 +7,7 @@ from npalexnet.pretrained.opening import open_weights
 from npalexnet.training.finetune import load_fitting
 from npalexnet.weights import save_weights
 
+ACCENT, COMBINED = "\N{LATIN SMALL LETTER E WITH ACUTE}", "e\N{COMBINING ACUTE ACCENT}"
 LAST = ("classifier.6.weight", "classifier.6.bias")
 
 
@@ -30,7 +31,7 @@ def loaded(path, classes, variant="seed"):
         (["a", "b", "c"], None, "16 of 16 tensors"),
         (["a", "b", "d"], ["a", "b", "c"], "14 of 16 tensors; the last layer is new, for other classes"),
         (["a", "b"], None, "14 of 16 tensors; the last layer is new, for other classes"),
-        (["\N{LATIN SMALL LETTER E WITH ACUTE}", "b", "c"], ["e\N{COMBINING ACUTE ACCENT}", "b", "c"], "16 of 16 tensors"),
+        ([ACCENT, "b", "c"], [COMBINED, "b", "c"], "16 of 16 tensors"),
     ],
 )  # fmt: skip
 def test_the_last_layer_is_loaded_if_it_is_for_the_same_classes(tmp_path, other, classes, theirs, line):
