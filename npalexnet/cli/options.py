@@ -13,7 +13,10 @@ from npalexnet import backend
 from npalexnet.backend.cuda.device import probe
 from npalexnet.fields import LARGEST
 
-PACKAGES = ("PIL", "filelock", "matplotlib", "safetensors", "tqdm")  # of the extra "train"
+PACKAGES = {  # by the extra that brings them
+    **dict.fromkeys(("PIL", "filelock", "matplotlib", "safetensors", "tqdm"), "train"),
+    "onnx": "export",
+}
 DEVICE_HELP = "cpu, cuda, cuda:N, or auto: a GPU if one is usable, else the CPU"
 
 

@@ -1,0 +1,1 @@
+"""Weights in other formats: files of torch, NumPy, ONNX and safetensors."""
