@@ -29,6 +29,7 @@ from npalexnet.layers.pooling import MaxPool2d
 from npalexnet.layers.sequential import Sequential
 from npalexnet.windows import Geometry
 
+
 def check_exportable(model: Layer) -> None:
     """Raise a TypeError if ONNX's operators are not known for a layer of the model, or for the way it joins them."""
     for name, layer in _containers_and_leaves("", model):
