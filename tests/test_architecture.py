@@ -11,7 +11,8 @@ IMPORTS = {
     "naive": "",
     "backend": "",
     "layers": "backend",
-    "alexnet": "layers",
+    "variants": "layers",
+    "alexnet": "variants layers",
     "losses": "backend",
     "optim": "layers backend",
     "weights": "",
@@ -20,8 +21,9 @@ IMPORTS = {
     "data": "alexnet",  # what its images must be
     "visualize": "data alexnet losses layers backend",
     "training": "visualize data optim weights losses layers backend",
-    "inference": "training data weights alexnet backend",
-    "npalexnet": "alexnet gradcheck losses optim layers backend",  # the public names
+    "formats": "layers",
+    "inference": "formats training data weights alexnet layers backend",
+    "npalexnet": "alexnet gradcheck losses optim layers backend",  # the public names, but those imported later
     "cli": "npalexnet alexnet gradcheck losses weights layers backend data training inference visualize",
     "__main__": "cli",
 }

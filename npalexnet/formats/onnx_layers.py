@@ -11,7 +11,7 @@ The operators of opset 17: https://github.com/onnx/onnx/blob/main/docs/Operators
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from math import inf, prod
+from math import inf
 from typing import Any
 
 import numpy as np
@@ -104,8 +104,7 @@ def _max_pool(graph: Graph, layer: MaxPool2d) -> None:
         edges = graph.integers("edges", [0, 0, *around[:2], 0, 0, *around[2:]])
         graph.add("Pad", edges, graph.number("fill", -inf))
         around = 0, 0, 0, 0
-    window = {"kernel_shape": layer.kernel_size, "strides": layer.stride, "dilations": layer.dilation}
-    graph.add("MaxPool", pads=around, **window)
+    graph.add("MaxPool", kernel_shape=layer.kernel_size, strides=layer.stride, dilations=layer.dilation, pads=around)
 
 
 def _relu(graph: Graph, layer: ReLU) -> None:
@@ -131,18 +130,19 @@ def _linear(graph: Graph, layer: Linear) -> None:
 
 
 def _avg_pool(graph: Graph, layer: AvgPool2d) -> None:
-    around = pads(layer.geometry, "AvgPool2d", graph.shape)
-    window = {"kernel_shape": layer.kernel_size, "strides": layer.stride, "pads": around}
-    graph.add("AveragePool", count_include_pad=int(layer.count_include_pad), **window)
-    if layer.count_include_pad:  # all of it, but what lies beyond torch's padding was not to be counted
-        counts = [
-            [kernel - max(0, p * stride + kernel - (padding + size + padding)) for p in range(number)]
+    graph.add(
+        "AveragePool", kernel_shape=layer.kernel_size, strides=layer.stride,
+        pads=pads(layer.geometry, "AvgPool2d", graph.shape), count_include_pad=int(layer.count_include_pad),
+    )  # fmt: skip
+    if layer.count_include_pad:  # all that windows reach, but beyond torch's padding nothing was to be counted
+        rows, columns = (
+            np.minimum(kernel, padding + size + padding - stride * np.arange(number)) / kernel
             for size, kernel, stride, padding, number in zip(
                 graph.shape[2:], layer.kernel_size, layer.stride, layer.padding, layer.output_shape(graph.shape)[2:],
                 strict=True,
             )
-        ]  # fmt: skip
-        share = np.outer(*counts) / prod(layer.kernel_size)  # (oH, oW)
+        )  # fmt: skip
+        share = np.outer(rows, columns)  # (oH, oW), of each window
         if (share != 1).any():
             graph.add("Div", graph.number("share", share))
 

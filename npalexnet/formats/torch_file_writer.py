@@ -62,7 +62,7 @@ def write_torch_file(path: str | Path, tensors: Mapping[str, np.ndarray], descri
 def little_endian_bytes(array: np.ndarray) -> memoryview:
     """Return an array's bytes in C order, the lowest byte of a number first."""
     little = np.ascontiguousarray(array).astype(array.dtype.newbyteorder("<"), copy=False)
-    return memoryview(little.reshape(-1).view(np.uint8))
+    return little.reshape(-1).view(np.uint8).data
 
 
 def pickled(tensors: Mapping[str, np.ndarray]) -> bytes:
