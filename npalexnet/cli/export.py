@@ -27,7 +27,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Write the file, and print what it is."""
-    check_path(options.file, overwrite=options.force)
+    check_path(options.file, overwrite=options.force, how="--force")
     classifier = Classifier.load(options.weights)
     exported = export(classifier, options.file, dtype=options.dtype, overwrite=options.force)
     print(f"Wrote {shown(str(exported.path))}: {exported.summary}")

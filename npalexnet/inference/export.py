@@ -118,8 +118,11 @@ def export(
     return Exported(path, kind, len(weights), dtypes, path.stat().st_size)
 
 
-def check_path(path: str | Path, *, overwrite: bool) -> Path:
-    """Return where to write, or raise the errors of `export` that are about the path alone."""
+def check_path(path: str | Path, *, overwrite: bool, how: str = "overwrite=True") -> Path:
+    """Return where to write, or raise the errors of `export` that are about the path alone.
+
+    `how` is what a user has to say to replace a file.
+    """
     path = Path(path)
     if path.suffix.lower() not in SUFFIXES:
         raise ValueError(f"the file's suffix says in which format it is: one of {', '.join(SUFFIXES)}, got {path}")
@@ -128,7 +131,7 @@ def check_path(path: str | Path, *, overwrite: bool) -> Path:
     if not path.parent.is_dir():
         raise FileNotFoundError(f"there is no folder {path.parent} for {path.name}")
     if not overwrite and os.path.lexists(path):
-        raise FileExistsError(f"{path} exists already: overwrite it, or name another file")
+        raise FileExistsError(f"{path} exists already: {how} replaces it")
     return path
 
 
