@@ -6,7 +6,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 
-HELPERS = {"checks", "fields", "files", "tensors", "terminal", "windows"}  # that everything may use
+HELPERS = {"checks", "fields", "files", "signatures", "tensors", "terminal", "windows"}  # that everything may use
 IMPORTS = {
     "naive": "",
     "backend": "",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from npalexnet.alexnet import VARIANTS
 from npalexnet.cli.training_options import DEFAULTS, IN_FILES, KEPT, PRECISIONS
 from npalexnet.data.pipeline import RECIPES
 from npalexnet.fields import Bool, Choice, Float, Int, List, Nullable, Record, Text, read_json
@@ -23,9 +24,9 @@ _FIELDS = {
     "seed": Int(), "weights": Nullable(Text()), "freeze": List(Text()), "num_classes": Nullable(Int(1, MOST_CLASSES)),
     "train_images": _COUNT, "validation_images": _COUNT, "precision": Choice(PRECISIONS),
     "convolution": Nullable(Choice(NAMES)), "checkpoint_every": _COUNT, "device": Text(),
-    "keep": Choice(KEPT), "labels": Nullable(Text()),
+    "keep": Choice(KEPT), "labels": Nullable(Text()), "variant": Choice(tuple(VARIANTS)),
 }  # fmt: skip
-_LATER = {"convolution", "keep", "labels"}  # in all but the oldest runs
+_LATER = {"convolution", "keep", "labels", "variant"}  # in all but the oldest runs
 CONFIG_FIELDS = Record(
     {IN_FILES.get(name, name): kind for name, kind in _FIELDS.items() if name not in _LATER},
     optional={name: _FIELDS[name] for name in DEFAULTS if name in _LATER},

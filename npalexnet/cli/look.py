@@ -16,6 +16,10 @@ from npalexnet.data.images import open_picture
 from npalexnet.files import atomic_write
 from npalexnet.inference.classifier import Classifier
 from npalexnet.inference.validation import ValidationSet
+from npalexnet.layers.activation import ReLU
+from npalexnet.layers.conv import Conv2d
+from npalexnet.layers.normalization import ResponseNorm
+from npalexnet.layers.pooling import MaxPool2d
 from npalexnet.terminal import progress, shown
 from npalexnet.training.metrics import Metrics
 from npalexnet.training.run import METRICS
@@ -29,10 +33,8 @@ if TYPE_CHECKING:
 
     from npalexnet.data.datasets import Picture
 
-MAPS = [f"layers.{i}" for i in (1, 2, 4, 5, 7, 9, 11, 12)]  # after each ReLU and each pool
-UNITS = [f"classifier.{i}" for i in (2, 5)]
+SHOWN = (ReLU, MaxPool2d, ResponseNorm)  # the layers whose outputs are drawn, besides the last one's
 LOGITS = "classifier.6"
-CONVOLUTIONS = ["layers.1", "layers.4", "layers.7", "layers.9", "layers.11"]  # the ReLU after each
 CELLS = 15
 
 __all__ = ["Look", "add_options", "run"]
@@ -57,7 +59,7 @@ class Look:
 
     def training(self) -> None:
         """Draw the filters and, if the run's folder has its metrics, the curves of training."""
-        weight = dict(self.classifier.model.named_parameters())["layers.0.weight"].data
+        weight = dict(self.classifier.model.named_parameters())[f"{self._convolutions()[0][0]}.weight"].data
         weight = backend.device_of(weight).to_host(weight)
         filters = self._draw("filters.png", visualize.filters(weight, grey=self.validation.grey))
         if records := read_metrics(self.classifier.path.with_name(METRICS)):
@@ -90,7 +92,7 @@ class Look:
         By default, of one channel of each convolution: the one that `image` activates most or, without an image, the
         one whose activation varies most.
         """
-        layers = list(dict.fromkeys(layer for layer, _ in units)) or CONVOLUTIONS
+        layers = list(dict.fromkeys(layer for layer, _ in units)) or [relu for _, relu in self._convolutions()]
         with progress("responses", len(self.validation)) as watch:
             found = responses(self.classifier.model, self.validation, layers, watch)
         if units:
@@ -129,7 +131,7 @@ class Look:
         text = f"The image is {name}. The network predicts: {best}."
         self._add("What the prediction depends on", text, [(occlusion, "")])
         pictures = []
-        for layer in [*MAPS, *UNITS, LOGITS]:
+        for layer in [*(layer for layer, kind in model.named_leaves() if isinstance(kind, SHOWN)), LOGITS]:
             names = classes if layer == LOGITS else None
             figure = visualize.feature_maps(model, image, layer, picture=seen, names=names)
             pictures.append((self._draw(f"features-{layer}.png", figure), ""))
@@ -144,6 +146,16 @@ class Look:
         with atomic_write(path) as temporary:
             temporary.write_text(content, encoding="utf-8")
         return path
+
+    def _convolutions(self) -> list[tuple[str, str]]:
+        """Return the name of each convolution, and that of the ReLU behind it."""
+        found: list[tuple[str, str]] = []
+        for name, layer in self.classifier.model.named_leaves():
+            if isinstance(layer, Conv2d):
+                found.append((name, name))
+            elif isinstance(layer, ReLU) and found and found[-1][0] == found[-1][1]:
+                found[-1] = found[-1][0], name
+        return found
 
     def _add(self, title: str, text: str, pictures: Sequence[tuple[Path, str]]) -> None:
         self.sections.append(Section(title, text, pictures))

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from npalexnet import backend
+from npalexnet.alexnet import VARIANTS
 from npalexnet.backend.cuda.device import probe
 from npalexnet.fields import LARGEST
 
@@ -17,6 +18,7 @@ PACKAGES = {  # by the extra that brings them
     **dict.fromkeys(("PIL", "filelock", "matplotlib", "safetensors", "tqdm"), "train"),
     "onnx": "export",
 }
+VARIANT_HELP = "which of the networks that are called AlexNet"
 DEVICE_HELP = "cpu, cuda, cuda:N, or auto: a GPU if one is usable, else the CPU"
 
 
@@ -65,6 +67,11 @@ def add_out(parser: argparse.ArgumentParser, folder: str) -> None:
     parser.add_argument(
         "--out", type=Path, metavar="FOLDER", help=f"where to write (default: {folder}/ in the run's folder)"
     )
+
+
+def add_variant(parser: argparse.ArgumentParser) -> None:
+    """Add ``--variant`` to a command's parser."""
+    parser.add_argument("--variant", choices=tuple(VARIANTS), default="seed", help=f"{VARIANT_HELP} (default: seed)")
 
 
 def add_device(parser: argparse.ArgumentParser, default: str = "auto") -> None:

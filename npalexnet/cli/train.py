@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from npalexnet import backend
-from npalexnet.alexnet import AlexNet
+from npalexnet.alexnet import VARIANTS, AlexNet
 from npalexnet.cli.config_file import read_config
 from npalexnet.cli.options import PACKAGES, chosen_device
 from npalexnet.cli.train_report import announce, conclude
@@ -63,7 +63,10 @@ def _train(given: dict[str, Any], stop: Stop) -> bool:
     backend.input_dtype(_dtype(options))  # a wrong one is refused before anything is written
     data = _open(options)
     classes = _classes(options, data)
-    loaders = data.loaders(options.batch_size, recipe=options.recipe, seed=options.seed, workers=options.workers)
+    loaders = data.loaders(
+        options.batch_size, recipe=options.recipe, seed=options.seed, workers=options.workers,
+        image_size=VARIANTS[options.variant].image_size,
+    )  # fmt: skip
     if options.warmup is None:
         options.warmup = default_warmup(options.steps or options.epochs * -(-len(loaders[0]) // options.accumulate))
     if stop.requested:
@@ -71,7 +74,7 @@ def _train(given: dict[str, Any], stop: Stop) -> bool:
         return False
     stop.began = True
     known = {name: value for name, value in as_config(options).items() if value is not None}
-    metadata = {"classes": classes, "options": known}
+    metadata = {"classes": classes, "variant": options.variant, "options": known}
     if options.resume is None:
         output = Run(options.out, metadata, grey=data.grey) if options.out else Run.numbered(metadata, grey=data.grey)
     else:
@@ -131,7 +134,7 @@ def _classes(options: argparse.Namespace, data: Data) -> list[str]:
 
 
 def _model(options: argparse.Namespace, classes: list[str], resumes: bool) -> AlexNet:
-    model = AlexNet(len(classes), options.dropout, seed=options.seed, init=options.init)
+    model = AlexNet(len(classes), options.dropout, seed=options.seed, init=options.init, variant=options.variant)
     if options.weights is not None and not resumes:
         tensors, theirs = read_weights(options.weights)
         own_last = [name for name, _ in model.named_parameters() if name.startswith(LAST_LAYER)]

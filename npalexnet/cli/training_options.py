@@ -7,7 +7,8 @@ import os
 from pathlib import Path
 from typing import Any
 
-from npalexnet.cli.options import DEVICE_HELP, add_threads, number
+from npalexnet.alexnet import VARIANTS
+from npalexnet.cli.options import DEVICE_HELP, VARIANT_HELP, add_threads, number
 from npalexnet.data.pipeline import RECIPES
 from npalexnet.data.sources import absolute_spec
 from npalexnet.layers.algorithm_choice import NAMES
@@ -35,6 +36,7 @@ DEFAULTS: dict[str, Any] = {
     "warmup": None, "momentum": 0.9, "weight_decay": 5e-4, "clip_norm": None, "patience": None, "dropout": 0.5,
     "init": "he", "seed": 0, "weights": None, "freeze": [], "num_classes": None, "train_images": None,
     "validation_images": None, "precision": "float32", "convolution": None, "checkpoint_every": None, "device": "auto",
+    "variant": "seed",
 }  # fmt: skip
 
 
@@ -94,14 +96,16 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("patience", "stop after N validations in a row that were no better", length, type=positive, metavar="N")
 
     network = parser.add_argument_group("the network")
+    add("variant", VARIANT_HELP, network, choices=tuple(VARIANTS))
     add("weights", "start from a run or a weights file: what fits is loaded, what doesn't is named", network,
         type=Path, metavar="FILE")  # fmt: skip
-    add("freeze", "parts that are not trained: layers, classifier.1, ...", network, nargs="+", metavar="PART")
+    add("freeze", "parts that are not trained, as summary names them: layers, classifier.1, ...", network, nargs="+",
+        metavar="PART")  # fmt: skip
     add("num-classes", "width of the last layer (default: the number of classes)", network,
         type=number(int, 1, maximum=MOST_CLASSES), metavar="K")  # fmt: skip
-    add("dropout", "probability that an input of the first two linear layers is dropped", network,
+    add("dropout", "probability that a number is dropped, before or behind each hidden linear layer", network,
         type=number(float, 0, maximum=1), metavar="P")  # fmt: skip
-    add("init", "how the parameters are initialised", network, choices=SCHEMES)
+    add("init", "how the parameters are initialised; paper: as in the source of the variant", network, choices=SCHEMES)
     add("seed", "of weights, dropout, the images' order and augmentation", network, type=whole, metavar="N")
     add("precision", "what to compute in, for a GPU's tensor cores: tf32 is float32 with faster matrix products; with "
         "bfloat16 and float16 the parameters stay float32. A CPU gains nothing", network,

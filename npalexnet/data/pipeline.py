@@ -114,7 +114,7 @@ class Pipeline:
         return cls(transforms)
 
 
-def training_pipeline(statistics: Statistics, recipe: str = "simple") -> Pipeline:
+def training_pipeline(statistics: Statistics, recipe: str = "simple", *, image_size: int = IMAGE_SIZE) -> Pipeline:
     """Return the pipeline for training.
 
     Parameters
@@ -126,18 +126,20 @@ def training_pipeline(statistics: Statistics, recipe: str = "simple") -> Pipelin
         "simple": the middle square, scaled to 227 x 227. "paper": the middle square, scaled to 256 x 256, then a random
         crop of 227 x 227, a random horizontal flip and PCA colour jitter. Both end with about zero mean and unit
         standard deviation.
+    image_size : int
+        Height and width of the network's images, instead of 227; at most 256 for "paper".
     """
     _check_recipe(recipe)
     if recipe == "simple":
-        return evaluation_pipeline(statistics, recipe)
+        return evaluation_pipeline(statistics, recipe, image_size=image_size)
     noise = T.PCAColorJitter(statistics.eigenvalues, statistics.eigenvectors)
     before, normalize = _mean_subtraction(statistics)
     return Pipeline(
-        [T.ResizeCenterCrop(256), *before, T.RandomCrop(IMAGE_SIZE), T.RandomHorizontalFlip(), noise, normalize]
+        [T.ResizeCenterCrop(256), *before, T.RandomCrop(image_size), T.RandomHorizontalFlip(), noise, normalize]
     )
 
 
-def evaluation_pipeline(statistics: Statistics, recipe: str = "simple") -> Pipeline:
+def evaluation_pipeline(statistics: Statistics, recipe: str = "simple", *, image_size: int = IMAGE_SIZE) -> Pipeline:
     """Return the pipeline for validation and prediction, which is deterministic. See also `ten_cropped`.
 
     Parameters
@@ -146,12 +148,14 @@ def evaluation_pipeline(statistics: Statistics, recipe: str = "simple") -> Pipel
         Of the training pictures.
     recipe : {"simple", "paper"}
         The recipe of the training. "paper": the middle 227 x 227 of 256 x 256.
+    image_size : int
+        As for `training_pipeline`.
     """
     _check_recipe(recipe)
     if recipe == "simple":
-        return Pipeline([T.ResizeCenterCrop(IMAGE_SIZE), T.Normalize(statistics.mean, statistics.std)])
+        return Pipeline([T.ResizeCenterCrop(image_size), T.Normalize(statistics.mean, statistics.std)])
     before, normalize = _mean_subtraction(statistics)
-    return Pipeline([T.ResizeCenterCrop(256), *before, T.CenterCrop(IMAGE_SIZE), normalize])
+    return Pipeline([T.ResizeCenterCrop(256), *before, T.CenterCrop(image_size), normalize])
 
 
 def ten_cropped(pipeline: Pipeline) -> Pipeline:

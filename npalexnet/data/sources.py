@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from npalexnet.alexnet import IMAGE_SIZE
 from npalexnet.data.archive import Archive, archive_kind
 from npalexnet.data.datasets import ArrayDataset, Dataset, posix
 from npalexnet.data.fashion_mnist import FOLDER as FASHION_MNIST_FOLDER
@@ -59,7 +60,13 @@ class Data:
         return self.train.classes
 
     def loaders(
-        self, batch_size: int, *, recipe: str = "simple", seed: int = 0, workers: int = 1
+        self,
+        batch_size: int,
+        *,
+        recipe: str = "simple",
+        seed: int = 0,
+        workers: int = 1,
+        image_size: int = IMAGE_SIZE,
     ) -> tuple[DataLoader, DataLoader]:
         """Return the loaders of the training and the validation pictures, prepared by one of the recipes.
 
@@ -75,10 +82,13 @@ class Data:
             Of the order and the augmentation.
         workers : int
             Threads of each loader.
+        image_size : int
+            Height and width of the network's images: `AlexNet.image_size`.
         """
         mean_image = 256 if recipe == "paper" else None
         statistics = Statistics.fit(self.train, mean_image=mean_image, workers=max(2, workers))
-        train, validation = training_pipeline(statistics, recipe), evaluation_pipeline(statistics, recipe)
+        train = training_pipeline(statistics, recipe, image_size=image_size)
+        validation = evaluation_pipeline(statistics, recipe, image_size=image_size)
         return (
             DataLoader(self.train, train, batch_size, seed=seed, workers=workers),
             DataLoader(self.validation, validation, batch_size, seed=seed, workers=workers, shuffle=False),

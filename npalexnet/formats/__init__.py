@@ -1,1 +1,1 @@
-"""Weights in other formats: files of torch, NumPy, ONNX and safetensors."""
+"""Files of weights as other programs have them, read and written without those programs, executing nothing in them."""

@@ -57,23 +57,21 @@ class Graph:
         self.nodes.append(helper.make_node(operator, inputs, [output], name=output, **attributes))
         self.value = output
 
-    def constant(self, name: str, array: np.ndarray) -> str:
-        """Add an array; returns its name in the graph."""
-        from onnx import TensorProto, helper
-
-        types = {"float16": TensorProto.FLOAT16, "bfloat16": TensorProto.BFLOAT16, "float32": TensorProto.FLOAT,
-                 "float64": TensorProto.DOUBLE, "int64": TensorProto.INT64}  # fmt: skip
-        content = little_endian_bytes(array).tobytes()
-        self.initializers.append(helper.make_tensor(name, types[array.dtype.name], array.shape, content, raw=True))
-        return name
-
     def number(self, what: str, value: Any) -> str:
-        """Add a number, or an array of numbers, of the dtype that is computed in."""
-        return self.constant(self._unused(what), np.asarray(value, self.dtype))
+        """Add a number, or an array of numbers, of the dtype that is computed in; returns its name."""
+        return self._constant(what, np.asarray(value, self.dtype))
 
     def integers(self, what: str, values: Sequence[int]) -> str:
-        """Add a list of integers."""
-        return self.constant(self._unused(what), np.array(values, np.int64))
+        """Add a list of integers; returns its name."""
+        return self._constant(what, np.array(values, np.int64))
+
+    def _constant(self, what: str, array: np.ndarray) -> str:
+        """Add a constant as an operator: the initializers are the network's parameters, and nothing else."""
+        from onnx import helper
+
+        name = self._unused(what)
+        self.nodes.append(helper.make_node("Constant", [], [name], name=name, value=_tensor(name, array)))
+        return name
 
     def _unused(self, what: str) -> str:
         """Return a name in the layer that nothing has."""
@@ -88,7 +86,8 @@ class Graph:
 
         full = self._prefix + name
         array = self._weights[full]
-        value = self.constant(full, array)
+        value = full
+        self.initializers.append(_tensor(full, array))
         steps = []
         if array.dtype != self.dtype:
             steps.append(("Cast", {"to": helper.np_dtype_to_tensor_dtype(self.dtype)}))
@@ -99,3 +98,14 @@ class Graph:
             self.nodes.append(helper.make_node(operator, [value], [output], name=output, **attributes))
             value = output
         return value
+
+
+def _tensor(name: str, array: np.ndarray) -> Any:
+    """Return an array as an onnx.TensorProto."""
+    from onnx import TensorProto, helper
+
+    types = {"float16": TensorProto.FLOAT16, "bfloat16": TensorProto.BFLOAT16, "float32": TensorProto.FLOAT,
+             "float64": TensorProto.DOUBLE, "int64": TensorProto.INT64}  # fmt: skip
+    return helper.make_tensor(
+        name, types[array.dtype.name], array.shape, little_endian_bytes(array).tobytes(), raw=True
+    )

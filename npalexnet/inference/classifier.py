@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from npalexnet import backend
-from npalexnet.alexnet import IMAGE_SIZE, AlexNet
+from npalexnet.alexnet import VARIANTS, AlexNet, described_variant
 from npalexnet.data.arguments import check_pictures
-from npalexnet.data.pipeline import Pipeline, ten_cropped
+from npalexnet.data.pipeline import LARGEST_SIZE, Pipeline, ten_cropped
 from npalexnet.data.transforms import Normalize, ResizeCenterCrop, SubtractMeanImage
 from npalexnet.fields import FieldError
 from npalexnet.terminal import shown
@@ -21,7 +21,6 @@ from npalexnet.weights import CLASSES, describe_weights, load_weights, weights_f
 
 BATCH_SIZE = 16  # pictures that are classified at once
 LAST_WEIGHT = "classifier.6.weight"
-SIDES = range(IMAGE_SIZE, 259)  # of what `AlexNet` takes
 
 
 @dataclass(frozen=True)
@@ -71,10 +70,11 @@ class Classifier:
         """
         path = weights_file(path)
         shapes, metadata = describe_weights(path)
-        classes, pipeline = _classes(path, metadata.get("classes")), _pipeline(path, metadata)
+        classes, variant = _classes(path, metadata.get("classes")), _variant(path, metadata)
+        pipeline = _pipeline(path, metadata, variant)
         _check_last_layer(path, classes, shapes.get(LAST_WEIGHT))
         state, _ = load_weights(path)
-        model = AlexNet(len(classes), init="torch")
+        model = AlexNet(len(classes), init="torch", variant=variant)
         try:
             model.load_state_dict(state)
         except (ValueError, TypeError) as error:
@@ -93,7 +93,7 @@ class Classifier:
 
         Returns
         -------
-        ndarray of float32, (N, 3, 227, 227), or for ten-crop (N, 10, 3, 227, 227)
+        ndarray of float32, (N, 3, 227, 227), or for ten-crop (N, 10, 3, 227, 227); or of the variant's own size
 
         Raises
         ------
@@ -157,14 +157,26 @@ def _check_last_layer(path: Path, classes: Sequence[str], shape: tuple[int, ...]
         raise ValueError(f"{path} names {len(classes):,} class{'es' * (len(classes) != 1)}: {must}")
 
 
-def _pipeline(path: Path, metadata: dict[str, Any]) -> Pipeline:
+def _variant(path: Path, metadata: dict[str, Any]) -> str:
+    """Return which AlexNet a weights file is for; older files, which don't say so, are for the default."""
+    name = metadata.get("variant", "seed")
+    try:
+        described_variant(name)
+    except ValueError as error:
+        raise ValueError(f"{path} is for another network: {error}") from None
+    return str(name)
+
+
+def _pipeline(path: Path, metadata: dict[str, Any], variant: str) -> Pipeline:
     """Return the preprocessing that a weights file describes: a pipeline or, in older files, mean and std alone."""
     if "pipeline" in metadata:
         try:
             pipeline = Pipeline.from_json(metadata["pipeline"])
             *_, height, width = pipeline.output_shape
-            if height not in SIDES or width not in SIDES:
-                sizes = f"{SIDES[0]} x {SIDES[0]} to {SIDES[-1]} x {SIDES[-1]}"
+            sides = VARIANTS[variant].sizes
+            if height not in sides or width not in sides:
+                most = "or more" if sides[-1] > LARGEST_SIZE else f"to {sides[-1]} x {sides[-1]}"
+                sizes = f"{sides[0]} x {sides[0]} {most}"
                 raise ValueError(f"a pipeline must end with images of {sizes}, got {height} x {width}")
             return pipeline
         except ValueError as error:
@@ -173,6 +185,6 @@ def _pipeline(path: Path, metadata: dict[str, Any]) -> Pipeline:
         raise ValueError(f"{path} does not say how pictures are prepared: it gives neither a pipeline nor mean and std")
     mean_and_std: Any = metadata.get("mean"), metadata.get("std")
     try:
-        return Pipeline([ResizeCenterCrop(IMAGE_SIZE), Normalize(*mean_and_std)])
+        return Pipeline([ResizeCenterCrop(VARIANTS[variant].image_size), Normalize(*mean_and_std)])
     except (TypeError, ValueError) as error:
         raise ValueError(f"{path} does not say how pictures are prepared: {error}") from None

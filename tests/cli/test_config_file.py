@@ -20,7 +20,7 @@ MAY_BE = {  # which of these each field may be
     "weight_decay": (2**100, 0.5), "clip_norm": (None, 2**100, 0.5), "patience": (None,), "dropout": (0.5,),
     "init": (), "seed": (), "weights": (None, "odd"), "freeze": (), "num_classes": (None,), "train_images": (None,),
     "test_images": (None,), "precision": (), "convolution": (None,), "checkpoint_every": (None,), "device": ("odd",),
-    "keep": (), "labels": (None, "odd"),
+    "keep": (), "labels": (None, "odd"), "variant": (),
 }  # fmt: skip
 
 
@@ -40,7 +40,7 @@ def test_a_field_of_another_type_or_out_of_range_is_refused_by_its_name(name):
 
 
 def test_missing_and_misspelt_fields_are_refused():
-    for name in GOOD.keys() - {"convolution", "keep", "labels"}:
+    for name in GOOD.keys() - {"convolution", "keep", "labels", "variant"}:
         with pytest.raises(FieldError, match=f"^it lacks {name}"):
             CONFIG_FIELDS.check({key: value for key, value in GOOD.items() if key != name})
     misspelt = {"droput" if name == "dropout" else name: value for name, value in GOOD.items()}

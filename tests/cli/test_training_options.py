@@ -72,7 +72,7 @@ TRAINER = {
     "accumulate": 2, "clip_norm": 1.5, "patience": 4, "convolution": "winograd", "checkpoint_every": 6,
 }  # fmt: skip
 LOADERS = {"recipe": "paper", "batch_size": 3, "workers": 2, "train_images": 7, "validation_images": 1}
-MODEL = {"seed": 7, "init": "xavier", "dropout": 0.25, "num_classes": 5, "device": "fake"}
+MODEL = {"seed": 7, "init": "xavier", "dropout": 0.25, "num_classes": 5, "device": "fake", "variant": "paper"}
 ELSEWHERE = {"data", "labels", "precision", "freeze", "out", "epochs", "resume", "keep", "weights", "strict"}
 
 
@@ -116,7 +116,7 @@ def test_every_option_reaches_the_trainer_its_loaders_or_its_model(noted, pictur
     options = {**TRAINER, **LOADERS, **MODEL, "data": pictures, "precision": precision}
     given = [text for name, value in options.items() for text in (f"--{name.replace('_', '-')}", str(value))]
     na.set_float32_matmul_precision("highest" if products == "high" else "high")
-    main(["train", *given, "--freeze", "layers.0", "classifier.1"])
+    main(["train", *given, "--freeze", "layers.0", "classifier.0"])
     (trainer,) = noted
 
     settings = {name: value for name, value in trainer.settings.items() if name not in ("run", "epochs")}
@@ -135,14 +135,15 @@ def test_every_option_reaches_the_trainer_its_loaders_or_its_model(noted, pictur
         assert (loader.batch_size, loader.seed, loader.workers) == (3, 7, 2)
         assert [loader.dataset.name(i) for i in range(len(loader.dataset))] == [dataset.name(i) for i in chosen]
         assert any(isinstance(step, crop) for step in loader.pipeline.transforms)
+        assert loader.pipeline.output_shape == (3, 224, 224)
 
-    model, expected = trainer.model, na.AlexNet(5, 0.25, seed=7, init="xavier")
-    assert model.device == "fake"
+    model, expected = trainer.model, na.AlexNet(5, 0.25, seed=7, init="xavier", variant="paper")
+    assert (model.device, model.variant) == ("fake", "paper")
     assert [layer.p for layer in model.classifier if isinstance(layer, na.Dropout)] == [0.25, 0.25]
     for (name, values), other in zip(model.state_dict().items(), expected.state_dict().values(), strict=True):
         np.testing.assert_array_equal(values, other, err_msg=name)
     frozen = [name for name, parameter in model.named_parameters() if not parameter.requires_grad]
-    assert frozen == ["layers.0.weight", "layers.0.bias", "classifier.1.weight", "classifier.1.bias"]
+    assert frozen == ["layers.0.weight", "layers.0.bias", "classifier.0.weight", "classifier.0.bias"]
 
 
 @pytest.mark.parametrize("setting", ["im2col", "winograd"])
@@ -167,7 +168,7 @@ def test_the_library_has_the_commands_defaults():
     trainer, network = (signature(kind).parameters for kind in (Trainer, na.AlexNet))
     for name in ("lr", "schedule", "warmup", "momentum", "weight_decay", "clip_norm", "patience", "accumulate"):
         assert trainer[name].default == DEFAULTS[name], name
-    for name in ("init", "dropout", "seed"):
+    for name in ("init", "dropout", "seed", "variant"):
         assert network[name].default == DEFAULTS[name], name
 
 
