@@ -39,7 +39,7 @@ def test_tensors_come_back_to_the_bit_and_the_description_with_them(tmp_path, ki
     WRITERS[kind](tmp_path / "file", state, DESCRIPTION)
     found = read_tensor_file(tmp_path / "file")
     assert found.kind == kind
-    assert set(found.tensors) == set(state)
+    assert set(state) <= set(found.tensors)  # and constants of ONNX
     for name, value in state.items():
         expected = value.astype(np.float32) if dtype == "bfloat16" else value  # which holds all of them
         np.testing.assert_array_equal(found.tensors[name], expected, strict=True)
