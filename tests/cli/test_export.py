@@ -1,5 +1,7 @@
+import json
 import re
 import sys
+from pathlib import Path
 
 import numpy as np
 import onnxruntime
@@ -23,6 +25,26 @@ def test_the_network_is_written_and_it_is_said_what_that_is(trained_run, tmp_pat
     inputs = classifier.inputs([np.full((30, 40, 3), 99, np.uint8)])
     (logits,) = onnxruntime.InferenceSession(path).run(None, {"images": inputs})
     np.testing.assert_allclose(logits, classifier.model(inputs), rtol=1e-4, atol=1e-5)
+
+
+def test_the_documented_use_of_onnx_runtime_answers_as_predict_does(trained_run, tmp_path, capsys, monkeypatch):
+    assert main(["predict", str(trained_run), "docs/ankle-boot.png", "--json"]) == 0
+    best = json.loads(capsys.readouterr().out)["predictions"][0]
+    assert main(["export", str(trained_run), str(tmp_path / "network.onnx")]) == 0
+    page = Path("docs/weights.md").read_text("utf-8")
+    [example] = [code for code in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if "onnxruntime" in code]
+    (tmp_path / "docs").symlink_to(Path("docs").absolute())
+    monkeypatch.chdir(tmp_path)
+    capsys.readouterr()
+    names: dict = {}
+    exec(compile(example, "docs/weights.md", "exec"), names)
+    described, answer = capsys.readouterr().out.splitlines()
+    assert described.startswith(
+        "the middle square, scaled to 227 x 227 pixels (bilinear, antialiased); then RGB from 0"
+    )
+    assert answer == best["class"]
+    shares = np.exp(names["logits"][0] - names["logits"][0].max())
+    assert shares.max() / shares.sum() == pytest.approx(best["probability"], abs=1e-5)
 
 
 @pytest.mark.parametrize(
