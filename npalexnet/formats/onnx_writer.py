@@ -36,10 +36,12 @@ def write_onnx(
     from onnx import checker
 
     proto = onnx_model(model, weights, input_shape, description)
-    checker.check_model(proto, full_check=True)
-    with atomic_write(path) as temporary:
-        temporary.write_bytes(proto.SerializeToString(deterministic=True))
     ends = " -> ".join(f"{end.name} {_described(end)}" for end in (*proto.graph.input, *proto.graph.output))
+    content = proto.SerializeToString(deterministic=True)
+    del proto  # which holds all weights once more
+    checker.check_model(content, full_check=True)
+    with atomic_write(path) as temporary:
+        temporary.write_bytes(content)
     return f"an ONNX model of opset {OPSET}, {ends}"
 
 
