@@ -38,7 +38,7 @@ def save_weights(path: str | Path, state: Mapping[str, np.ndarray], metadata: Ma
     """
     description = json.dumps(metadata)
     checksums = {
-        "tensors": {name: checksum(array) for name, array in state.items()},
+        "tensors": {name: checksum(_as_read(array)) for name, array in state.items()},
         "description": zlib.crc32(description.encode()),
     }
     write_tensors(path, state, {KEY: description, _CHECKSUMS: json.dumps(checksums, sort_keys=True)})
@@ -136,6 +136,11 @@ def description(path: str | Path, texts: Mapping[str, str], *, foreign: bool = F
         return DESCRIPTION.check(parse_json(content))
     except FieldError as error:
         raise ValueError(f"{path} is damaged: of its description, {error}") from None
+
+
+def _as_read(array: np.ndarray) -> np.ndarray:
+    """Return an array as `read_tensors` will: bfloat16, which NumPy does not have, as float32."""
+    return array.astype(np.float32) if array.dtype.name == "bfloat16" else array
 
 
 def _checksums(path: str | Path, texts: Mapping[str, str]) -> dict[str, Any] | None:

@@ -17,7 +17,10 @@ from npalexnet.fields import LARGEST
 if TYPE_CHECKING:
     from npalexnet.inference.classifier import Classifier
 
-PACKAGES = ("PIL", "filelock", "matplotlib", "safetensors", "tqdm")  # of the extra "train"
+PACKAGES = {  # by the extra that brings them
+    **dict.fromkeys(("PIL", "filelock", "matplotlib", "safetensors", "tqdm"), "train"),
+    "onnx": "export",
+}
 VARIANT_HELP = "which of the networks that are called AlexNet"
 COLORS_HELP = {
     "mean": "mean of red, green and blue that is subtracted, from 0 to 1; if one is above 1, from 0 to 255",

@@ -42,7 +42,7 @@ LAST_RUN = Path("last")  # of --resume: the newest run
 
 def run(options: argparse.Namespace) -> int:
     """Train as the options say; returns 0, or 128 + the number of the signal that stopped it (Ctrl-C: 130)."""
-    for needed in PACKAGES:
+    for needed in (package for package, extra in PACKAGES.items() if extra == "train"):
         import_module(needed)  # a missing one is to be known before training, not when its result is to be written
     with warnings.catch_warnings(), stop_on_signals() as stop:
         # NumPy's, of training that diverges, which has a message of its own.

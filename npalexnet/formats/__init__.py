@@ -1,1 +1,1 @@
-"""Files of weights that other programs write, read without those programs and without executing anything in them."""
+"""Files of weights as other programs have them, read and written without those programs, executing nothing in them."""
