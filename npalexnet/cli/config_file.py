@@ -17,7 +17,7 @@ from npalexnet.training.run import CONFIG
 from npalexnet.training.schedules import SCHEDULES
 from npalexnet.weights import MOST_CLASSES
 
-_COUNT, _NUMBER = Nullable(Int(1)), Float(0)
+_COUNT, _NUMBER, _COLOR = Nullable(Int(1)), Float(0), Nullable(List(Float(), 3, 3))
 _FIELDS = {
     "data": Nullable(Text()), "strict": Bool(), "recipe": Choice(tuple(RECIPES)), "workers": Int(1), "epochs": _COUNT,
     "steps": _COUNT, "batch_size": Int(1), "accumulate": Int(1), "lr": Float(0, above=True),
@@ -26,11 +26,12 @@ _FIELDS = {
     "seed": Int(), "weights": Nullable(Text()), "freeze": List(Text()), "num_classes": Nullable(Int(1, MOST_CLASSES)),
     "train_images": _COUNT, "validation_images": _COUNT, "precision": Choice(PRECISIONS),
     "convolution": Nullable(Choice(NAMES)), "checkpoint_every": _COUNT, "device": Text(),
-    "keep": Choice(KEPT), "labels": Nullable(Text()), "variant": Choice(tuple(VARIANTS)),
+    "keep": Choice(KEPT), "labels": Nullable(Text()), "variant": Choice(tuple(VARIANTS)), "mean": _COLOR, "std": _COLOR,
     "augment": Choice(AUGMENTATIONS), "pixels": Choice(PIXELS), "bias_lr_factor": _NUMBER, "bias_decay_factor": _NUMBER,
 }  # fmt: skip
 _LATER = {  # in all but older runs
-    "convolution", "keep", "labels", "variant", "augment", "pixels", "bias_lr_factor", "bias_decay_factor",
+    "convolution", "keep", "labels", "variant", "mean", "std", "augment", "pixels", "bias_lr_factor",
+    "bias_decay_factor",
 }  # fmt: skip
 CONFIG_FIELDS = Record(
     {IN_FILES.get(name, name): kind for name, kind in _FIELDS.items() if name not in _LATER},
