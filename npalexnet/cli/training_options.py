@@ -76,7 +76,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("augment", "how images are prepared: simple, the center crop; crops, random crops and horizontal flips; paper, "
         "colour jitter, too", data, choices=AUGMENTATIONS)  # fmt: skip
     add("pixels", "how large an image's numbers are, when the mean is subtracted: std, divided by their standard "
-        "deviation; 255, as they are; --mean and --std win over it", data, choices=PIXELS)  # fmt: skip
+        "deviation; 255, as they are. A mean and std that are given win", data, choices=PIXELS)  # fmt: skip
     for name in ("mean", "std"):
         add(name, COLORS_HELP[name] + " (default: measured on the training images, or what goes with --weights)", data,
             type=float, nargs=3, metavar=("R", "G", "B"))  # fmt: skip

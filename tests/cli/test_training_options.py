@@ -200,6 +200,17 @@ def test_a_recipe_sets_what_is_not_given_and_its_resolved_values_are_recorded():
     }  # fmt: skip
 
 
+def test_the_help_names_the_recipes_and_says_of_each_option_that_they_set_it(capsys):
+    with pytest.raises(SystemExit):
+        main(["train", "--help"])
+    text = " ".join(capsys.readouterr().out.split())
+    assert "--recipe {simple,paper,released,caffe,torchvision} whose settings to train with" in text
+    for name in RECIPES["simple"].options():
+        option = f"--{name.replace('_', '-')} "
+        entry = text[text.rindex(option) + len(option) :].partition(" --")[0]
+        assert "(default: the recipe's, for simple " in entry, name
+
+
 def test_a_recipe_reaches_the_trainer(noted, pictures):
     main(["train", "--data", pictures, "--recipe", "released", "--variant", "released", "--batch-size", "3"])
     (trainer,) = noted
