@@ -11,7 +11,7 @@ import numpy as np
 
 from npalexnet import backend, visualize
 from npalexnet.cli.look_options import add_options, class_number, existing_unit
-from npalexnet.cli.options import chosen_device, described_device
+from npalexnet.cli.options import chosen_device, described_device, load_classifier
 from npalexnet.data.images import open_picture
 from npalexnet.files import atomic_write
 from npalexnet.inference.classifier import Classifier
@@ -173,7 +173,7 @@ def convolutions(model: Layer) -> dict[str, str]:
 def run(options: argparse.Namespace) -> int:
     """Draw all figures, and write the page."""
     device = chosen_device(options.device)
-    classifier = Classifier.load(options.weights, device)
+    classifier = load_classifier(options, device)
     units = [existing_unit(classifier, layer, channel) for layer, channel in options.unit or []]
     label = None if options.class_name is None else class_number(classifier, options.class_name)
     picture: Picture | None = None if options.image is None else open_picture(options.image)
@@ -204,8 +204,8 @@ def _facts(classifier: Classifier) -> list[tuple[str, str]]:
     options = classifier.metadata.get("options")
     options = options if isinstance(options, dict) else {}
     wanted = (
-        "recipe", "epochs", "batch_size", "lr", "schedule", "warmup", "momentum", "weight_decay", "dropout", "init",
-        "precision", "seed",
+        "recipe", "augment", "pixels", "epochs", "batch_size", "lr", "schedule", "warmup", "momentum", "weight_decay",
+        "bias_lr_factor", "bias_decay_factor", "dropout", "init", "precision", "seed",
     )  # fmt: skip
     facts = [("weights", str(classifier.path)), ("classes", f"{len(classifier.classes)}")]
     if "steps" in classifier.metadata:
