@@ -126,7 +126,7 @@ FAULTS = {
         "layers/normalization.py", {"(size - 1) // 2 if transposed else size // 2": "size // 2"}
     ),
     "another k in the released network": Fault(
-        "variants.py", {"alpha=1e-3, beta=0.75, k=1": "alpha=1e-3, beta=0.75, k=2"}
+        "variants/released.py", {"alpha=1e-3, beta=0.75, k=1": "alpha=1e-3, beta=0.75, k=2"}, "test_variants.py"
     ),
     "dropout not scaled": Fault("layers/dropout.py", {"1 / (1 - p)": "1.0"}),
     "loss not divided by N": Fault("losses.py", {"losses.mean() if": "losses.sum() if"}),
