@@ -18,6 +18,7 @@ import numpy as np
 
 from npalexnet.fields import FieldError, Int, List, Record, Text, found, parse_json, table
 from npalexnet.files import atomic_write, open_regular
+from npalexnet.signatures import HEAD, what_it_is
 
 MOST_HEADER = 20_000_000  # bytes; the format allows 100 million, of which Python would make gigabytes
 DTYPES = {
@@ -27,37 +28,6 @@ DTYPES = {
 _TEXTS = "__metadata__"
 _TENSOR = Record({"dtype": Text(32), "shape": List(Int(), 0, 32), "data_offsets": List(Int(), 2, 2)})
 _HEADER = Record({}, optional={_TEXTS: table(Text(MOST_HEADER))}, others=_TENSOR)
-
-_AS_SAFETENSORS = "save its tensors as safetensors, and give that file: in Python,"
-_IMAGE = "an image, no weights: the network comes first, as in npalexnet predict RUN IMAGE"
-_FORMATS = (  # how files begin that people have for weights, what they are, and what to do
-    (b"version https://git-lfs", "a pointer of Git LFS, not the file itself: get that with git lfs pull"),
-    (b"\x93NUMPY", "one array of NumPy: weights are a safetensors file of several, under torch's names"),
-    (b"\x89HDF", "an HDF5 file, as Keras writes: save its weights as safetensors under torch's names"),
-    (b"GGUF", "a GGUF file: weights are a safetensors file under torch's names"),
-    (b"MATLAB", "a MATLAB file: save its weights as safetensors under torch's names"),
-    (b"\x1f\x8b", "a gzip archive: unpack it first"),
-    (b"BZh", "a bzip2 archive: unpack it first"),
-    (b"\xfd7zXZ", "an xz archive: unpack it first"),
-    (b"\x28\xb5\x2f\xfd", "compressed by Zstandard: unpack it first"),
-    (b"7z\xbc\xaf", "a 7z archive: unpack it first"),
-    (b"\x89PNG", _IMAGE),
-    (b"\xff\xd8\xff", _IMAGE),
-    (b"{", "JSON, no weights: name the safetensors file itself"),
-    (b"<", "a web page or XML, no weights: the download went wrong"),
-)
-_TORCH = (
-    "a file of torch.save (a pickle, which can run any code when it is read): " + _AS_SAFETENSORS + " "
-    "safetensors.torch.save_file(model.state_dict(), 'weights.safetensors')"
-)
-_KERAS = "an archive of Keras: save its weights as safetensors under torch's names"
-_BLANK = b" \t\r\n\xef\xbb\xbf"  # before text
-_PRINTED = dict.fromkeys(map(ord, "\t\r\n"))  # in text, though not printable
-_NPZ = (
-    "an archive of NumPy: "
-    + _AS_SAFETENSORS
-    + " safetensors.numpy.save_file(dict(np.load(...)), 'weights.safetensors')"
-)
 
 
 class Tensor(NamedTuple):
@@ -123,7 +93,7 @@ def read_header(path: str | Path) -> Header:
     """Return what a safetensors file says of its content, compared with the file's size; see `read_tensors`."""
     with open_regular(path) as file:
         size = os.fstat(file.fileno()).st_size
-        head = file.read(256)
+        head = file.read(HEAD)
         length = int.from_bytes(head[:8], "little")
         begin = 8 + length  # of the data
         if len(head) < 8 or length > MOST_HEADER or begin > size:
@@ -169,17 +139,6 @@ def _no_safetensors(path: str | Path, head: bytes) -> ValueError:
     """Return the error for a file whose beginning is no header of safetensors."""
     if not head:
         return ValueError(f"{path} is damaged or cut short: it is empty")
-    what = next((what for start, what in _FORMATS if head.lstrip(_BLANK).startswith(start)), None)
-    if head[:2] in (b"\x80\2", b"\x80\3", b"\x80\4", b"\x80\5"):  # a pickle's protocol
-        what = _TORCH
-    elif head[:4] == b"PK\3\4":  # a zip archive; the name of its first file is at 30
-        first = head[30 : 30 + int.from_bytes(head[26:28], "little")]
-        kinds = {b".npy": _NPZ, b".pkl": _TORCH, b"json": _KERAS}
-        what = kinds.get(first[-4:], "a zip archive: unpack it first")
-    elif Path(path).suffix.lower() == ".onnx":
-        what = "an ONNX file: save its initializers as safetensors under torch's names"
-    elif what is None and head.isascii() and head.decode("ascii").translate(_PRINTED).isprintable():
-        return _damaged(path, "it is text")
-    if what:
-        return ValueError(f"{path} is {what}")
+    if what := what_it_is(head):
+        return ValueError(f"{path} is {what}, where a safetensors file is needed")
     return _damaged(path, "its header does not end within it")

@@ -20,9 +20,18 @@ FILE_NAME = "weights.safetensors"  # in the folder of a run
 # writes several in any order, and the same weights must be the same bytes.
 KEY = "npalexnet"
 CHECKPOINT_KEY = "npalexnet-checkpoint"  # there instead in a checkpoint, see `npalexnet.training.checkpoint`
+SUFFIXES = (
+    ".safetensors",
+    ".pth",
+    ".pt",
+    ".bin",
+    ".ckpt",
+    ".npz",
+    ".onnx",
+    ".caffemodel",
+)  # of weights
 MOST_CLASSES = 100_000  # of a network: the last layer alone then takes 1.6 GB
 CLASSES = List(Text(), 1, MOST_CLASSES)  # their names, as "classes" in the description
-_FOREIGN = (".bin", ".ckpt", ".h5", ".npz", ".onnx", ".pt", ".pth")  # of other programs' weights
 _CHECKSUMS = "checksums of npalexnet"  # in the description; older files have none
 _CRC = Int(0, 2**32 - 1)
 _CHECKSUMS_KIND = Record({"tensors": table(_CRC), "description": _CRC})
@@ -40,7 +49,7 @@ def save_weights(path: str | Path, state: Mapping[str, np.ndarray], metadata: Ma
     `path` is replaced atomically: after an OSError it still holds what was there before. Checksums of all are written,
     too, which safetensors does not have.
     """
-    tensors = {name: checksum(array) for name, array in state.items()}
+    tensors = {name: checksum(_as_read(array)) for name, array in state.items()}
     checksums = {"tensors": tensors, "description": _text_checksum(metadata)}
     write_tensors(path, state, {KEY: json.dumps({**metadata, _CHECKSUMS: checksums})})
 
@@ -62,7 +71,7 @@ def load_weights(path: str | Path, *, foreign: bool = False) -> tuple[dict[str, 
         If it is damaged, or not a file of `save_weights`; the message says what it is.
     """
     state, texts = read_tensors(path)
-    metadata, checksums = _description(path, texts, foreign)
+    metadata, checksums = _described(path, texts, foreign)
     if metadata is None:
         return state, None
     if checksums is not None and (unlike := sorted(set(state) ^ set(checksums["tensors"]))):
@@ -80,7 +89,7 @@ def describe_weights(path: str | Path) -> tuple[dict[str, tuple[int, ...]], dict
     The errors are those of `load_weights`.
     """
     header = read_header(path)
-    return {name: tensor.shape for name, tensor in header.tensors.items()}, _description(path, header.texts, False)[0]
+    return {name: tensor.shape for name, tensor in header.tensors.items()}, description(path, header.texts)
 
 
 def check_floating(path: str | Path, name: str, array: np.ndarray) -> None:
@@ -101,10 +110,10 @@ def weights_file(path: str | Path) -> Path:
     if not path.is_dir() or (path / FILE_NAME).exists():
         return path / FILE_NAME if path.is_dir() else path
     what = f"{path} is not the folder of a run: it holds no {FILE_NAME}"
-    others = sorted(file.name for file in path.glob("*.safetensors"))
+    others = sorted(file.name for file in path.iterdir() if file.suffix in SUFFIXES)
     if {"last.safetensors", "previous.safetensors"} & set(others):
         what = f"{path} holds a checkpoint, but no {FILE_NAME} yet: go on with npalexnet train --resume {path}"
-    elif parts := [name for name in others if re.search(r"-\d+-of-\d+\.safetensors$", name)]:
+    elif parts := [name for name in others if re.search(r"-\d+-of-\d+\.(safetensors|bin)$", name)]:
         what += (
             f"; its weights are in {len(parts)} files, {parts[0]}, ...: load these, and save their tensors as one "
             "safetensors file, and name that"
@@ -113,21 +122,19 @@ def weights_file(path: str | Path) -> Path:
         what += f"; it looks like a folder of Hugging Face: begin with npalexnet train --weights {path / others[0]}"
     elif others:
         what += f", but {others[0]}: name that file"
-    else:
-        for file in sorted(file for suffix in _FOREIGN for file in path.glob(f"*{suffix}")):
-            try:
-                read_header(file)
-            except (OSError, ValueError) as error:
-                what += f"; {error}"
-                break
     raise ValueError(what)
 
 
-def _description(path: str | Path, texts: Mapping[str, str], foreign: bool) -> tuple[Any, dict[str, Any] | None]:
-    """Return the checked description of a weights file, None if another program wrote it, and `foreign` allows that.
+def description(path: str | Path, texts: Mapping[str, str], *, foreign: bool = False) -> Any:
+    """Return the checked description in a file's metadata; None if another program wrote it, and `foreign` allows that.
 
-    And the checksums of its tensors; None if it is from before there were any.
+    The errors are those of `load_weights`.
     """
+    return _described(path, texts, foreign)[0]
+
+
+def _described(path: str | Path, texts: Mapping[str, str], foreign: bool) -> tuple[Any, dict[str, Any] | None]:
+    """Return the description, and the checksums of the tensors; None if it is from before there were any."""
     if CHECKPOINT_KEY in texts:
         raise ValueError(
             f"{path} is a checkpoint, to go on from with npalexnet train --resume; the weights are in the {FILE_NAME} "
@@ -150,6 +157,11 @@ def _description(path: str | Path, texts: Mapping[str, str], foreign: bool) -> t
     if checksums is not None and checksums["description"] != _text_checksum(description):
         raise ValueError(f"{path} is damaged: the checksum of its description is wrong")
     return description, checksums
+
+
+def _as_read(array: np.ndarray) -> np.ndarray:
+    """Return an array as `read_tensors` will: bfloat16, which NumPy does not have, as float32."""
+    return array.astype(np.float32) if array.dtype.name == "bfloat16" else array
 
 
 def _text_checksum(description: Mapping[str, Any]) -> int:

@@ -6,12 +6,13 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 
-HELPERS = {"checks", "fields", "files", "tensors", "terminal", "windows"}  # that everything may use
+HELPERS = {"checks", "fields", "files", "signatures", "tensors", "terminal", "windows"}  # that everything may use
 IMPORTS = {
     "naive": "",
     "backend": "",
     "layers": "backend",
-    "alexnet": "layers",
+    "variants": "layers",
+    "alexnet": "variants layers",
     "losses": "backend",
     "optim": "layers backend",
     "weights": "",
@@ -19,10 +20,12 @@ IMPORTS = {
     "gradcheck": "finite_differences layers backend",
     "data": "alexnet",  # what its images must be
     "visualize": "data alexnet losses layers backend",
-    "training": "visualize data optim weights losses layers backend",
-    "inference": "training data weights alexnet backend",
-    "npalexnet": "alexnet gradcheck losses optim layers backend",  # the public names
-    "cli": "npalexnet alexnet gradcheck losses weights layers backend data training inference visualize",
+    "pretrained": "formats data weights alexnet variants layers",
+    "training": "pretrained visualize data optim weights alexnet losses layers backend",
+    "formats": "layers",
+    "inference": "formats training pretrained data weights alexnet layers backend",
+    "npalexnet": "alexnet gradcheck losses optim layers backend",  # the public names, but those imported later
+    "cli": "npalexnet alexnet gradcheck losses weights layers backend data pretrained training inference visualize",
     "__main__": "cli",
 }
 

@@ -30,7 +30,7 @@ def test_missing_damaged_and_foreign_files_are_refused_by_name(tmp_path):
     with pytest.raises(ValueError, match=r"w\.safetensors is damaged or cut short, or no safetensors file"):
         load_weights(path)
     path.write_text("hello")
-    with pytest.raises(ValueError, match="is damaged or cut short, or no safetensors file"):
+    with pytest.raises(ValueError, match="is a text file, not weights, where a safetensors file is needed"):
         load_weights(path)
     save_file(STATE, path)
     with pytest.raises(ValueError, match="was not written by npalexnet"):
@@ -115,8 +115,8 @@ def test_a_checkpoint_and_other_files_are_called_what_they_are(tmp_path):
         load_weights(path, foreign=True)
     for content, message in (
         (b"version https://git-lfs.github.com/spec/v1\n", "is a pointer of Git LFS"),
-        (b"\x80\2}q\0.", "is a file of torch.save"),
-        (b"<!DOCTYPE html>", "is a web page or XML"),
+        (b"\x80\2ctorch._utils\n", "is a file of torch.save"),
+        (b"<!DOCTYPE html>", "is a web page"),
         (b"\x93NUMPY\1\0", "is one array of NumPy"),
     ):
         path.write_bytes(content)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -55,6 +56,7 @@ def compiled(arguments: argparse.Namespace, ours: NpalexnetRival, tasks: Sequenc
 def onnx_runtime(ours: NpalexnetRival, say: Say) -> list[Any]:
     """Return ONNX Runtime where it is installed, with npalexnet's weights and threads."""
     try:
+        import_module("onnx")
         from benchmarks.rivals.onnx_rival import OnnxRival
     except ImportError:
         say("onnx or onnxruntime is not installed: ONNX Runtime is left out (pip install 'npalexnet[bench]')")

@@ -34,6 +34,10 @@ COMMANDS = {
         "Draws its filters, its feature maps for an image, what its prediction depends on, the images that activate "
         "its channels most, and its mistakes; and writes index.html, one file that shows them all.",
     ),
+    "export": (
+        "Export a trained network: to ONNX, or its weights to torch, safetensors or NumPy",
+        "The names of the classes and how images are prepared are kept in all of them.",
+    ),
     "summary": ("Print each layer with its shape, parameters, multiply-adds and memory", ""),
     "gradcheck": ("Check every layer's gradients against finite differences", ""),
     "info": ("Print versions, devices and, where a device is not usable, why", ""),
@@ -79,7 +83,8 @@ def _run(arguments: Sequence[str]) -> int:
     except ModuleNotFoundError as error:
         if error.name is None or error.name.partition(".")[0] not in PACKAGES:
             raise
-        message = f"{error.name} is not installed; pip install 'npalexnet[train]' brings all that this command needs"
+        extra = PACKAGES[error.name.partition(".")[0]]
+        message = f"{error.name} is not installed; pip install 'npalexnet[{extra}]' brings all that this command needs"
     print(f"npalexnet {options.command}: error: {shown(message)}", file=sys.stderr)
     return 1
 

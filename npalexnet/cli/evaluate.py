@@ -16,10 +16,10 @@ from npalexnet.cli.options import (
     add_weights,
     chosen_device,
     described_device,
+    load_classifier,
 )
 from npalexnet.data.confusion import Confusion, entries
 from npalexnet.files import make_folder
-from npalexnet.inference.classifier import Classifier
 from npalexnet.inference.validation import ValidationSet
 from npalexnet.terminal import progress, shown, table
 from npalexnet.training.metrics import write_confusion
@@ -40,7 +40,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Print a table of the classes, and write ``confusion.png`` and ``confusion.csv``."""
     device = chosen_device(options.device)
-    classifier = Classifier.load(options.weights, device)
+    classifier = load_classifier(options, device)
     validation = ValidationSet.open(options.data, classifier, labels=options.labels)
     out = options.out or classifier.path.parent / "evaluation"
     make_folder(out)

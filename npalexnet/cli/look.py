@@ -11,11 +11,16 @@ import numpy as np
 
 from npalexnet import backend, visualize
 from npalexnet.cli.look_options import add_options, class_number, existing_unit
-from npalexnet.cli.options import chosen_device, described_device
+from npalexnet.cli.options import chosen_device, described_device, load_classifier
 from npalexnet.data.images import open_picture
 from npalexnet.files import atomic_write, make_folder
 from npalexnet.inference.classifier import Classifier
 from npalexnet.inference.validation import ValidationSet
+from npalexnet.layers.activation import ReLU
+from npalexnet.layers.conv import Conv2d
+from npalexnet.layers.layer import Layer
+from npalexnet.layers.normalization import ResponseNorm
+from npalexnet.layers.pooling import MaxPool2d
 from npalexnet.terminal import progress, shown
 from npalexnet.training.metrics import Metrics
 from npalexnet.training.run import METRICS
@@ -29,13 +34,11 @@ if TYPE_CHECKING:
 
     from npalexnet.data.datasets import Picture
 
-MAPS = [f"layers.{i}" for i in (1, 2, 4, 5, 7, 9, 11, 12)]  # after each ReLU and each pool
-UNITS = [f"classifier.{i}" for i in (2, 5)]
+SHOWN = (ReLU, MaxPool2d, ResponseNorm)  # the layers whose outputs are drawn, besides the last one's
 LOGITS = "classifier.6"
-CONVOLUTIONS = ["layers.1", "layers.4", "layers.7", "layers.9", "layers.11"]  # the ReLU after each
 CELLS = 15
 
-__all__ = ["Look", "add_options", "run"]
+__all__ = ["Look", "add_options", "convolutions", "run"]
 
 
 class Look:
@@ -57,7 +60,8 @@ class Look:
 
     def training(self) -> None:
         """Draw the filters and, if the run's folder has its metrics, the curves of training."""
-        weight = dict(self.classifier.model.named_parameters())["layers.0.weight"].data
+        layers = (layer for _, layer in self.classifier.model.named_leaves())
+        weight = next(layer.weight.data for layer in layers if isinstance(layer, Conv2d))
         weight = backend.device_of(weight).to_host(weight)
         filters = self._draw("filters.png", visualize.filters(weight, grey=self.validation.grey))
         if records := read_metrics(self.classifier.path.with_name(METRICS)):
@@ -90,7 +94,7 @@ class Look:
         By default, of one channel of each convolution: the one that `image` activates most or, without an image, the
         one whose activation varies most.
         """
-        layers = list(dict.fromkeys(layer for layer, _ in units)) or CONVOLUTIONS
+        layers = list(dict.fromkeys(layer for layer, _ in units)) or list(convolutions(self.classifier.model).values())
         with progress("responses", len(self.validation)) as watch:
             found = responses(self.classifier.model, self.validation, layers, watch)
         if units:
@@ -129,7 +133,7 @@ class Look:
         text = f"The image is {name}. The network predicts: {best}."
         self._add("What the prediction depends on", text, [(occlusion, "")])
         pictures = []
-        for layer in [*MAPS, *UNITS, LOGITS]:
+        for layer in [*(layer for layer, kind in model.named_leaves() if isinstance(kind, SHOWN)), LOGITS]:
             names = classes if layer == LOGITS else None
             figure = visualize.feature_maps(model, image, layer, picture=seen, names=names)
             pictures.append((self._draw(f"features-{layer}.png", figure), ""))
@@ -154,10 +158,22 @@ class Look:
         return self.out / name
 
 
+def convolutions(model: Layer) -> dict[str, str]:
+    """Return the convolutions of a network, each with the ReLU behind it, by name."""
+    found: dict[str, str] = {}
+    last = None
+    for name, layer in model.named_leaves():
+        if isinstance(layer, Conv2d):
+            found[name], last = name, name
+        elif isinstance(layer, ReLU) and last is not None:
+            found[last], last = name, None
+    return found
+
+
 def run(options: argparse.Namespace) -> int:
     """Draw all figures, and write the page."""
     device = chosen_device(options.device)
-    classifier = Classifier.load(options.weights, device)
+    classifier = load_classifier(options, device)
     units = [existing_unit(classifier, layer, channel) for layer, channel in options.unit or []]
     label = None if options.class_name is None else class_number(classifier, options.class_name)
     picture: Picture | None = None if options.image is None else open_picture(options.image)
@@ -188,8 +204,8 @@ def _facts(classifier: Classifier) -> list[tuple[str, str]]:
     options = classifier.metadata.get("options")
     options = options if isinstance(options, dict) else {}
     wanted = (
-        "recipe", "epochs", "batch_size", "lr", "schedule", "warmup", "momentum", "weight_decay", "dropout", "init",
-        "precision", "seed",
+        "recipe", "augment", "pixels", "epochs", "batch_size", "lr", "schedule", "warmup", "momentum", "weight_decay",
+        "bias_lr_factor", "bias_decay_factor", "dropout", "init", "precision", "seed",
     )  # fmt: skip
     facts = [("weights", str(classifier.path)), ("classes", f"{len(classifier.classes)}")]
     if "steps" in classifier.metadata:

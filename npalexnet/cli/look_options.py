@@ -6,7 +6,6 @@ import argparse
 
 import numpy as np
 
-from npalexnet.alexnet import IMAGE_SIZE
 from npalexnet.cli.options import add_data, add_device, add_out, add_weights, number
 from npalexnet.cli.parser import suggestion
 from npalexnet.data.names import normal, quoted
@@ -50,7 +49,8 @@ def as_unit(text: str) -> tuple[str, int]:
 def existing_unit(classifier: Classifier, layer: str, channel: int) -> tuple[str, int]:
     """Return the layer and the channel, or raise a ValueError if the network has no such unit."""
     check_layer(classifier.model, layer)
-    shape = activations(classifier.model, np.zeros((1, 3, IMAGE_SIZE, IMAGE_SIZE), np.float32), [layer])[layer].shape
+    size = classifier.pipeline.output_shape[-2:]
+    shape = activations(classifier.model, np.zeros((1, 3, *size), np.float32), [layer])[layer].shape
     if channel >= shape[1]:
         raise ValueError(f"unit {layer}:{channel} doesn't exist; {layer} has the channels 0 to {shape[1] - 1}")
     return layer, channel

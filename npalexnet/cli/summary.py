@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from math import prod
 
-from npalexnet.alexnet import IMAGE_SIZE, AlexNet
-from npalexnet.cli.options import number
+from npalexnet.alexnet import VARIANTS, AlexNet
+from npalexnet.cli.options import add_variant, number
 from npalexnet.layers.layer import Layer
 from npalexnet.layers.parameter import Shape
 from npalexnet.terminal import table
@@ -47,15 +47,17 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--num-classes", type=number(int, 1, maximum=MOST_CLASSES), default=1000, metavar="K",
         help="width of the last layer",
     )  # fmt: skip
+    add_variant(parser)
 
 
 def run(options: argparse.Namespace) -> int:
     """Print AlexNet's layers and their totals."""
-    model = AlexNet(options.num_classes, init="torch")
-    layers = list(summarize(model, (options.batch_size, 3, IMAGE_SIZE, IMAGE_SIZE), item_bytes=4))
+    model = AlexNet(options.num_classes, init="torch", variant=options.variant)
+    layers = list(summarize(model, (options.batch_size, 3, model.image_size, model.image_size), item_bytes=4))
     costs = [(layer.parameters, layer.multiply_adds, layer.activation_bytes) for layer in layers]
     total = LayerSummary("total", "", (), *map(sum, zip(*costs, strict=True)))
-    print(f"AlexNet for {options.num_classes} classes, a batch of {options.batch_size}, float32\n")
+    print(f"AlexNet for {options.num_classes} classes, a batch of {options.batch_size}, float32")
+    print(f"{options.variant}: {VARIANTS[options.variant].summary}\n")
     header = ["layer", "kind", "output shape", "parameters", "multiply-adds (M)", "activations (MiB)"]
     print(table(header, [_row(layer) for layer in (*layers, total)], left=3))
     print(

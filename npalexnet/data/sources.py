@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from npalexnet.alexnet import IMAGE_SIZE
 from npalexnet.data.archive import Archive, archive_kind, other_archive
 from npalexnet.data.datasets import ArrayDataset, Dataset, posix
 from npalexnet.data.fashion_mnist import FOLDER as FASHION_MNIST_FOLDER
@@ -17,6 +18,7 @@ from npalexnet.data.pictures import Options, data_name, open_listed, open_pictur
 from npalexnet.data.pipeline import evaluation_pipeline, training_pipeline
 from npalexnet.data.sample import load_sample
 from npalexnet.data.statistics import Statistics
+from npalexnet.data.transforms import Triple
 from npalexnet.data.tree import Disk, Tree
 
 _CHOICES = (
@@ -59,7 +61,15 @@ class Data:
         return self.train.classes
 
     def loaders(
-        self, batch_size: int, *, recipe: str = "simple", seed: int = 0, workers: int = 1
+        self,
+        batch_size: int,
+        *,
+        recipe: str = "simple",
+        pixels: str = "std",
+        seed: int = 0,
+        workers: int = 1,
+        image_size: int = IMAGE_SIZE,
+        mean_and_std: tuple[Triple, Triple] | None = None,
     ) -> tuple[DataLoader, DataLoader]:
         """Return the loaders of the training and the validation pictures, prepared by one of the recipes.
 
@@ -69,16 +79,27 @@ class Data:
         ----------
         batch_size : int
             Pictures in a batch.
-        recipe : {"simple", "paper"}
+        recipe : {"simple", "crops", "paper"}
+        pixels : {"std", "255"}
             See `training_pipeline`.
         seed : int
             Of the order and the augmentation.
         workers : int
             Threads of each loader.
+        image_size : int
+            Height and width of the network's images: `AlexNet.image_size`.
+        mean_and_std : pair of three floats, optional
+            What to standardise the colours with, instead of their own statistics and whatever `pixels` is: for weights
+            that were trained so.
         """
-        mean_image = 256 if recipe == "paper" else None
+        mean_image = None if recipe == "simple" or mean_and_std is not None else 256
         statistics = Statistics.fit(self.train, mean_image=mean_image, workers=max(2, workers))
-        train, validation = training_pipeline(statistics, recipe), evaluation_pipeline(statistics, recipe)
+        if mean_and_std is not None:
+            statistics, pixels = replace(statistics, mean=mean_and_std[0], std=mean_and_std[1]), "std"
+        train, validation = (
+            pipeline(statistics, recipe, pixels=pixels, image_size=image_size)
+            for pipeline in (training_pipeline, evaluation_pipeline)
+        )
         return (
             DataLoader(self.train, train, batch_size, seed=seed, workers=workers),
             DataLoader(self.validation, validation, batch_size, seed=seed, workers=workers, shuffle=False),

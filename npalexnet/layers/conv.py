@@ -48,6 +48,9 @@ class Conv2d(Layer):
         Input and output channels are divided into this many groups, which are convolved independently.
     bias : bool
         Whether a learned bias is added to each output channel.
+    ceil_mode : bool
+        Whether a last window may hang over at the bottom and at the right, onto further zeros, as in cuda-convnet. It
+        must start inside the image or the padding before it, as for `MaxPool2d`. Torch has this for pooling alone.
     dtype : {"float32", "float64"}
         Dtype of the parameters, the input and the output. Float32 parameters also take inputs of float16 and bfloat16:
         these are computed, and returned, in the input's dtype; sums and the parameters' gradients are float32.
@@ -63,7 +66,7 @@ class Conv2d(Layer):
     bias : Parameter or None
         (O,).
     geometry : Geometry
-        Kernel size, stride, dilation and the padding of each side.
+        Kernel size, stride, dilation, the padding of each side, and `ceil_mode`.
     algorithm : ConvolutionAlgorithm or None
         How the convolution is computed, for one layer or for the class; None for what `set_convolution_algorithm` says.
     """
@@ -82,6 +85,7 @@ class Conv2d(Layer):
         groups: int = 1,
         bias: bool = True,
         *,
+        ceil_mode: bool = False,
         dtype: str | np.dtype = "float32",
         device: str = "cpu",
         seed: Seed = None,
@@ -93,6 +97,7 @@ class Conv2d(Layer):
         self.dilation = pair("dilation", dilation, 1)
         self.padding = padding if isinstance(padding, str) else pair("padding", padding, 0)
         self.groups = integer("groups", groups, 1)
+        self.ceil_mode = bool(ceil_mode)
         if self.in_channels % self.groups or self.out_channels % self.groups:
             raise ValueError(
                 f"groups must divide in_channels and out_channels, got {groups} for {in_channels} and {out_channels}"
@@ -100,7 +105,7 @@ class Conv2d(Layer):
         C, O = self.in_channels // self.groups, self.out_channels // self.groups  # of one group
         self._groups = [(slice(g * C, (g + 1) * C), slice(g * O, (g + 1) * O)) for g in range(self.groups)]
         sides = padding_of_sides(self.padding, self.kernel_size, self.stride, self.dilation)
-        self.geometry = Geometry(self.kernel_size, self.stride, self.dilation, sides)
+        self.geometry = Geometry(self.kernel_size, self.stride, self.dilation, sides, self.ceil_mode)
         shape = (self.out_channels, C, *self.kernel_size)
         self.weight, self.bias = weight_and_bias(shape, bias=bias, dtype=dtype, device=device, seed=seed)
 
@@ -153,7 +158,9 @@ class Conv2d(Layer):
         return N * oH * oW * self.weight.size
 
     def __repr__(self) -> str:
+        ceil_mode = ", ceil_mode=True" if self.ceil_mode else ""
         return (
             f"Conv2d({self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, stride={self.stride}, "
-            f"padding={self.padding!r}, dilation={self.dilation}, groups={self.groups}, bias={self.bias is not None})"
+            f"padding={self.padding!r}, dilation={self.dilation}, groups={self.groups}, bias={self.bias is not None}"
+            f"{ceil_mode})"
         )

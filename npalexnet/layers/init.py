@@ -5,7 +5,7 @@ References
 - "torch": torch's default for convolutions and linear layers, U(-1/sqrt(fan_in), 1/sqrt(fan_in)) for weight and bias.
 - "paper": A. Krizhevsky, I. Sutskever and G. Hinton, "ImageNet Classification with Deep Convolutional Neural Networks",
   2012, section 5: weights from N(0, 0.01^2); biases 0, but 1 in AlexNet's 2nd, 4th and 5th convolutions and in its
-  hidden linear layers.
+  hidden linear layers. Of other variants of AlexNet it is what their own source does, see `npalexnet.alexnet.VARIANTS`.
 - "he": K. He et al., "Delving Deep into Rectifiers", 2015, equation 10: N(0, 2/fan_in), biases 0.
 - "xavier": X. Glorot and Y. Bengio, "Understanding the difficulty of training deep feedforward neural networks", 2010,
   equation 16: U(-sqrt(6/(fan_in + fan_out)), sqrt(6/(fan_in + fan_out))), biases 0.
@@ -13,7 +13,7 @@ References
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from math import prod, sqrt
 
 import numpy as np
@@ -96,6 +96,22 @@ def initialize(layer: Layer, scheme: str, seed: Seed = None, *, ones: Collection
             _assign(parameter, np.zeros(parameter.shape, parameter.dtype))
         if name in ones:
             _assign(parameter, np.ones(parameter.shape, parameter.dtype))
+
+
+def initialize_as(layer: Layer, initial: Sequence[tuple[float, float]], seed: Seed = None) -> None:
+    """Draw all parameters again, in place: those of each layer that has any from its own (deviation, bias).
+
+    Weights are from N(0, deviation^2), every bias is `bias`. A ValueError unless there are as many layers as pairs.
+    """
+    rng = generator(seed)
+    layers = [leaf for _, leaf in layer.named_leaves() if next(leaf.parameters(), None) is not None]
+    for leaf, (deviation, bias) in zip(layers, initial, strict=True):
+        for name, parameter in leaf.named_parameters():
+            is_weight = name.endswith("weight")
+            values = (
+                _normal(rng, deviation, parameter) if is_weight else np.full(parameter.shape, bias, parameter.dtype)
+            )
+            _assign(parameter, values)
 
 
 def _uniform(rng: np.random.Generator, bound: float, like: Parameter | np.ndarray) -> np.ndarray:

@@ -43,6 +43,8 @@ class Saver:
         self._saved_at = time.monotonic()
         if run is not None:
             run.describe(classes=_names_of_outputs(state))
+            if variant := getattr(state.model, "variant", None):
+                run.describe(variant=variant)
             if state.validation is not None:
                 run.describe(pipeline=state.validation.pipeline.to_json())
 

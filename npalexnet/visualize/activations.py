@@ -14,9 +14,11 @@ from npalexnet.backend import Array
 from npalexnet.checks import integer
 from npalexnet.layers import sharding
 from npalexnet.layers.activation import Flatten
+from npalexnet.layers.average_pooling import AdaptiveAvgPool2d, AvgPool2d
 from npalexnet.layers.conv import Conv2d
 from npalexnet.layers.layer import Layer
 from npalexnet.layers.linear import Linear
+from npalexnet.layers.normalization import SpatialResponseNorm
 from npalexnet.layers.pooling import MaxPool2d
 from npalexnet.losses import log_softmax
 
@@ -139,13 +141,18 @@ def receptive_field(model: Layer, name: str, place: tuple[int, int], size: tuple
     whole = slice(0, size[0]), slice(0, size[1])
     first, last = list(place), list(place)
     for layer in reversed(list(layers.values())[:behind]):
-        if isinstance(layer, Flatten | Linear):
+        if isinstance(layer, Flatten | Linear | AdaptiveAvgPool2d):
             return whole
-        if isinstance(layer, Conv2d | MaxPool2d):
-            extent = [d * (k - 1) for d, k in zip(layer.dilation, layer.kernel_size, strict=True)]
-            for axis, (padding, _) in enumerate(layer.geometry.padding):
-                first[axis] = first[axis] * layer.stride[axis] - padding
-                last[axis] = last[axis] * layer.stride[axis] - padding + extent[axis]
+        if isinstance(layer, Conv2d | MaxPool2d | AvgPool2d):
+            windows = layer.geometry
+            extent = [d * (k - 1) for d, k in zip(windows.dilation, windows.kernel_size, strict=True)]
+            for axis, (padding, _) in enumerate(windows.padding):
+                first[axis] = first[axis] * windows.stride[axis] - padding
+                last[axis] = last[axis] * windows.stride[axis] - padding + extent[axis]
+        if isinstance(layer, SpatialResponseNorm):
+            for axis in (0, 1):
+                first[axis] -= layer.size // 2
+                last[axis] += (layer.size - 1) // 2
     rows, columns = (slice(max(0, a), min(b + 1, end)) for a, b, end in zip(first, last, size, strict=True))
     return rows, columns
 

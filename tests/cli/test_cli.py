@@ -92,7 +92,7 @@ def test_a_wrong_command_line_is_explained_with_status_2(capsys, arguments, mess
     assert message in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("command", ["train", "predict", "evaluate", "look", "summary", "gradcheck", "info"])
+@pytest.mark.parametrize("command", ["train", "predict", "evaluate", "look", "export", "summary", "gradcheck", "info"])
 def test_help_explains_each_command(capsys, command):
     with pytest.raises(SystemExit) as stopped:
         main([command, "--help"])
@@ -112,7 +112,7 @@ def test_a_missing_extra_is_named_with_the_command_that_brings_it(tmp_path, caps
 def test_importing_the_package_loads_nothing_heavy_nor_does_info():
     code = (
         "import sys, npalexnet, npalexnet.cli\n"
-        "heavy = {'torch', 'cupy', 'PIL', 'matplotlib', 'tqdm', 'safetensors'}\n"
+        "heavy = {'torch', 'cupy', 'PIL', 'matplotlib', 'tqdm', 'safetensors', 'onnx'}\n"
         "found = heavy & set(sys.modules)\n"
         "npalexnet.cli.main(['info'])\n"
         "found |= (heavy - {'cupy'}) & set(sys.modules)\n"  # whether there is a GPU, CuPy alone can say

@@ -75,7 +75,7 @@ def test_look_writes_all_pictures_and_a_page_that_holds_them(run, data, capsys):
 
 
 def test_look_at_ones_own_image_units_and_class(run, data, tmp_path, monkeypatch):
-    monkeypatch.setattr("npalexnet.cli.look.MAPS", ["layers.12"])  # the rest is drawn as for any other image
+    monkeypatch.setattr("npalexnet.cli.look.SHOWN", ())  # the rest is drawn as for any other image
     image = tmp_path / "mine.png"
     Image.new("RGB", (50, 40), "black").save(image)
     options = ["--unit", "layers.4:0", "--unit", "classifier.6:1", "--class", "bright", "--images", "3"]
@@ -92,7 +92,7 @@ def test_look_at_ones_own_image_units_and_class(run, data, tmp_path, monkeypatch
 
 @pytest.mark.skipif(sys.platform != "linux", reason="file names are any bytes on Linux alone")
 def test_classes_and_folders_whose_names_are_no_text_are_shown_all_the_same(run, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("npalexnet.cli.look.MAPS", [])
+    monkeypatch.setattr("npalexnet.cli.look.SHOWN", ())
     odd = os.fsdecode(b"d\xe9\n\x1b[2J")
     folder = tmp_path / odd
     for part, name in itertools.product(("train", "val"), ("bright", odd)):

@@ -78,7 +78,7 @@ DAMAGES = {
     "another digit": (change_a_digit, "is damaged: the checksum of its description is wrong"),
     "cut short": (lambda path: os.truncate(path, path.stat().st_size - 4), "is damaged or cut short"),
     "empty": (lambda path: os.truncate(path, 0), "is damaged or cut short"),
-    "text": (lambda path: path.write_text("hello"), "is damaged or cut short, or no safetensors file"),
+    "text": (lambda path: path.write_text("hello"), "is a text file, not weights"),
     "another program's": (lambda path: save_file(TENSORS, path), "it holds tensors of something else"),
     "weights": (lambda path: save_weights(path, TENSORS, {}), "it holds weights alone; start from them with --weights"),
     "newer": (lambda path: rewrite(path, format=3), "a newer npalexnet: its format is 3, this one reads up to 2"),

@@ -1,0 +1,290 @@
+"""Whose weights a file holds: its names and shapes, and the order of its layers, decide which AlexNet they are of.
+
+Weights that are of none are refused, as are those that would fill a network only here and there: what is not in a file
+must be the network's end, so that everything loaded works on what it was trained on.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import prod
+
+import numpy as np
+
+from npalexnet.alexnet import VARIANTS, described_variant
+from npalexnet.data.names import listed
+from npalexnet.fields import found
+from npalexnet.formats.tensor_file import TensorFile
+from npalexnet.pretrained.figures import COMPARED, CONVOLUTIONS, LAST, LAYERS, PARTS, figure_of
+
+TENSORS = len(LAYERS) * len(PARTS)
+CAFFES = ("caffe", "caffenet")  # whose layers are called conv1 to fc8, and whose colours are blue, green and red
+_CAFFES_NAME = re.compile(r"(conv[1-5]|fc[678])[._/](weights?|bias(?:es)?|w|b|W|B)(?:_\d+)?(?::\d+)?")
+_PARAMETER = re.compile(r"\b(weight|bias|running_mean|running_var)$")
+Named = dict[tuple[int, str], str]  # the layer's number and the part, to the tensor's name in the file
+
+
+@dataclass(frozen=True)
+class Identified:
+    """Weights under the names of the AlexNet that they are of.
+
+    Attributes
+    ----------
+    variant : str
+        A key of `VARIANTS`.
+    state : dict of str to ndarray
+        As `AlexNet.state_dict` has them: all, or those of the first layers.
+    new : tuple of int
+        The numbers of the layers that are not in the file, at the network's end.
+    notes : tuple of str
+        What else there is to know about them.
+    """
+
+    variant: str
+    state: dict[str, np.ndarray]
+    new: tuple[int, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def missing(self) -> str:
+        """What is not in the file: "the classifier", say; "" for nothing."""
+        return layers_in_words(self.new)
+
+
+def counted(loaded: int, new: tuple[int, ...]) -> str:
+    """Return how many tensors were loaded, and which layers were not: "10 of 16 tensors; the classifier is new"."""
+    words = layers_in_words(new)
+    verb = "is" if words in ("the last layer", "the classifier") else "are"
+    return f"{loaded} of {TENSORS} tensors" + (f"; {words} {verb} new" if words else "")
+
+
+def layers_in_words(numbers: tuple[int, ...]) -> str:
+    """Return "the last layer", "the classifier", or what else the layers from one of them to the end are called."""
+    if not numbers:
+        return ""
+    if numbers == (LAST,):
+        return "the last layer"
+    if numbers[0] == CONVOLUTIONS:
+        return "the classifier"
+    if numbers[0] > CONVOLUTIONS:
+        return "the last two layers"
+    convolutions = ", ".join(LAYERS[number] for number in numbers if number < CONVOLUTIONS)
+    return f"{convolutions} and the classifier"
+
+
+def identify(file: TensorFile, variant: str | None = None) -> Identified:
+    """Return the weights in a file under the names of the AlexNet that they are of.
+
+    Parameters
+    ----------
+    file : TensorFile
+    variant : str, optional
+        Which AlexNet it is, a key of `VARIANTS`, where the file doesn't tell.
+
+    Raises
+    ------
+    ValueError
+        If they are of no AlexNet, or only some of one, or of another variant; or if they are of several.
+    """
+    if variant is not None:
+        described_variant(variant)
+    fitting: list[Identified] = []
+    faults: list[tuple[int, str, str]] = []
+    for name in VARIANTS if variant is None else [variant]:
+        named, prefix, is_caffes = _named(file, name)
+        if not named or (is_caffes and variant is None and _is_grouped(file, named) and name not in CAFFES):
+            continue  # other grouped networks have other names
+        try:
+            state, new = _state(file, name, named)
+            _check_rest(file, named, prefix)
+        except ValueError as error:
+            faults.append((len(named), name, str(error)))
+            continue
+        flipped = is_caffes and (file.kind == "caffe" or name in CAFFES)
+        if flipped:
+            _make_rgb(name, state)
+        fitting.append(Identified(name, state, new, _notes(file, named, flipped)))
+    most = max((len(one.state) for one in fitting), default=0)
+    fitting = [one for one in fitting if len(one.state) == most]
+    if variant is None:
+        fitting = _by_order(file, fitting)
+    if not fitting:
+        raise ValueError(f"{file.path}: {_refusal(file, faults, variant)}")
+    if len(fitting) > 1:
+        names = ", ".join(one.variant for one in fitting)
+        raise ValueError(
+            f"{file.path} holds weights that fit {names} alike, and doesn't say whose they are: choose by --variant"
+        )
+    return fitting[0]
+
+
+# --- which tensor is which --------------------------------------------------------------------------------------------
+
+
+def _named(file: TensorFile, variant: str) -> tuple[Named, str, bool]:
+    """Return a file's tensors by layer and part, what their names begin with, and whether they are Caffe's names."""
+    caffes = {name: match for name in file.tensors if (match := _CAFFES_NAME.search(name)) and match.end() == len(name)}
+    if by_order := _by_operators(file):
+        return by_order, "", file.kind == "caffe" or bool(caffes)
+    names = figure_of(variant).names
+    own = {f"{name}.{part}": (number, part) for number, name in enumerate(names) for part in PARTS}
+    cores, prefix = _most(file, {name: _after_prefix(name, own) for name in file.tensors})
+    if cores:
+        return {own[core]: prefix + core for core in cores}, prefix, False
+    cores, prefix = _most(file, {name: match.group() for name, match in caffes.items()})
+    named: Named = {}
+    for core in cores:
+        layer, part = _CAFFES_NAME.fullmatch(core).groups()  # type: ignore[union-attr]
+        named[LAYERS.index(layer), "weight" if part[0].lower() == "w" else "bias"] = prefix + core
+    return named, prefix, True
+
+
+def _after_prefix(name: str, own: Mapping[str, object]) -> str | None:
+    """Return the end of a name that is a network's own, behind nothing or something like "module."."""
+    return next((core for core in own if name == core or name.endswith((f".{core}", f"/{core}"))), None)
+
+
+def _most(file: TensorFile, cores: Mapping[str, str | None]) -> tuple[list[str], str]:
+    """Return the names behind the prefix under which the most are, and that prefix.
+
+    A ValueError if there are two networks: as many names under another prefix.
+    """
+    prefixes: dict[str, list[str]] = {}
+    for name, core in cores.items():
+        if core is not None:
+            prefixes.setdefault(name.removesuffix(core), []).append(core)
+    if not prefixes:
+        return [], ""
+    best = sorted(prefixes, key=lambda prefix: (-len(prefixes[prefix]), prefix))
+    if len(best) > 1 and len(prefixes[best[0]]) == len(prefixes[best[1]]) > len(PARTS):
+        two = " and ".join(found(prefix) for prefix in best[:2])
+        raise ValueError(f"{file.path} holds several networks, whose names begin with {two}: save one of them alone")
+    return prefixes[best[0]], best[0]
+
+
+def _by_operators(file: TensorFile) -> Named:
+    """Return tensors by the order of the layers that they belong to: five convolutions, then three linear layers.
+
+    Nothing if a file does not tell, or has others: they are looked for by their names then.
+    """
+    layers = [operator for operator in file.operators if operator.weight in file.tensors]
+    if len(layers) > len(LAYERS) or any(operator.kind not in ("conv", "linear") for operator in layers):
+        return {}
+    named: Named = {}
+    for number, operator in enumerate(layers):
+        for part, name in zip(PARTS, (operator.weight, operator.bias), strict=True):
+            if name in file.tensors:
+                named[number, part] = str(name)
+    return named
+
+
+# --- whether they fit -------------------------------------------------------------------------------------------------
+
+
+def _state(file: TensorFile, variant: str, named: Named) -> tuple[dict[str, np.ndarray], tuple[int, ...]]:
+    """Return a variant's weights in its shapes, and the layers that are missing; a ValueError says what is wrong."""
+    figure = figure_of(variant)
+    there = sorted({number for number, _ in named})
+    if there != list(range(len(there))):
+        missing = next(number for number in range(len(LAYERS)) if number not in there)
+        raise ValueError(
+            f"it holds {figure.names[there[-1]]}.weight, but no {figure.names[missing]}.weight, on whose outputs that "
+            "was trained"
+        )
+    transposed = _is_transposed(file, named)
+    state: dict[str, np.ndarray] = {}
+    for number in there:
+        name, shape = figure.names[number], figure.shapes[number]
+        for part in PARTS:
+            if (number, part) not in named:
+                raise ValueError(f"it lacks {name}.{part}")
+            array = file.tensors[named[number, part]]
+            if array.dtype.kind != "f":
+                raise ValueError(f"{named[number, part]} is {array.dtype}; weights are floats of 16, 32 or 64 bits")
+            state[f"{name}.{part}"] = array
+        weight, bias = state[f"{name}.weight"], state[f"{name}.bias"].reshape(-1)
+        if number >= CONVOLUTIONS:
+            inputs = shape[1] if number == CONVOLUTIONS else len(state[f"{figure.names[number - 1]}.bias"])
+            shape = (len(bias), inputs)
+            weight = weight.T if transposed and weight.ndim == 2 else _matrix(weight, shape)
+        if weight.shape != shape or bias.shape != shape[:1]:
+            raise ValueError(
+                f"{named[number, 'weight']} has shape {weight.shape} and a bias of {len(bias):,}, where {variant} has "
+                f"{shape} and {shape[0]:,}"
+            )
+        state[f"{name}.weight"], state[f"{name}.bias"] = weight, bias
+    return state, tuple(range(len(there), len(LAYERS)))
+
+
+def _is_grouped(file: TensorFile, named: Named) -> bool:
+    """Whether the second convolution sees half of the first one's channels."""
+    both = [file.tensors[named[number, "weight"]].shape for number in (0, 1) if (number, "weight") in named]
+    return len(both) == 2 and len(both[1]) > 1 and 2 * both[1][1] == both[0][0]
+
+
+def _is_transposed(file: TensorFile, named: Named) -> bool:
+    """Whether linear layers' weights are (in, out): the first one's tells, which is not square."""
+    if (CONVOLUTIONS, "weight") not in named or (CONVOLUTIONS, "bias") not in named:
+        return False
+    weight, outputs = (file.tensors[named[CONVOLUTIONS, part]] for part in PARTS)
+    return weight.ndim == 2 and weight.shape[0] != weight.shape[1] == outputs.size
+
+
+def _matrix(weight: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Return a linear layer's weights as a matrix, which may be flattened, (1, 1, out, in) or (out, C, H, W)."""
+    return weight.reshape(shape) if weight.size == prod(shape) and weight.ndim != 2 else weight
+
+
+def _check_rest(file: TensorFile, named: Named, prefix: str) -> None:
+    """Raise a ValueError if the network in the file has more parameters: it computes something else."""
+    used = set(named.values())
+    rest = [name for name in file.tensors if name not in used and name.startswith(prefix) and _PARAMETER.search(name)]
+    if file.kind != "onnx" and rest:
+        raise ValueError(f"it has further parameters: {listed([*map(found, rest)], 3)}")
+
+
+def _by_order(file: TensorFile, fitting: list[Identified]) -> list[Identified]:
+    """Return those whose layers come in the file's order; all, if it gives none.
+
+    A ValueError if that is nobody's: the weights would compute something else.
+    """
+    order = []
+    for operator in file.operators:
+        if operator.kind == "linear":
+            break
+        order += [operator.kind] if operator.kind in COMPARED else []
+    if "relu" not in order:
+        return fitting
+    alike = [one for one in fitting if list(figure_of(one.variant).order) == order]
+    if fitting and not alike:
+        raise ValueError(
+            f"{file.path} has weights like those of {listed([one.variant for one in fitting])}, but another order of "
+            f"layers: {listed(order, 12)}; to take them all the same, choose by --variant"
+        )
+    return [one for one in alike if one.variant in CAFFES] or alike if file.kind == "caffe" else alike
+
+
+def _refusal(file: TensorFile, faults: list[tuple[int, str, str]], variant: str | None) -> str:
+    """Return why nothing fits: of the variants, what is wrong with the one that most of the names are of."""
+    if not faults:
+        names = listed([f"{found(name)} {array.shape}" for name, array in file.tensors.items()], 3)
+        of = "AlexNet" if variant is None else f"the variant {variant}"
+        return f"none of its tensors is called as one of {of}: it holds {names or 'none'}"
+    _, name, why = max(faults, key=lambda fault: (fault[0], -list(VARIANTS).index(fault[1])))
+    return f"its weights don't make up the AlexNet {name}: {why}" + ("" if variant else ", nor any other one")
+
+
+def _make_rgb(variant: str, state: dict[str, np.ndarray]) -> None:
+    name = f"{figure_of(variant).names[0]}.weight"
+    state[name] = state[name][:, ::-1]
+
+
+def _notes(file: TensorFile, named: Named, flipped: bool) -> tuple[str, ...]:
+    notes = ["its first convolution takes blue, green and red, as Caffe's do: turned round"] if flipped else []
+    used = set(named.values())
+    rest = [name for name in file.tensors if name not in used]
+    if rest and file.kind != "onnx":
+        notes.append(f"not used: {listed([*map(found, rest)], 3)}")
+    return tuple(notes)
