@@ -32,14 +32,15 @@ from npalexnet.optim import SGD
 from npalexnet.optim.clipping import clip_grad_norm_
 from npalexnet.optim.grad_scaler import GradScaler
 
-_LATER = {"export": "npalexnet.inference.export"}  # imported when they are asked for: they need much more
+# Imported when they are asked for: they need much more.
+_LATER = {"export": "npalexnet.inference.export", "load": "npalexnet.inference.classifier"}
 
 __version__ = "0.1.0"
 __all__ = [
     "SGD", "VARIANTS", "AdaptiveAvgPool2d", "AlexNet", "AvgPool2d", "Conv2d", "CrossEntropyLoss", "Dropout", "Flatten",
     "GradScaler", "GradcheckError", "Layer", "Linear", "LocalResponseNorm", "MaxPool2d", "Parameter", "ReLU",
     "Sequential", "SpatialResponseNorm", "clip_grad_norm_", "convolution_algorithm", "export",
-    "get_convolution_algorithm", "get_float32_matmul_precision", "get_num_threads", "gradcheck",
+    "get_convolution_algorithm", "get_float32_matmul_precision", "get_num_threads", "gradcheck", "load",
     "make_graphed_callable", "set_convolution_algorithm", "set_float32_matmul_precision", "set_num_threads",
 ]  # fmt: skip
 

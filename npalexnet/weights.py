@@ -16,6 +16,7 @@ from npalexnet.tensors import checksum, read_header, read_tensors, write_tensors
 FILE_NAME = "weights.safetensors"  # in the folder of a run
 KEY = "npalexnet"  # in the file's metadata, which maps strings to strings: the description, as JSON
 CHECKPOINT_KEY = "npalexnet-checkpoint"  # there instead in a checkpoint, see `npalexnet.training.checkpoint`
+SUFFIXES = (".safetensors", ".pth", ".pt", ".npz", ".onnx", ".caffemodel")  # that files of weights usually have
 MOST_CLASSES = 100_000  # of a network: the last layer alone then takes 1.6 GB
 CLASSES = List(Text(), 1, MOST_CLASSES)  # their names, as "classes" in the description
 _CHECKSUMS = "npalexnet-checksums"  # in the metadata, too; older files have none
@@ -60,7 +61,7 @@ def load_weights(path: str | Path, *, foreign: bool = False) -> tuple[dict[str, 
         If it is damaged, or not a file of `save_weights`; the message says what it is.
     """
     state, texts = read_tensors(path)
-    metadata = _description(path, texts, foreign)
+    metadata = description(path, texts, foreign=foreign)
     if metadata is None:
         return state, None
     checksums = _checksums(path, texts)
@@ -79,7 +80,7 @@ def describe_weights(path: str | Path) -> tuple[dict[str, tuple[int, ...]], dict
     The errors are those of `load_weights`.
     """
     header = read_header(path)
-    return {name: tensor.shape for name, tensor in header.tensors.items()}, _description(path, header.texts, False)
+    return {name: tensor.shape for name, tensor in header.tensors.items()}, description(path, header.texts)
 
 
 def check_floating(path: str | Path, name: str, array: np.ndarray) -> None:
@@ -100,7 +101,7 @@ def weights_file(path: str | Path) -> Path:
     if not path.is_dir() or (path / FILE_NAME).exists():
         return path / FILE_NAME if path.is_dir() else path
     what = f"{path} is not the folder of a run: it holds no {FILE_NAME}"
-    others = sorted(file.name for file in path.glob("*.safetensors"))
+    others = sorted(file.name for file in path.iterdir() if file.suffix in SUFFIXES)
     if {"last.safetensors", "previous.safetensors"} & set(others):
         what = f"{path} holds a checkpoint, but no {FILE_NAME} yet: go on with npalexnet train --resume {path}"
     elif (path / "config.json").is_file() and others:
@@ -110,8 +111,11 @@ def weights_file(path: str | Path) -> Path:
     raise ValueError(what)
 
 
-def _description(path: str | Path, texts: Mapping[str, str], foreign: bool) -> Any:
-    """Return the checked description of a weights file; None if another program wrote it, and `foreign` allows that."""
+def description(path: str | Path, texts: Mapping[str, str], *, foreign: bool = False) -> Any:
+    """Return the checked description in a file's metadata; None if another program wrote it, and `foreign` allows that.
+
+    The errors are those of `load_weights`.
+    """
     if CHECKPOINT_KEY in texts:
         raise ValueError(
             f"{path} is a checkpoint, to go on from with npalexnet train --resume; the weights are in the {FILE_NAME} "

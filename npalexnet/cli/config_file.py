@@ -15,7 +15,7 @@ from npalexnet.training.run import CONFIG
 from npalexnet.training.schedules import SCHEDULES
 from npalexnet.weights import MOST_CLASSES
 
-_COUNT, _NUMBER = Nullable(Int(1)), Float(0)
+_COUNT, _NUMBER, _COLOR = Nullable(Int(1)), Float(0), Nullable(List(Float(), 3, 3))
 _FIELDS = {
     "data": Nullable(Text()), "strict": Bool(), "recipe": Choice(RECIPES), "workers": Int(1), "epochs": _COUNT,
     "steps": _COUNT, "batch_size": Int(1), "accumulate": Int(1), "lr": Float(0, above=True),
@@ -24,9 +24,9 @@ _FIELDS = {
     "seed": Int(), "weights": Nullable(Text()), "freeze": List(Text()), "num_classes": Nullable(Int(1, MOST_CLASSES)),
     "train_images": _COUNT, "validation_images": _COUNT, "precision": Choice(PRECISIONS),
     "convolution": Nullable(Choice(NAMES)), "checkpoint_every": _COUNT, "device": Text(),
-    "keep": Choice(KEPT), "labels": Nullable(Text()), "variant": Choice(tuple(VARIANTS)),
+    "keep": Choice(KEPT), "labels": Nullable(Text()), "variant": Choice(tuple(VARIANTS)), "mean": _COLOR, "std": _COLOR,
 }  # fmt: skip
-_LATER = {"convolution", "keep", "labels", "variant"}  # in all but the oldest runs
+_LATER = {"convolution", "keep", "labels", "variant", "mean", "std"}  # in all but the oldest runs
 CONFIG_FIELDS = Record(
     {IN_FILES.get(name, name): kind for name, kind in _FIELDS.items() if name not in _LATER},
     optional={name: _FIELDS[name] for name in DEFAULTS if name in _LATER},

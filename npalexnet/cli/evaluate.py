@@ -16,9 +16,9 @@ from npalexnet.cli.options import (
     add_weights,
     chosen_device,
     described_device,
+    load_classifier,
 )
 from npalexnet.data.confusion import Confusion, entries
-from npalexnet.inference.classifier import Classifier
 from npalexnet.inference.validation import ValidationSet
 from npalexnet.terminal import progress, shown, table
 from npalexnet.training.metrics import write_confusion
@@ -39,7 +39,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Print a table of the classes, and write ``confusion.png`` and ``confusion.csv``."""
     device = chosen_device(options.device)
-    classifier = Classifier.load(options.weights, device)
+    classifier = load_classifier(options, device)
     validation = ValidationSet.open(options.data, classifier, labels=options.labels)
     out = options.out or classifier.path.parent / "evaluation"
     out.mkdir(parents=True, exist_ok=True)

@@ -6,8 +6,7 @@ import argparse
 from pathlib import Path
 
 from npalexnet.backend.arrays import FULL, HALF
-from npalexnet.cli.options import add_weights
-from npalexnet.inference.classifier import Classifier
+from npalexnet.cli.options import add_weights, load_classifier
 from npalexnet.inference.export import check_path, export
 from npalexnet.terminal import shown
 
@@ -28,7 +27,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Write the file, and print what it is."""
     check_path(options.file, overwrite=options.force, how="--force")
-    classifier = Classifier.load(options.weights)
+    classifier = load_classifier(options)
     exported = export(classifier, options.file, dtype=options.dtype, overwrite=options.force)
     print(f"Wrote {shown(str(exported.path))}: {exported.summary}")
     return 0

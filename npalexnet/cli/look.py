@@ -11,13 +11,14 @@ import numpy as np
 
 from npalexnet import backend, visualize
 from npalexnet.cli.look_options import add_options, class_number, existing_unit
-from npalexnet.cli.options import chosen_device, described_device
+from npalexnet.cli.options import chosen_device, described_device, load_classifier
 from npalexnet.data.images import open_picture
 from npalexnet.files import atomic_write
 from npalexnet.inference.classifier import Classifier
 from npalexnet.inference.validation import ValidationSet
 from npalexnet.layers.activation import ReLU
 from npalexnet.layers.conv import Conv2d
+from npalexnet.layers.layer import Layer
 from npalexnet.layers.normalization import ResponseNorm
 from npalexnet.layers.pooling import MaxPool2d
 from npalexnet.terminal import progress, shown
@@ -37,7 +38,7 @@ SHOWN = (ReLU, MaxPool2d, ResponseNorm)  # the layers whose outputs are drawn, b
 LOGITS = "classifier.6"
 CELLS = 15
 
-__all__ = ["Look", "add_options", "run"]
+__all__ = ["Look", "add_options", "convolutions", "run"]
 
 
 class Look:
@@ -59,7 +60,9 @@ class Look:
 
     def training(self) -> None:
         """Draw the filters and, if the run's folder has its metrics, the curves of training."""
-        weight = dict(self.classifier.model.named_parameters())[f"{self._convolutions()[0][0]}.weight"].data
+        weight = dict(self.classifier.model.named_parameters())[
+            f"{next(iter(convolutions(self.classifier.model)))}.weight"
+        ].data
         weight = backend.device_of(weight).to_host(weight)
         filters = self._draw("filters.png", visualize.filters(weight, grey=self.validation.grey))
         if records := read_metrics(self.classifier.path.with_name(METRICS)):
@@ -92,7 +95,7 @@ class Look:
         By default, of one channel of each convolution: the one that `image` activates most or, without an image, the
         one whose activation varies most.
         """
-        layers = list(dict.fromkeys(layer for layer, _ in units)) or [relu for _, relu in self._convolutions()]
+        layers = list(dict.fromkeys(layer for layer, _ in units)) or list(convolutions(self.classifier.model).values())
         with progress("responses", len(self.validation)) as watch:
             found = responses(self.classifier.model, self.validation, layers, watch)
         if units:
@@ -147,16 +150,6 @@ class Look:
             temporary.write_text(content, encoding="utf-8")
         return path
 
-    def _convolutions(self) -> list[tuple[str, str]]:
-        """Return the name of each convolution, and that of the ReLU behind it."""
-        found: list[tuple[str, str]] = []
-        for name, layer in self.classifier.model.named_leaves():
-            if isinstance(layer, Conv2d):
-                found.append((name, name))
-            elif isinstance(layer, ReLU) and found and found[-1][0] == found[-1][1]:
-                found[-1] = found[-1][0], name
-        return found
-
     def _add(self, title: str, text: str, pictures: Sequence[tuple[Path, str]]) -> None:
         self.sections.append(Section(title, text, pictures))
 
@@ -166,10 +159,22 @@ class Look:
         return self.out / name
 
 
+def convolutions(model: Layer) -> dict[str, str]:
+    """Return the convolutions of a network, each with the ReLU behind it, by name."""
+    found: dict[str, str] = {}
+    last = None
+    for name, layer in model.named_leaves():
+        if isinstance(layer, Conv2d):
+            found[name], last = name, name
+        elif isinstance(layer, ReLU) and last is not None:
+            found[last], last = name, None
+    return found
+
+
 def run(options: argparse.Namespace) -> int:
     """Draw all figures, and write the page."""
     device = chosen_device(options.device)
-    classifier = Classifier.load(options.weights, device)
+    classifier = load_classifier(options, device)
     units = [existing_unit(classifier, layer, channel) for layer, channel in options.unit or []]
     label = None if options.class_name is None else class_number(classifier, options.class_name)
     picture: Picture | None = None if options.image is None else open_picture(options.image)

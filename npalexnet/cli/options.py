@@ -7,18 +7,25 @@ import sys
 from collections.abc import Callable
 from math import inf
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from npalexnet import backend
 from npalexnet.alexnet import VARIANTS
 from npalexnet.backend.cuda.device import probe
 from npalexnet.fields import LARGEST
 
+if TYPE_CHECKING:
+    from npalexnet.inference.classifier import Classifier
+
 PACKAGES = {  # by the extra that brings them
     **dict.fromkeys(("PIL", "filelock", "matplotlib", "safetensors", "tqdm"), "train"),
     "onnx": "export",
 }
 VARIANT_HELP = "which of the networks that are called AlexNet"
+COLORS_HELP = {
+    "mean": "mean of red, green and blue that is subtracted, from 0 to 1; if one is above 1, from 0 to 255",
+    "std": "standard deviation of red, green and blue that is divided by, counted like the mean",
+}
 DEVICE_HELP = "cpu, cuda, cuda:N, or auto: a GPU if one is usable, else the CPU"
 
 
@@ -43,7 +50,28 @@ def number(kind: type, minimum: float, *, above: bool = False, maximum: float | 
 
 def add_weights(parser: argparse.ArgumentParser) -> None:
     """Add RUN, the trained network."""
-    parser.add_argument("weights", type=Path, metavar="RUN", help="folder that train wrote, or a weights file in one")
+    parser.add_argument(
+        "weights", type=Path, metavar="RUN",
+        help="folder that train wrote, or a file of weights: .safetensors, .pth, .npz, .onnx or .caffemodel",
+    )  # fmt: skip
+    file = parser.add_argument_group("what a file of weights does not say")
+    file.add_argument("--variant", choices=tuple(VARIANTS), help=f"{VARIANT_HELP} (default: told from the weights)")
+    file.add_argument(
+        "--classes", type=Path, metavar="FILE",
+        help="the classes' names, one a line, or JSON (default: the file's own, or ImageNet's for 1,000 outputs)",
+    )  # fmt: skip
+    for name, text in COLORS_HELP.items():
+        file.add_argument(f"--{name}", type=float, nargs=3, metavar=("R", "G", "B"), help=f"{text} (default: the "
+                          "file's own, or what goes with the variant)")  # fmt: skip
+
+
+def load_classifier(options: argparse.Namespace, device: str = "cpu") -> Classifier:
+    """Load RUN as the options of `add_weights` say."""
+    from npalexnet.inference.classifier import Classifier  # not for commands without a network: it takes a while
+
+    return Classifier.load(
+        options.weights, device, variant=options.variant, classes=options.classes, mean=options.mean, std=options.std
+    )
 
 
 def add_data(parser: argparse.ArgumentParser) -> None:

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from npalexnet import backend
-from npalexnet.cli.options import add_device, add_ten_crop, add_weights, chosen_device, number
+from npalexnet.cli.options import add_device, add_ten_crop, add_weights, chosen_device, load_classifier, number
 from npalexnet.data.images import find_images, open_picture
-from npalexnet.inference.classifier import BATCH_SIZE, Classifier
+from npalexnet.inference.classifier import BATCH_SIZE
 from npalexnet.terminal import as_json, output_works, shown, valid
 
 STANDARD_INPUT = "-"
@@ -48,7 +48,7 @@ def run(options: argparse.Namespace) -> int:
     device = chosen_device(options.device)
     if options.device == "auto" and device != backend.CPU.name:
         print(f"npalexnet predict: computing on {device}", file=sys.stderr)
-    classifier = Classifier.load(options.weights, device)
+    classifier = load_classifier(options, device)
     failed = 0
     for group in _groups(options.images, b"\0" if options.null else b"\n"):
         paths: list[str] = []

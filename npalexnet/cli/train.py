@@ -20,12 +20,13 @@ from npalexnet.cli.options import PACKAGES, chosen_device
 from npalexnet.cli.train_report import announce, conclude
 from npalexnet.cli.training_options import add_options, as_config, complete
 from npalexnet.data import Data, DataLoader, Subset, open_data
-from npalexnet.data.names import normal
 from npalexnet.layers.algorithm_choice import get_convolution_algorithm
+from npalexnet.pretrained.opening import Weights, open_weights
+from npalexnet.pretrained.preparation import colors, has_usual_colors
 from npalexnet.tensors import read_header
 from npalexnet.terminal import say, shown
 from npalexnet.training.checkpoint import LAST
-from npalexnet.training.finetune import load_fitting, read_weights
+from npalexnet.training.finetune import load_fitting
 from npalexnet.training.interrupt import Interrupted, Stop, stop_on_signals
 from npalexnet.training.progress import Progress
 from npalexnet.training.run import CONFIG, Run, names_of_outputs, newest_run, saved_split
@@ -61,11 +62,13 @@ def _train(given: dict[str, Any], stop: Stop) -> bool:
     options.convolution = options.convolution or get_convolution_algorithm()
     options.device = chosen_device(options.device)  # "auto" is recorded as what it was
     backend.input_dtype(_dtype(options))  # a wrong one is refused before anything is written
+    weights = _weights(options)
     data = _open(options)
     classes = _classes(options, data)
     loaders = data.loaders(
         options.batch_size, recipe=options.recipe, seed=options.seed, workers=options.workers,
         image_size=VARIANTS[options.variant].image_size,
+        mean_and_std=colors(options.variant, options.mean, options.std) if options.mean or options.std else None,
     )  # fmt: skip
     if options.warmup is None:
         options.warmup = default_warmup(options.steps or options.epochs * -(-len(loaders[0]) // options.accumulate))
@@ -81,7 +84,7 @@ def _train(given: dict[str, Any], stop: Stop) -> bool:
         output = Run.reopen(_folder_of(options.resume), metadata, grey=data.grey)
     try:
         with output.locked():
-            trainer = _trainer(options, classes, loaders, output)
+            trainer = _trainer(options, classes, loaders, output, weights)
             output.save_json(CONFIG, as_config(options))  # of a resumed run, too: with another length, if one was given
             announce(options, data, trainer, output)
             started, was_finished = time.monotonic(), trainer.state.finished
@@ -133,18 +136,25 @@ def _classes(options: argparse.Namespace, data: Data) -> list[str]:
     return names_of_outputs(known, width)
 
 
-def _model(options: argparse.Namespace, classes: list[str], resumes: bool) -> AlexNet:
+def _weights(options: argparse.Namespace) -> Weights | None:
+    """Return the weights to begin with, if any, and complete the options that they decide."""
+    weights = None
+    if options.weights is not None and not (options.resume and (options.resume / LAST).exists()):
+        weights = open_weights(options.weights, options.variant)
+        options.variant = weights.variant
+        if not weights.metadata and has_usual_colors(weights.variant):
+            options.mean, options.std = map(list, colors(weights.variant, options.mean, options.std))
+    options.variant = options.variant or "seed"
+    return weights
+
+
+def _model(options: argparse.Namespace, classes: list[str], weights: Weights | None) -> AlexNet:
     model = AlexNet(len(classes), options.dropout, seed=options.seed, init=options.init, variant=options.variant)
-    if options.weights is not None and not resumes:
-        tensors, theirs = read_weights(options.weights)
-        own_last = [name for name, _ in model.named_parameters() if name.startswith(LAST_LAYER)]
-        same = theirs is None or [*map(normal, map(str, theirs))] == [*map(normal, classes)]
-        replaced = [] if same else own_last
-        lines = load_fitting(model, tensors, leave_out=replaced)
-        last = "; the last layer is new, for other classes" if replaced else ""
-        print(f"Started from {shown(str(options.weights))}{last}")
-        for line in lines:
-            print(f"  {shown(line)}")
+    if weights is not None:
+        what = f"{shown(str(options.weights))} ({weights.kind}, variant {weights.variant})"
+        print(f"Started from {what}: {load_fitting(model, weights, classes)}")
+        for note in weights.found.notes:
+            print(f"  {shown(note)}")
     if options.freeze:
         model.freeze(*options.freeze)
     return model.to(backend.get_device(options.device).name)
@@ -164,7 +174,11 @@ def _check_width(num_classes: int | None, resume: Path, output: Run) -> None:
 
 
 def _trainer(
-    options: argparse.Namespace, classes: list[str], loaders: tuple[DataLoader, DataLoader], output: Run
+    options: argparse.Namespace,
+    classes: list[str],
+    loaders: tuple[DataLoader, DataLoader],
+    output: Run,
+    weights: Weights | None,
 ) -> Trainer:
     """Return the trainer of a run at its beginning, or where its checkpoint was written."""
     resumes = options.resume is not None and (options.resume.is_file() or output.has_checkpoint())
@@ -175,7 +189,7 @@ def _trainer(
         )
     if resumes:
         _check_width(options.num_classes, options.resume, output)
-    model = _model(options, classes, resumes)
+    model = _model(options, classes, None if resumes else weights)
     backend.set_float32_matmul_precision("high" if options.precision == "tf32" else "highest")
     trainer = Trainer(
         model, *loaders, epochs=options.epochs, steps=options.steps, lr=options.lr, schedule=options.schedule,

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from npalexnet.alexnet import VARIANTS
-from npalexnet.cli.options import DEVICE_HELP, VARIANT_HELP, add_threads, number
+from npalexnet.cli.options import COLORS_HELP, DEVICE_HELP, VARIANT_HELP, add_threads, number
 from npalexnet.data.pipeline import RECIPES
 from npalexnet.data.sources import absolute_spec
 from npalexnet.layers.algorithm_choice import NAMES
@@ -36,7 +36,7 @@ DEFAULTS: dict[str, Any] = {
     "warmup": None, "momentum": 0.9, "weight_decay": 5e-4, "clip_norm": None, "patience": None, "dropout": 0.5,
     "init": "he", "seed": 0, "weights": None, "freeze": [], "num_classes": None, "train_images": None,
     "validation_images": None, "precision": "float32", "convolution": None, "checkpoint_every": None, "device": "auto",
-    "variant": "seed",
+    "variant": None, "mean": None, "std": None,
 }  # fmt: skip
 
 
@@ -71,6 +71,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         action="store_true")  # fmt: skip
     add("recipe", "how images are prepared: simple, the center crop; paper, random crops, horizontal flips and colour "
         "jitter", data, choices=RECIPES)  # fmt: skip
+    for name in ("mean", "std"):
+        add(name, COLORS_HELP[name] + " (default: measured on the training images, or what goes with --weights)", data,
+            type=float, nargs=3, metavar=("R", "G", "B"))  # fmt: skip
     add("train-images", "use N only, spread evenly", data, type=positive, metavar="N")
     add("validation-images", "use N only, spread evenly", data, type=positive, metavar="N")
     add("workers", "threads that prepare images ahead of the step", data, type=positive, metavar="N")
@@ -96,8 +99,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("patience", "stop after N validations in a row that were no better", length, type=positive, metavar="N")
 
     network = parser.add_argument_group("the network")
-    add("variant", VARIANT_HELP, network, choices=tuple(VARIANTS))
-    add("weights", "start from a run or a weights file: what fits is loaded, what doesn't is named", network,
+    add("variant", f"{VARIANT_HELP} (default: that of --weights, else seed)", network, choices=tuple(VARIANTS))
+    add("weights", "start from a run, or from a file of weights: .safetensors, .pth, .npz, .onnx or .caffemodel, of "
+        "this program or another; layers at the end that it lacks, or has for other classes, are new", network,
         type=Path, metavar="FILE")  # fmt: skip
     add("freeze", "parts that are not trained, as summary names them: layers, classifier.1, ...", network, nargs="+",
         metavar="PART")  # fmt: skip

@@ -41,12 +41,17 @@ def as_image(picture: Any) -> Image:
     return Image.fromarray(picture)
 
 
+def is_one_picture(pictures: Any) -> bool:
+    """Whether something is one picture, or a path, rather than several."""
+    one_array = isinstance(pictures, np.ndarray) and (
+        pictures.ndim < 3 or (pictures.ndim == 3 and pictures.shape[2] == 3)
+    )
+    return hasattr(pictures, "convert") or isinstance(pictures, str | PathLike) or one_array
+
+
 def check_pictures(pictures: Any) -> None:
     """Raise a TypeError if what should be several pictures is one, or a path."""
-    one = hasattr(pictures, "convert") or (
-        isinstance(pictures, np.ndarray) and (pictures.ndim < 3 or (pictures.ndim == 3 and pictures.shape[2] == 3))
-    )
-    if one:
+    if is_one_picture(pictures) and not isinstance(pictures, str | PathLike):
         raise TypeError("pictures must be a list of pictures, got one: pass it as [picture]")
     if isinstance(pictures, str | PathLike):
         raise TypeError(

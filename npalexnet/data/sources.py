@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from npalexnet.alexnet import IMAGE_SIZE
@@ -18,6 +18,7 @@ from npalexnet.data.pictures import Options, data_name, open_listed, open_pictur
 from npalexnet.data.pipeline import evaluation_pipeline, training_pipeline
 from npalexnet.data.sample import load_sample
 from npalexnet.data.statistics import Statistics
+from npalexnet.data.transforms import Triple
 from npalexnet.data.tree import Disk, Tree
 
 _CHOICES = (
@@ -67,6 +68,7 @@ class Data:
         seed: int = 0,
         workers: int = 1,
         image_size: int = IMAGE_SIZE,
+        mean_and_std: tuple[Triple, Triple] | None = None,
     ) -> tuple[DataLoader, DataLoader]:
         """Return the loaders of the training and the validation pictures, prepared by one of the recipes.
 
@@ -84,9 +86,13 @@ class Data:
             Threads of each loader.
         image_size : int
             Height and width of the network's images: `AlexNet.image_size`.
+        mean_and_std : pair of three floats, optional
+            What to standardise the colours with, instead of their own statistics: for weights that were trained so.
         """
-        mean_image = 256 if recipe == "paper" else None
+        mean_image = 256 if recipe == "paper" and mean_and_std is None else None
         statistics = Statistics.fit(self.train, mean_image=mean_image, workers=max(2, workers))
+        if mean_and_std is not None:
+            statistics = replace(statistics, mean=mean_and_std[0], std=mean_and_std[1])
         train = training_pipeline(statistics, recipe, image_size=image_size)
         validation = evaluation_pipeline(statistics, recipe, image_size=image_size)
         return (

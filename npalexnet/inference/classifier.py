@@ -4,28 +4,41 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
 import numpy as np
 
 from npalexnet import backend
-from npalexnet.alexnet import VARIANTS, AlexNet, described_variant
-from npalexnet.data.arguments import check_pictures
-from npalexnet.data.pipeline import LARGEST_SIZE, Pipeline, ten_cropped
-from npalexnet.data.transforms import Normalize, ResizeCenterCrop, SubtractMeanImage
-from npalexnet.fields import FieldError
+from npalexnet.alexnet import AlexNet
+from npalexnet.checks import integer
+from npalexnet.data.arguments import check_pictures, is_one_picture
+from npalexnet.data.images import open_picture
+from npalexnet.data.pipeline import Pipeline, ten_cropped
+from npalexnet.data.transforms import Normalize, SubtractMeanImage
+from npalexnet.inference.loading import load_network
+from npalexnet.pretrained.preparation import read_classes
 from npalexnet.terminal import shown
 from npalexnet.training.evaluation import log_probabilities
-from npalexnet.weights import CLASSES, describe_weights, load_weights, weights_file
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 BATCH_SIZE = 16  # pictures that are classified at once
-LAST_WEIGHT = "classifier.6.weight"
+
+
+class Prediction(NamedTuple):
+    """A class that a picture may be of."""
+
+    name: str
+    probability: float
+    number: int  # which of the network's outputs it is
 
 
 @dataclass(frozen=True)
 class Classifier:
-    """The network of a run, in eval mode.
+    """A trained network, in eval mode.
 
     Attributes
     ----------
@@ -53,33 +66,79 @@ class Classifier:
         return [shown(name) for name in self.classes]
 
     @classmethod
-    def load(cls, path: str | Path, device: str = "cpu") -> Classifier:
-        """Load the network of a run.
+    def load(
+        cls,
+        path: str | Path,
+        device: str = "cpu",
+        *,
+        variant: str | None = None,
+        classes: Sequence[str] | str | Path | None = None,
+        mean: Sequence[float] | None = None,
+        std: Sequence[float] | None = None,
+    ) -> Classifier:
+        """Load a trained network; ``npalexnet.load`` is this, too.
 
         Parameters
         ----------
         path : str or Path
-            The run's folder, or its weights file.
+            A run's folder, or a file of weights: those of this package, of torch (``.pth``), of safetensors, of NumPy
+            (``.npz``), of ONNX or of Caffe (``.caffemodel``). Its content decides what it is.
         device : str
             The network's device.
+        variant : str, optional
+            Which AlexNet it is, a key of `VARIANTS`, where a file doesn't tell.
+        classes : sequence of str, or path of a file, optional
+            The classes' names, see `read_classes`. By default the file's own; else, for 1,000 outputs, ImageNet's.
+        mean, std : sequence of three floats, optional
+            What pictures are standardised with, see `preparation`. By default the file's own, else the variant's.
 
         Raises
         ------
         OSError, ValueError
-            If there is no weights file, or it is damaged.
+            If the file can't be read, is damaged or of another kind, or lacks something; nothing in it is executed.
         """
-        path = weights_file(path)
-        shapes, metadata = describe_weights(path)
-        classes, variant = _classes(path, metadata.get("classes")), _variant(path, metadata)
-        pipeline = _pipeline(path, metadata, variant)
-        _check_last_layer(path, classes, shapes.get(LAST_WEIGHT))
-        state, _ = load_weights(path)
-        model = AlexNet(len(classes), init="torch", variant=variant)
-        try:
-            model.load_state_dict(state)
-        except (ValueError, TypeError) as error:
-            raise ValueError(f"{path}: {error}") from None
-        return cls(path, model.to(device).eval(), classes, pipeline, metadata)
+        names = read_classes(classes) if isinstance(classes, str | Path) else classes
+        path, model, known, pipeline, metadata = load_network(path, variant, names, mean, std)
+        return cls(path, model.to(device).eval(), known, pipeline, metadata)
+
+    @overload
+    def predict(self, pictures: str | Path | Image | np.ndarray, top: int = 5) -> list[Prediction]: ...
+
+    @overload
+    def predict(self, pictures: Sequence[Any], top: int = 5) -> list[list[Prediction]]: ...
+
+    def predict(self, pictures: Any, top: int = 5) -> list[Prediction] | list[list[Prediction]]:
+        """Return the most probable classes of pictures.
+
+        Parameters
+        ----------
+        pictures : one or a sequence of: path, PIL.Image, or uint8 array (H, W) or (H, W, 3)
+            Of any sizes.
+        top : int
+            How many classes, at most.
+
+        Returns
+        -------
+        list of Prediction, or a list of such lists
+            The most probable class first; for a sequence, a list for each of its pictures.
+
+        Raises
+        ------
+        OSError, TypeError, ValueError
+            If a picture can't be read, or is none; or if the network's outputs are not finite.
+        """
+        top = integer("top", top, 1)
+        one = is_one_picture(pictures)
+        several = [pictures] if one else list(pictures)
+        answers = []
+        for start in range(0, len(several), BATCH_SIZE):  # only so many of them are in memory
+            batch = several[start : start + BATCH_SIZE]
+            opened = (open_picture(picture) if isinstance(picture, str | PathLike) else picture for picture in batch)
+            inputs = np.stack([self.inputs([picture])[0] for picture in opened])
+            for shares in np.exp(self.log_probabilities(inputs)):
+                best = np.argsort(-shares, kind="stable")[:top].tolist()
+                answers.append([Prediction(self.classes[k], float(shares[k]), k) for k in best])
+        return answers[0] if one else answers
 
     def inputs(self, pictures: Sequence[Any], *, ten_crop: bool = False) -> np.ndarray:
         """Return pictures as the network's input.
@@ -139,52 +198,4 @@ class Classifier:
             raise ValueError(f"the weights in {self.path} are not finite: they come from training that diverged")
 
 
-def _classes(path: Path, classes: Any) -> list[str]:
-    if not isinstance(classes, list) or not classes:
-        raise ValueError(f"{path} does not name its classes, got {classes!r:.80}")
-    try:
-        return CLASSES.check(classes, "classes")
-    except FieldError as error:
-        raise ValueError(f"{path} does not name its classes: {error}") from None
-
-
-def _check_last_layer(path: Path, classes: Sequence[str], shape: tuple[int, ...] | None) -> None:
-    """Raise a ValueError unless the last layer has as many outputs as there are classes, before memory is taken."""
-    if shape is None or len(shape) != 2:
-        raise ValueError(f"{path} holds no {LAST_WEIGHT} of two dimensions")
-    if shape[0] != len(classes):
-        must = f"{LAST_WEIGHT} must have shape {(len(classes), shape[1])}, got {shape}"
-        raise ValueError(f"{path} names {len(classes):,} class{'es' * (len(classes) != 1)}: {must}")
-
-
-def _variant(path: Path, metadata: dict[str, Any]) -> str:
-    """Return which AlexNet a weights file is for; older files, which don't say so, are for the default."""
-    name = metadata.get("variant", "seed")
-    try:
-        described_variant(name)
-    except ValueError as error:
-        raise ValueError(f"{path} is for another network: {error}") from None
-    return str(name)
-
-
-def _pipeline(path: Path, metadata: dict[str, Any], variant: str) -> Pipeline:
-    """Return the preprocessing that a weights file describes: a pipeline or, in older files, mean and std alone."""
-    if "pipeline" in metadata:
-        try:
-            pipeline = Pipeline.from_json(metadata["pipeline"])
-            *_, height, width = pipeline.output_shape
-            sides = VARIANTS[variant].sizes
-            if height not in sides or width not in sides:
-                most = "or more" if sides[-1] > LARGEST_SIZE else f"to {sides[-1]} x {sides[-1]}"
-                sizes = f"{sides[0]} x {sides[0]} {most}"
-                raise ValueError(f"a pipeline must end with images of {sizes}, got {height} x {width}")
-            return pipeline
-        except ValueError as error:
-            raise ValueError(f"{path} does not say how pictures are prepared: {error}") from None
-    if not {"mean", "std"} & set(metadata):
-        raise ValueError(f"{path} does not say how pictures are prepared: it gives neither a pipeline nor mean and std")
-    mean_and_std: Any = metadata.get("mean"), metadata.get("std")
-    try:
-        return Pipeline([ResizeCenterCrop(VARIANTS[variant].image_size), Normalize(*mean_and_std)])
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{path} does not say how pictures are prepared: {error}") from None
+load = Classifier.load

@@ -48,24 +48,30 @@ class Identified:
     notes: tuple[str, ...]
 
     @property
-    def count(self) -> str:
-        """How many tensors there are: "10 of 16 tensors; the classifier is new"."""
-        what = described_layers(self.new)
-        return f"{len(self.state)} of {TENSORS} tensors" + (f"; {what} new" if what else "")
+    def missing(self) -> str:
+        """What is not in the file: "the classifier", say; "" for nothing."""
+        return layers_in_words(self.new)
 
 
-def described_layers(numbers: tuple[int, ...]) -> str:
-    """Return "the last layer is", "the classifier is", or what else names the layers from one of them to the end."""
+def counted(loaded: int, new: tuple[int, ...]) -> str:
+    """Return how many tensors were loaded, and which layers were not: "10 of 16 tensors; the classifier is new"."""
+    words = layers_in_words(new)
+    verb = "is" if words in ("the last layer", "the classifier") else "are"
+    return f"{loaded} of {TENSORS} tensors" + (f"; {words} {verb} new" if words else "")
+
+
+def layers_in_words(numbers: tuple[int, ...]) -> str:
+    """Return "the last layer", "the classifier", or what else the layers from one of them to the end are called."""
     if not numbers:
         return ""
     if numbers == (LAST,):
-        return "the last layer is"
+        return "the last layer"
     if numbers[0] == CONVOLUTIONS:
-        return "the classifier is"
+        return "the classifier"
     if numbers[0] > CONVOLUTIONS:
-        return "the last two layers are"
+        return "the last two layers"
     convolutions = ", ".join(LAYERS[number] for number in numbers if number < CONVOLUTIONS)
-    return f"{convolutions} and the classifier are"
+    return f"{convolutions} and the classifier"
 
 
 def identify(file: TensorFile, variant: str | None = None) -> Identified:

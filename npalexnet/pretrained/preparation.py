@@ -9,7 +9,7 @@ from pathlib import Path
 from npalexnet.alexnet import VARIANTS
 from npalexnet.checks import number
 from npalexnet.data.pipeline import Pipeline
-from npalexnet.data.transforms import CenterCrop, Normalize, ResizeCenterCrop
+from npalexnet.data.transforms import CenterCrop, Normalize, ResizeCenterCrop, Triple
 from npalexnet.fields import FieldError, Kind, List, Record, Text, parse_json
 from npalexnet.files import open_regular
 from npalexnet.weights import CLASSES, MOST_CLASSES
@@ -26,9 +26,22 @@ _MOST_BYTES = 20_000_000
 
 
 def preparation(variant: str, mean: Sequence[float] | None = None, std: Sequence[float] | None = None) -> Pipeline:
-    """Return the preprocessing for weights trained on ImageNet: the middle square of 256 pixels, its middle.
+    """Return the preprocessing for weights trained on ImageNet: the middle of 256 pixels, and `colors`.
 
-    Caffe's and the paper's networks take colours from 0 to 255 less their mean, torchvision's standardised ones.
+    Parameters and errors are those of `colors`.
+    """
+    mean_and_std = colors(variant, mean, std)
+    size = VARIANTS[variant].image_size
+    middle = [ResizeCenterCrop(size)] if variant in _UNKNOWN else [ResizeCenterCrop(SHORTER_SIDE), CenterCrop(size)]
+    return Pipeline([*middle, Normalize(*mean_and_std)])
+
+
+def colors(
+    variant: str, mean: Sequence[float] | None = None, std: Sequence[float] | None = None
+) -> tuple[Triple, Triple]:
+    """Return the mean and the standard deviation, of colours from 0 to 1, by which a variant's weights were trained.
+
+    torchvision's take standardised colours; Caffe's and the paper's colours from 0 to 255 less their mean.
 
     Parameters
     ----------
@@ -39,7 +52,7 @@ def preparation(variant: str, mean: Sequence[float] | None = None, std: Sequence
 
     Raises
     ------
-    ValueError
+    ValueError, TypeError
         If they are not three numbers; or if one is missing for "seed", with which none goes.
     """
     if variant in _UNKNOWN and (mean is None or std is None):
@@ -48,33 +61,29 @@ def preparation(variant: str, mean: Sequence[float] | None = None, std: Sequence
             "mean and the standard deviation of the colours that it was trained on, --mean R G B --std R G B"
         )
     usual_mean, usual_std = _MEAN_AND_STD[variant]
-    scale = 1.0
-    if mean is not None:
-        _check("mean", mean)
-        scale = 255.0 if max(mean) > 1 else 1.0
-    if std is not None:
-        _check("std", std)
-    size = VARIANTS[variant].image_size
-    middle = [ResizeCenterCrop(SHORTER_SIDE), CenterCrop(size)] if variant not in _UNKNOWN else [ResizeCenterCrop(size)]
-    return Pipeline(
-        [
-            *middle,
-            Normalize(
-                usual_mean if mean is None else _divided(mean, scale),
-                usual_std if std is None else _divided(std, scale),
-            ),
-        ]
+    own_mean, own_std = _three("mean", mean), _three("std", std)
+    scale = 255.0 if own_mean and max(own_mean) > 1 else 1.0
+    return (
+        usual_mean if own_mean is None else _divided(own_mean, scale),
+        usual_std if own_std is None else _divided(own_std, scale),
     )
 
 
-def _check(name: str, values: Sequence[float]) -> None:
+def has_usual_colors(variant: str) -> bool:
+    """Whether pictures are always prepared in one way for a variant's weights, if they say nothing else."""
+    return variant not in _UNKNOWN
+
+
+def _three(name: str, values: Sequence[float] | None) -> Triple | None:
+    if values is None:
+        return None
     if not isinstance(values, list | tuple) or len(values) != 3:
         raise ValueError(f"{name} must be three numbers, for red, green and blue, got {values!r:.80}")
-    for value in values:
-        number(name, value)
+    red, green, blue = (number(name, value) for value in values)
+    return red, green, blue
 
 
-def _divided(values: Sequence[float], scale: float) -> tuple[float, float, float]:
+def _divided(values: Triple, scale: float) -> Triple:
     red, green, blue = (value / scale for value in values)
     return red, green, blue
 

@@ -7,7 +7,7 @@ import pytest
 import npalexnet as na
 from npalexnet.cli import main, train
 from npalexnet.cli.training_options import DEFAULTS, as_config, complete
-from npalexnet.data import CenterCrop, RandomCrop, open_data
+from npalexnet.data import CenterCrop, Normalize, RandomCrop, open_data
 from npalexnet.training import Trainer
 from npalexnet.training.schedules import default_warmup
 from tests.data.pictures import fill
@@ -73,6 +73,7 @@ TRAINER = {
 }  # fmt: skip
 LOADERS = {"recipe": "paper", "batch_size": 3, "workers": 2, "train_images": 7, "validation_images": 1}
 MODEL = {"seed": 7, "init": "xavier", "dropout": 0.25, "num_classes": 5, "device": "fake", "variant": "paper"}
+COLORS = {"mean": [0.5, 0.25, 0.125], "std": [0.25, 0.5, 1.0]}
 ELSEWHERE = {"data", "labels", "precision", "freeze", "out", "epochs", "resume", "keep", "weights", "strict"}
 
 
@@ -112,9 +113,10 @@ def noted(narrow, monkeypatch):
     [("tf32", "float32", "high"), ("bfloat16", "bfloat16", "highest"), ("float16", "float16", "highest")],
 )
 def test_every_option_reaches_the_trainer_its_loaders_or_its_model(noted, pictures, precision, dtype, products):
-    assert TRAINER.keys() | LOADERS.keys() | MODEL.keys() | ELSEWHERE == DEFAULTS.keys()
+    assert TRAINER.keys() | LOADERS.keys() | MODEL.keys() | COLORS.keys() | ELSEWHERE == DEFAULTS.keys()
     options = {**TRAINER, **LOADERS, **MODEL, "data": pictures, "precision": precision}
     given = [text for name, value in options.items() for text in (f"--{name.replace('_', '-')}", str(value))]
+    given += [text for name, values in COLORS.items() for text in (f"--{name}", *map(str, values))]
     na.set_float32_matmul_precision("highest" if products == "high" else "high")
     main(["train", *given, "--freeze", "layers.0", "classifier.0"])
     (trainer,) = noted
@@ -136,6 +138,7 @@ def test_every_option_reaches_the_trainer_its_loaders_or_its_model(noted, pictur
         assert [loader.dataset.name(i) for i in range(len(loader.dataset))] == [dataset.name(i) for i in chosen]
         assert any(isinstance(step, crop) for step in loader.pipeline.transforms)
         assert loader.pipeline.output_shape == (3, 224, 224)
+        assert loader.pipeline.transforms[-1] == Normalize(**COLORS)
 
     model, expected = trainer.model, na.AlexNet(5, 0.25, seed=7, init="xavier", variant="paper")
     assert (model.device, model.variant) == ("fake", "paper")
@@ -168,7 +171,7 @@ def test_the_library_has_the_commands_defaults():
     trainer, network = (signature(kind).parameters for kind in (Trainer, na.AlexNet))
     for name in ("lr", "schedule", "warmup", "momentum", "weight_decay", "clip_norm", "patience", "accumulate"):
         assert trainer[name].default == DEFAULTS[name], name
-    for name in ("init", "dropout", "seed", "variant"):
+    for name in ("init", "dropout", "seed"):
         assert network[name].default == DEFAULTS[name], name
 
 

@@ -79,7 +79,7 @@ def test_a_pipeline_with_odd_fields_is_refused_with_the_files_name(state, tmp_pa
 def test_classes_are_compared_with_the_last_layer_before_a_network_is_made(
     state, tmp_path, monkeypatch, classes, message
 ):
-    monkeypatch.setattr("npalexnet.inference.classifier.AlexNet", None)
+    monkeypatch.setattr("npalexnet.inference.loading.AlexNet", None)
     steps = Pipeline([ResizeCenterCrop(227), AS_IT_IS]).to_json()
     few = {name: state[name] for name in ("classifier.6.weight", "classifier.6.bias")}
     with pytest.raises(ValueError, match=message):
