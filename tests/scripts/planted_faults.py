@@ -144,6 +144,26 @@ FAULTS = {
     ),
     "a step taken with infinite gradients": Fault("optim/grad_scaler.py", {"if self._taken:": "if True:"}),
     "weight decay forgotten": Fault("optim/sgd.py", {"if weight_decay:": "if False:"}),
+    "exported windows end a row early": Fault(
+        "formats/onnx_layers.py", {"1 - size - start))": "1 - size - start - 1))"}, "formats/test_onnx_writer.py"
+    ),
+    "exported averages count what hangs over": Fault(
+        "formats/onnx_layers.py", {"if (share != 1).any()": "if (share > 1).any()"}, "formats/test_onnx_writer.py"
+    ),
+    "exported normalisation forgets the divisor of alpha": Fault(
+        "formats/onnx_layers.py",
+        {"layer.alpha * layer.size / layer.divisor": "layer.alpha"},
+        "formats/test_onnx_writer.py",
+    ),
+    "strides of torch's tensors the wrong way round": Fault(
+        "formats/torch_file_writer.py", {"prod(array.shape[axis + 1 :])": "prod(array.shape[:axis])"}
+    ),
+    "torch's tensors where they can't be mapped": Fault(
+        "formats/torch_file_writer.py", {"+ 20 * large + 4": "+ 20 * large"}
+    ),
+    "exporting replaces a file unasked": Fault(
+        "inference/export.py", {"if not overwrite and os.path.lexists(path)": "if False"}
+    ),
 }
 
 
