@@ -71,7 +71,9 @@ def test_two_networks_in_a_file_and_those_of_others_are_refused(networks):
     with pytest.raises(ValueError, match=r'holds several networks, whose names begin with "a\." and "b\."'):
         identify(tensors(both))
     vgg = {"features.0.weight": np.ones((64, 3, 3, 3), "f"), "features.0.bias": np.ones(64, "f")}
-    message = r"the AlexNet torchvision: features\.0\.weight has shape \(64, 3, 3, 3\) .* has \(64, 3, 11, 11\) and 64"
+    message = (
+        r"the AlexNet torchvision: \"features\.0\.weight\" has shape \(64, 3, 3, 3\) .* has \(64, 3, 11, 11\) and 64"
+    )
     with pytest.raises(ValueError, match=message):
         identify(tensors(vgg))
 
