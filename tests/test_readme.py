@@ -79,12 +79,23 @@ def test_a_trained_network_classifies_as_the_readme_says(trained_run, tmp_path, 
 
 
 def test_the_recipe_put_together_in_python_trains_and_is_kept_with_the_weights(pictures, capsys):
-    (example,) = examples_of("docs/training.md")
+    example, _ = examples_of("docs/training.md")
     names: dict[str, Any] = {}
     exec(compile(example, "docs/training.md", "exec"), names)
     assert "2 pictures of train/ were chosen at random for validation" in capsys.readouterr().out
     assert names["trainer"].state.finished
     assert_prepares_as("runs/python", names["trainer"].validation, names["data"])
+
+
+def test_the_example_of_a_recipe_trains_the_released_network_with_its_rates(pictures):
+    _, example = examples_of("docs/training.md")
+    names: dict[str, Any] = {}
+    exec(compile(example, "docs/training.md", "exec"), names)
+    state = names["trainer"].state
+    assert state.finished
+    assert [(group["lr"], group["weight_decay"]) for group in state.optimizer.param_groups] == [(0.01, 5e-4), (0.02, 0)]
+    assert names["train"].pipeline.output_shape == (3, 224, 224)
+    assert Classifier.load("runs/released").model.variant == "released"
 
 
 def assert_prepares_as(run, loader, data):

@@ -7,17 +7,19 @@ from typing import Any
 
 from npalexnet.alexnet import VARIANTS
 from npalexnet.cli.training_options import DEFAULTS, IN_FILES, KEPT, PRECISIONS
-from npalexnet.data.pipeline import RECIPES
+from npalexnet.data.pipeline import PIXELS
+from npalexnet.data.pipeline import RECIPES as AUGMENTATIONS
 from npalexnet.fields import Bool, Choice, Float, Int, List, Nullable, Record, Text, read_json
 from npalexnet.layers.algorithm_choice import NAMES
 from npalexnet.layers.init import SCHEMES
+from npalexnet.training.recipes import RECIPES
 from npalexnet.training.run import CONFIG
 from npalexnet.training.schedules import SCHEDULES
 from npalexnet.weights import MOST_CLASSES
 
 _COUNT, _NUMBER, _COLOR = Nullable(Int(1)), Float(0), Nullable(List(Float(), 3, 3))
 _FIELDS = {
-    "data": Nullable(Text()), "strict": Bool(), "recipe": Choice(RECIPES), "workers": Int(1), "epochs": _COUNT,
+    "data": Nullable(Text()), "strict": Bool(), "recipe": Choice(tuple(RECIPES)), "workers": Int(1), "epochs": _COUNT,
     "steps": _COUNT, "batch_size": Int(1), "accumulate": Int(1), "lr": Float(0, above=True),
     "schedule": Choice(tuple(SCHEDULES)), "warmup": Nullable(Int()), "momentum": _NUMBER, "weight_decay": _NUMBER,
     "clip_norm": Nullable(Float(0, above=True)), "patience": _COUNT, "dropout": Float(0, 1), "init": Choice(SCHEMES),
@@ -25,8 +27,12 @@ _FIELDS = {
     "train_images": _COUNT, "validation_images": _COUNT, "precision": Choice(PRECISIONS),
     "convolution": Nullable(Choice(NAMES)), "checkpoint_every": _COUNT, "device": Text(),
     "keep": Choice(KEPT), "labels": Nullable(Text()), "variant": Choice(tuple(VARIANTS)), "mean": _COLOR, "std": _COLOR,
+    "augment": Choice(AUGMENTATIONS), "pixels": Choice(PIXELS), "bias_lr_factor": _NUMBER, "bias_decay_factor": _NUMBER,
 }  # fmt: skip
-_LATER = {"convolution", "keep", "labels", "variant", "mean", "std"}  # in all but the oldest runs
+_LATER = {  # in all but older runs
+    "convolution", "keep", "labels", "variant", "mean", "std", "augment", "pixels", "bias_lr_factor",
+    "bias_decay_factor",
+}  # fmt: skip
 CONFIG_FIELDS = Record(
     {IN_FILES.get(name, name): kind for name, kind in _FIELDS.items() if name not in _LATER},
     optional={name: _FIELDS[name] for name in DEFAULTS if name in _LATER},

@@ -204,8 +204,8 @@ def _facts(classifier: Classifier) -> list[tuple[str, str]]:
     options = classifier.metadata.get("options")
     options = options if isinstance(options, dict) else {}
     wanted = (
-        "recipe", "epochs", "batch_size", "lr", "schedule", "warmup", "momentum", "weight_decay", "dropout", "init",
-        "precision", "seed",
+        "recipe", "augment", "pixels", "epochs", "batch_size", "lr", "schedule", "warmup", "momentum", "weight_decay",
+        "bias_lr_factor", "bias_decay_factor", "dropout", "init", "precision", "seed",
     )  # fmt: skip
     facts = [("weights", str(classifier.path)), ("classes", f"{len(classifier.classes)}")]
     if "steps" in classifier.metadata:

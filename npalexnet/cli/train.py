@@ -66,7 +66,7 @@ def _train(given: dict[str, Any], stop: Stop) -> bool:
     data = _open(options)
     classes = _classes(options, data)
     loaders = data.loaders(
-        options.batch_size, recipe=options.recipe, seed=options.seed, workers=options.workers,
+        options.batch_size, recipe=options.augment, pixels=options.pixels, seed=options.seed, workers=options.workers,
         image_size=VARIANTS[options.variant].image_size,
         mean_and_std=colors(options.variant, options.mean, options.std) if options.mean or options.std else None,
     )  # fmt: skip
@@ -199,6 +199,7 @@ def _trainer(
     trainer = Trainer(
         model, *loaders, epochs=options.epochs, steps=options.steps, lr=options.lr, schedule=options.schedule,
         warmup=options.warmup, momentum=options.momentum, weight_decay=options.weight_decay,
+        bias_lr_factor=options.bias_lr_factor, bias_decay_factor=options.bias_decay_factor,
         accumulate=options.accumulate, clip_norm=options.clip_norm, patience=options.patience, dtype=_dtype(options),
         convolution=options.convolution, run=output, checkpoint_every=options.checkpoint_every,
     )  # fmt: skip

@@ -9,11 +9,13 @@ from typing import Any
 
 from npalexnet.alexnet import VARIANTS
 from npalexnet.cli.options import COLORS_HELP, DEVICE_HELP, VARIANT_HELP, add_threads, number
-from npalexnet.data.pipeline import RECIPES
+from npalexnet.data.pipeline import PIXELS
+from npalexnet.data.pipeline import RECIPES as AUGMENTATIONS
 from npalexnet.data.sources import absolute_spec
 from npalexnet.layers.algorithm_choice import NAMES
 from npalexnet.layers.init import SCHEMES
 from npalexnet.training.agreement import UNRECORDED
+from npalexnet.training.recipes import RECIPES
 from npalexnet.training.schedules import SCHEDULES
 from npalexnet.weights import MOST_CLASSES
 
@@ -32,21 +34,23 @@ WITH_RESUME = (
 IN_FILES = {"validation_images": "test_images"}  # options that config.json and weights files have under another name
 DEFAULTS: dict[str, Any] = {
     "out": None, "resume": None, "keep": "all", "data": None, "labels": None, "strict": False, "recipe": "simple",
-    "workers": 1, "epochs": 1, "steps": None, "batch_size": 16, "accumulate": 1, "lr": 0.001, "schedule": "linear",
-    "warmup": None, "momentum": 0.9, "weight_decay": 5e-4, "clip_norm": None, "patience": None, "dropout": 0.5,
-    "init": "he", "seed": 0, "weights": None, "freeze": [], "num_classes": None, "train_images": None,
-    "validation_images": None, "precision": "float32", "convolution": None, "checkpoint_every": None, "device": "auto",
-    "variant": None, "mean": None, "std": None,
+    **RECIPES["simple"].options(), "workers": 1, "epochs": 1, "steps": None, "accumulate": 1, "clip_norm": None,
+    "patience": None, "dropout": 0.5, "seed": 0, "weights": None, "freeze": [], "num_classes": None,
+    "train_images": None, "validation_images": None, "precision": "float32", "convolution": None,
+    "checkpoint_every": None, "device": "auto", "variant": None, "mean": None, "std": None,
 }  # fmt: skip
+SET_BY_RECIPE = RECIPES["simple"].options().keys()
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options to a parser; those not given are left out of its result, so that `--resume` knows them."""
 
     def add(name: str, help: str, group: Any, **settings: Any) -> None:
-        default = DEFAULTS[name.replace("-", "_")]
+        key = name.replace("-", "_")
+        default = DEFAULTS[key]
         if default not in (None, False, []):
-            help += f" (default: {default})"
+            whose = "the recipe's, for simple " if key in SET_BY_RECIPE else ""
+            help += f" (default: {whose}{default})"
         group.add_argument(f"--{name}", help=help, default=argparse.SUPPRESS, **settings)
 
     positive, whole, above_zero = number(int, 1), number(int, 0), number(float, 0, above=True)
@@ -69,8 +73,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "of --data, or to the file's own folder", data, metavar="FILE")  # fmt: skip
     add("strict", "refuse a folder with files that are not images, instead of reporting and skipping them", data,
         action="store_true")  # fmt: skip
-    add("recipe", "how images are prepared: simple, the center crop; paper, random crops, horizontal flips and colour "
-        "jitter", data, choices=RECIPES)  # fmt: skip
+    add("augment", "how images are prepared: simple, the center crop; crops, random crops and horizontal flips; paper, "
+        "colour jitter, too", data, choices=AUGMENTATIONS)  # fmt: skip
+    add("pixels", "how large an image's numbers are, when the mean is subtracted: std, divided by their standard "
+        "deviation; 255, as they are. A mean and std that are given win", data, choices=PIXELS)  # fmt: skip
     for name in ("mean", "std"):
         add(name, COLORS_HELP[name] + " (default: measured on the training images, or what goes with --weights)", data,
             type=float, nargs=3, metavar=("R", "G", "B"))  # fmt: skip
@@ -79,22 +85,31 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("workers", "threads that prepare images ahead of the step", data, type=positive, metavar="N")
 
     length = parser.add_argument_group("how long and how fast")
+    add("recipe", "whose settings to train with: simple, ours for few images; paper, the paper's; released, those in "
+        "the source that its first author released; caffe, Caffe's; torchvision, torchvision's. It sets --augment, "
+        "--pixels, --init, --batch-size, --lr, --schedule, --warmup, --momentum, --weight-decay and the factors of the "
+        "biases, each of which can also be given", length, choices=tuple(RECIPES))  # fmt: skip
     add("epochs", "epochs over the training images", length, type=positive, metavar="N")
     add("steps", "train for so many steps instead", length, type=positive, metavar="N")
     add("batch-size", "images that are computed together", length, type=positive, metavar="N")
     add("accumulate", "batches that make one step", length, type=positive, metavar="N")
     add("lr", "highest learning rate", length, type=above_zero, metavar="X")
     add("schedule", "how it falls: linear or cosine, to 0; step, by ten at each third; plateau, by ten when the "
-        "validation images get no better", length, choices=tuple(SCHEDULES))  # fmt: skip
+        "validation images get no better; released and caffe, by ten where it fell there", length,
+        choices=tuple(SCHEDULES))  # fmt: skip
     add(
         "warmup",
-        "steps over which it rises first (default: 20, or a third of all if that is fewer)",
+        "steps over which it rises first (default: the recipe's, for simple 20, or a third of all if that is fewer)",
         length,
         type=whole,
         metavar="N",
     )
     add("momentum", "of the optimizer", length, type=number(float, 0), metavar="X")
     add("weight-decay", "of the optimizer", length, type=number(float, 0), metavar="X")
+    add("bias-lr-factor", "what the learning rate is multiplied by for biases", length, type=number(float, 0),
+        metavar="X")  # fmt: skip
+    add("bias-decay-factor", "what the weight decay is multiplied by for biases", length, type=number(float, 0),
+        metavar="X")  # fmt: skip
     add("clip-norm", "scale gradients down to a norm of X", length, type=above_zero, metavar="X")
     add("patience", "stop after N validations in a row that were no better", length, type=positive, metavar="N")
 
@@ -122,7 +137,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def complete(given: dict[str, Any], config: dict[str, Any] | None = None) -> argparse.Namespace:
-    """Return all options: each as given, else as in the resumed run, else its default.
+    """Return all options: each as given, else as in the resumed run, else as the recipe has it, else its default.
 
     A ValueError if two don't go together.
     """
@@ -133,10 +148,13 @@ def complete(given: dict[str, Any], config: dict[str, Any] | None = None) -> arg
     if config is not None and wrong:
         named = ", ".join("--" + name.replace("_", "-") for name in wrong)
         raise ValueError(f"a run is resumed as it began: {named} can't be changed")
+    recipe = RECIPES[given.get("recipe", DEFAULTS["recipe"])].options() if config is None else {}
     config = {} if config is None else {**UNRECORDED, **config}
+    if "recipe" in config:  # which said no more than this in older runs
+        config.setdefault("augment", config["recipe"])
     names = {kept: name for name, kept in IN_FILES.items()}
     config = {names.get(name, name): value for name, value in config.items()}
-    options = {**DEFAULTS, **config, **given}
+    options = {**DEFAULTS, **recipe, **config, **given}
     if "steps" in given or (config.get("steps") and "epochs" not in given):
         options["epochs"] = None
     elif "epochs" in given:

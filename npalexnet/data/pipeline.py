@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from npalexnet.data.datasets import Picture
 
 MOST_STEPS, LARGEST_SIZE = 32, 1024  # in files: more would take memory that no network of this project needs
-RECIPES = ("simple", "paper")
+RECIPES = ("simple", "crops", "paper")
+PIXELS = ("std", "255")
 ON_PICTURES = (T.ResizeCenterCrop,)
 BY_NAME: dict[str, type[T.Transform]] = {  # in files: these names stay, whatever the classes are called
     "MiddleSquare": T.ResizeCenterCrop,
@@ -114,47 +115,54 @@ class Pipeline:
         return cls(transforms)
 
 
-def training_pipeline(statistics: Statistics, recipe: str = "simple", *, image_size: int = IMAGE_SIZE) -> Pipeline:
+def training_pipeline(
+    statistics: Statistics, recipe: str = "simple", *, pixels: str = "std", image_size: int = IMAGE_SIZE
+) -> Pipeline:
     """Return the pipeline for training.
 
     Parameters
     ----------
     statistics : Statistics
-        Of the training pictures. With a mean image of 256 x 256, "paper" subtracts the mean pixel by pixel, else
-        colour by colour.
-    recipe : {"simple", "paper"}
-        "simple": the middle square, scaled to 227 x 227. "paper": the middle square, scaled to 256 x 256, then a random
-        crop of 227 x 227, a random horizontal flip and PCA colour jitter. Both end with about zero mean and unit
-        standard deviation.
+        Of the training pictures. With a mean image of 256 x 256, "crops" and "paper" subtract the mean pixel by
+        pixel, else colour by colour.
+    recipe : {"simple", "crops", "paper"}
+        "simple": the middle square, scaled to 227 x 227. "crops": the middle square, scaled to 256 x 256, then a random
+        crop of 227 x 227 and a random horizontal flip. "paper": the same, and PCA colour jitter.
+    pixels : {"std", "255"}
+        How large the numbers are, when the mean is subtracted. "std": divided by each colour's standard deviation.
+        "255": as they are in the pictures, from 0 to 255, as the paper and Caffe have them.
     image_size : int
-        Height and width of the network's images, instead of 227; at most 256 for "paper".
+        Height and width of the network's images, instead of 227; at most 256 but for "simple".
     """
-    _check_recipe(recipe)
+    _check(recipe, pixels)
     if recipe == "simple":
-        return evaluation_pipeline(statistics, recipe, image_size=image_size)
-    noise = T.PCAColorJitter(statistics.eigenvalues, statistics.eigenvectors)
-    before, normalize = _mean_subtraction(statistics)
+        return evaluation_pipeline(statistics, recipe, pixels=pixels, image_size=image_size)
+    jitter = [T.PCAColorJitter(statistics.eigenvalues, statistics.eigenvectors)] if recipe == "paper" else []
+    before, normalize = _mean_subtraction(statistics, pixels)
     return Pipeline(
-        [T.ResizeCenterCrop(256), *before, T.RandomCrop(image_size), T.RandomHorizontalFlip(), noise, normalize]
+        [T.ResizeCenterCrop(256), *before, T.RandomCrop(image_size), T.RandomHorizontalFlip(), *jitter, normalize]
     )
 
 
-def evaluation_pipeline(statistics: Statistics, recipe: str = "simple", *, image_size: int = IMAGE_SIZE) -> Pipeline:
+def evaluation_pipeline(
+    statistics: Statistics, recipe: str = "simple", *, pixels: str = "std", image_size: int = IMAGE_SIZE
+) -> Pipeline:
     """Return the pipeline for validation and prediction, which is deterministic. See also `ten_cropped`.
 
     Parameters
     ----------
     statistics : Statistics
         Of the training pictures.
-    recipe : {"simple", "paper"}
-        The recipe of the training. "paper": the middle 227 x 227 of 256 x 256.
+    recipe : {"simple", "crops", "paper"}
+        The recipe of the training. "crops" and "paper": the middle 227 x 227 of 256 x 256.
+    pixels : {"std", "255"}
     image_size : int
         As for `training_pipeline`.
     """
-    _check_recipe(recipe)
+    _check(recipe, pixels)
     if recipe == "simple":
-        return Pipeline([T.ResizeCenterCrop(image_size), T.Normalize(statistics.mean, statistics.std)])
-    before, normalize = _mean_subtraction(statistics)
+        return Pipeline([T.ResizeCenterCrop(image_size), T.Normalize(statistics.mean, _divisor(statistics, pixels))])
+    before, normalize = _mean_subtraction(statistics, pixels)
     return Pipeline([T.ResizeCenterCrop(256), *before, T.CenterCrop(image_size), normalize])
 
 
@@ -187,13 +195,21 @@ def ten_cropped(pipeline: Pipeline) -> Pipeline:
     return Pipeline(steps)
 
 
-def _mean_subtraction(statistics: Statistics) -> tuple[list[T.Transform], T.Normalize]:
+def _divisor(statistics: Statistics, pixels: str) -> T.Triple:
+    """Return what colours from 0 to 1 are divided by."""
+    return statistics.std if pixels == "std" else (1 / 255, 1 / 255, 1 / 255)
+
+
+def _mean_subtraction(statistics: Statistics, pixels: str) -> tuple[list[T.Transform], T.Normalize]:
     """Return the transforms before the crop, which subtract a mean image if there is one, and the last transform."""
+    divisor = _divisor(statistics, pixels)
     if statistics.mean_image is None:
-        return [], T.Normalize(statistics.mean, statistics.std)
-    return [T.SubtractMeanImage(statistics.mean_image)], T.Normalize((0.0, 0.0, 0.0), statistics.std)
+        return [], T.Normalize(statistics.mean, divisor)
+    return [T.SubtractMeanImage(statistics.mean_image)], T.Normalize((0.0, 0.0, 0.0), divisor)
 
 
-def _check_recipe(recipe: str) -> None:
+def _check(recipe: str, pixels: str) -> None:
     if recipe not in RECIPES:
         raise ValueError(f"recipe must be one of {', '.join(RECIPES)}, got {recipe!r}")
+    if pixels not in PIXELS:
+        raise ValueError(f"pixels must be one of {', '.join(PIXELS)}, got {pixels!r}")

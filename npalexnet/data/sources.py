@@ -65,6 +65,7 @@ class Data:
         batch_size: int,
         *,
         recipe: str = "simple",
+        pixels: str = "std",
         seed: int = 0,
         workers: int = 1,
         image_size: int = IMAGE_SIZE,
@@ -78,7 +79,8 @@ class Data:
         ----------
         batch_size : int
             Pictures in a batch.
-        recipe : {"simple", "paper"}
+        recipe : {"simple", "crops", "paper"}
+        pixels : {"std", "255"}
             See `training_pipeline`.
         seed : int
             Of the order and the augmentation.
@@ -87,14 +89,17 @@ class Data:
         image_size : int
             Height and width of the network's images: `AlexNet.image_size`.
         mean_and_std : pair of three floats, optional
-            What to standardise the colours with, instead of their own statistics: for weights that were trained so.
+            What to standardise the colours with, instead of their own statistics and whatever `pixels` is: for weights
+            that were trained so.
         """
-        mean_image = 256 if recipe == "paper" and mean_and_std is None else None
+        mean_image = None if recipe == "simple" or mean_and_std is not None else 256
         statistics = Statistics.fit(self.train, mean_image=mean_image, workers=max(2, workers))
         if mean_and_std is not None:
-            statistics = replace(statistics, mean=mean_and_std[0], std=mean_and_std[1])
-        train = training_pipeline(statistics, recipe, image_size=image_size)
-        validation = evaluation_pipeline(statistics, recipe, image_size=image_size)
+            statistics, pixels = replace(statistics, mean=mean_and_std[0], std=mean_and_std[1]), "std"
+        train, validation = (
+            pipeline(statistics, recipe, pixels=pixels, image_size=image_size)
+            for pipeline in (training_pipeline, evaluation_pipeline)
+        )
         return (
             DataLoader(self.train, train, batch_size, seed=seed, workers=workers),
             DataLoader(self.validation, validation, batch_size, seed=seed, workers=workers, shuffle=False),

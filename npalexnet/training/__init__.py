@@ -4,11 +4,13 @@ from npalexnet.training.checkpoint import CheckpointError
 from npalexnet.training.evaluation import evaluate
 from npalexnet.training.metrics import Metrics
 from npalexnet.training.progress import Callback, Progress
+from npalexnet.training.recipes import RECIPES, Recipe
 from npalexnet.training.run import Run
 from npalexnet.training.schedules import (
     Constant,
     CosineDecay,
     LinearDecay,
+    MultiStepDecay,
     Plateau,
     Schedule,
     StepDecay,
@@ -19,6 +21,7 @@ from npalexnet.training.steps import DivergedError, StepResult
 from npalexnet.training.trainer import Trainer
 
 __all__ = [
-    "Callback", "CheckpointError", "Constant", "CosineDecay", "DivergedError", "LinearDecay", "Metrics", "Plateau",
-    "Progress", "Run", "Schedule", "StepDecay", "StepResult", "Trainer", "WarmUp", "evaluate", "make_schedule",
+    "RECIPES", "Callback", "CheckpointError", "Constant", "CosineDecay", "DivergedError", "LinearDecay", "Metrics",
+    "MultiStepDecay", "Plateau", "Progress", "Recipe", "Run", "Schedule", "StepDecay", "StepResult", "Trainer",
+    "WarmUp", "evaluate", "make_schedule",
 ]  # fmt: skip

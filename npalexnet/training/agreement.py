@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from npalexnet.optim.sgd import SGD
 
 MODEL, OPTIMIZER, VELOCITY = "model.", "optimizer.", "momentum_buffer"  # in the names of tensors
 VALIDATION_DATA = "held-out data (names and labels)"
+LAYER, PARAMETER_GROUPS = "layer", "parameters in each group"  # said last: of another network, others say more
 UNRECORDED = {"convolution": "im2col"}  # in the configurations of older runs: there was no choice
 _RECORDED = (  # in all configurations
     "images", "classes", "data (names and labels)", VALIDATION_DATA, "preparation of images", "optimizer",
@@ -21,8 +22,9 @@ _RECORDED = (  # in all configurations
 )  # fmt: skip
 _LATER = (  # in all but those of older runs
     "convolution", "label_smoothing", "float32_matmul_precision", "shuffle", "drop_last",
-    "preparation of held-out images", "held-out batch_size", "layer", "schedule's",
+    "preparation of held-out images", "held-out batch_size", LAYER, "schedule's",
 )  # fmt: skip
+_LATEST = (PARAMETER_GROUPS,)  # in those of the newest runs
 _BITS_64, _BITS_128 = Int(0, 2**64 - 1), Int(0, 2**128 - 1)
 _GENERATOR = Record(  # NumPy's PCG64
     {
@@ -43,21 +45,23 @@ DESCRIPTION = Record(
         "bad_evaluations": Int(), "weights_missing": Bool(), "best": Nullable(List(Float(), 2, 2)), "steps": Int(1),
         "param_groups": List(_GROUP, 1), "schedule": Record({}, others=Kind()), "scaler": _SCALER,
         "generators": table(_GENERATOR),
-        "configuration": Record(dict.fromkeys(_RECORDED, Kind()), optional=dict.fromkeys(_LATER, Kind())),
+        "configuration": Record(dict.fromkeys(_RECORDED, Kind()), optional=dict.fromkeys((*_LATER, *_LATEST), Kind())),
     },
     optional={"lines": Int()},
 )  # fmt: skip
 
 
-def check_configuration(configuration: Mapping[str, Any], now: Mapping[str, Any], *, without: str = "") -> None:
+def check_configuration(
+    configuration: Mapping[str, Any], now: Mapping[str, Any], *, without: Sequence[str] = ()
+) -> None:
     """Raise a ValueError that names the first setting in which a checkpoint's configuration is not that of now."""
     before = {**UNRECORDED, **configuration}
-    if "layer" in before:
+    if LAYER in before:
         for name in _LATER:
             if name not in before:
                 raise FieldError(f"configuration lacks {name}")
     for name, value in now.items():
-        if name == without or name not in before or before[name] == value:
+        if name in without or name not in before or before[name] == value:
             continue
         was, what = before[name], name.replace("held-out", "validation")
         if isinstance(was, dict) and isinstance(value, dict):

@@ -6,60 +6,13 @@ A schedule knows the highest rate and gives ``lr(step)``, with steps counted fro
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from math import cos, inf, isfinite, pi
 from typing import Any
 
 from npalexnet.checks import integer, number
 from npalexnet.fields import Float, Int, Kind, Nullable, Record
-
-
-class Schedule:
-    """Base class of schedules; a subclass defines `factor`.
-
-    Parameters
-    ----------
-    lr : float
-        The highest learning rate, above 0.
-    """
-
-    def __init__(self, lr: float) -> None:
-        self.base_lr = number("lr", lr)
-        if not (isfinite(lr) and lr > 0):
-            raise ValueError(f"lr must be above 0 and finite, got {lr}")
-
-    @property
-    def name(self) -> str:
-        """What a checkpoint calls it: Constant, Linear, Step, Cosine, Plateau, ..."""
-        return type(self).__name__.removesuffix("Decay")
-
-    def factor(self, step: int) -> float:
-        """Return what the highest rate is multiplied by at a step."""
-        raise NotImplementedError
-
-    def lr(self, step: int) -> float:
-        """Return the learning rate of a step; the first one is 0."""
-        return self.base_lr * self.factor(step)
-
-    def report(self, error: float) -> bool:
-        """Take note of the error, or loss, on the validation images; returns whether the rate fell."""
-        return False
-
-    def settings(self) -> dict[str, Any]:
-        """Return what a run that goes on must have in common, ready for JSON: all but the rate and the length."""
-        return {}
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return the state for `load_state_dict`, ready for JSON."""
-        return {}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Restore a state that `state_dict` returned; another schedule's is a ValueError, and changes nothing."""
-        if set(state) != set(self.state_dict()):
-            raise ValueError(
-                f"the state of a {self.name} schedule has {sorted(self.state_dict())}, got {sorted(state)}"
-            )
-        vars(self).update(state)
+from npalexnet.training.schedule import Schedule
 
 
 class Constant(Schedule):
@@ -107,6 +60,39 @@ class StepDecay(Schedule):
     def settings(self) -> dict[str, Any]:
         """Return gamma; `step_size` follows from the length of training."""
         return {"gamma": self.gamma}
+
+
+class MultiStepDecay(Schedule):
+    """Multiplied by `gamma` after given parts of the training, as ``torch.optim.lr_scheduler.MultiStepLR``.
+
+    Parameters
+    ----------
+    lr : float
+        The highest learning rate, above 0.
+    steps : int
+        The length of training.
+    milestones : sequence of int
+        When the rate falls, counted in a unit of which training has `total`: (1, 3) of 4 is after a quarter of the
+        steps and after three.
+    total : int
+        The length of training in the milestones' unit.
+    gamma : float
+        What the rate is multiplied by.
+    """
+
+    def __init__(self, lr: float, steps: int, milestones: Sequence[int], total: int, gamma: float = 0.1) -> None:
+        super().__init__(lr)
+        self.steps, self.total = integer("steps", steps, 1), integer("total", total, 1)
+        self.milestones = [integer("milestones", milestone, 1) for milestone in milestones]
+        self.gamma = _fraction("gamma", gamma)
+
+    def factor(self, step: int) -> float:
+        """Return ``gamma`` to the power of the number of milestones that are reached."""
+        return self.gamma ** sum(step * self.total >= milestone * self.steps for milestone in self.milestones)
+
+    def settings(self) -> dict[str, Any]:
+        """Return all but the length of training."""
+        return {"gamma": self.gamma, "milestones": self.milestones, "total": self.total}
 
 
 class CosineDecay(Schedule):
@@ -223,6 +209,11 @@ SCHEDULES: Mapping[str, Callable[[float, int], Schedule]] = {  # of the highest 
     "step": lambda lr, steps: StepDecay(lr, max(1, -(-steps // 3))),  # two falls, three equal parts
     "plateau": lambda lr, steps: Plateau(lr),
     "cosine": CosineDecay,
+    # The log at the end of layers/layer-params-145.cfg in computerhistory/AlexNet-Source-Code: 0.01 to begin with,
+    # 0.001 after epoch 25, 0.0001 after 51, 0.00001 after 79, and the end after 91.
+    "released": lambda lr, steps: MultiStepDecay(lr, steps, (25, 51, 79), 91),
+    # models/bvlc_alexnet/solver.prototxt in BVLC/caffe: by ten every 100,000 of 450,000 iterations.
+    "caffe": lambda lr, steps: MultiStepDecay(lr, steps, (100_000, 200_000, 300_000, 400_000), 450_000),
 }
 
 

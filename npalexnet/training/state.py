@@ -20,8 +20,10 @@ from npalexnet.optim.grad_scaler import GradScaler
 from npalexnet.optim.sgd import SGD
 from npalexnet.training.agreement import (
     DESCRIPTION,
+    LAYER,
     MODEL,
     OPTIMIZER,
+    PARAMETER_GROUPS,
     VALIDATION_DATA,
     check_configuration,
     check_loadable,
@@ -146,8 +148,14 @@ class TrainingState:
             "drop_last": loader.drop_last,
             "preparation of held-out images": None if validation is None else _preparation(validation),
             "held-out batch_size": None if validation is None else validation.batch_size,
-            "layer": {name: repr(layer) for name, layer in self.model.named_leaves()},
+            LAYER: {name: repr(layer) for name, layer in self.model.named_leaves()},
+            PARAMETER_GROUPS: self._names_in_groups(),
         }
+
+    def _names_in_groups(self) -> list[list[str]]:
+        """Return the names of the parameters in each of the optimizer's groups."""
+        names = {parameter: name for name, parameter in self.model.named_parameters()}
+        return [[names.get(parameter, "") for parameter in group["params"]] for group in self.optimizer.param_groups]
 
     def capture(self, *, copy: bool = True) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """Return a checkpoint's tensors (without `copy`, as they are in memory) and its metadata, ready for JSON."""
@@ -178,12 +186,13 @@ class TrainingState:
         """
         DESCRIPTION.check(metadata)
         configuration = json.loads(json.dumps(self.configuration()))
-        check_configuration(metadata["configuration"], configuration, without="layer")
+        check_configuration(metadata["configuration"], configuration, without=(LAYER, PARAMETER_GROUPS))
         if metadata["step"] > self.steps:
             raise ValueError(f"{metadata['step']} steps were taken already, so there can't be {self.steps} in all")
         here, there = set(self.generators()), set(metadata["generators"])
         if here != there:
             raise ValueError(f"the checkpoint knows the generators {sorted(there)}, the model has {sorted(here)}")
+        check_configuration(metadata["configuration"], configuration, without=(LAYER,))
         check_tensors(tensors, self.model, self.optimizer, metadata)
         check_configuration(metadata["configuration"], configuration)
         accumulate = self.settings["accumulate"]

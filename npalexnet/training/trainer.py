@@ -16,6 +16,7 @@ from npalexnet.data.loader import DataLoader
 from npalexnet.layers.algorithm_choice import convolution_algorithm, get_convolution_algorithm
 from npalexnet.layers.layer import Layer
 from npalexnet.losses import CrossEntropyLoss
+from npalexnet.optim.groups import weights_and_biases
 from npalexnet.optim.sgd import SGD
 from npalexnet.training.evaluation import evaluate
 from npalexnet.training.metrics import Metrics
@@ -59,6 +60,8 @@ class Trainer:
         default, or a third of all if that is fewer); or a schedule that knows all that.
     momentum, weight_decay : float
         See `SGD`.
+    bias_lr_factor, bias_decay_factor : float
+        What the rate and the weight decay are multiplied by for biases, see `weights_and_biases`.
     optimizer : SGD, optional
         In place of one with these settings. The schedule's factor multiplies the rate of each of its groups.
     criterion : CrossEntropyLoss, optional
@@ -106,6 +109,8 @@ class Trainer:
         warmup: int | None = None,
         momentum: float = 0.9,
         weight_decay: float = 5e-4,
+        bias_lr_factor: float = 1.0,
+        bias_decay_factor: float = 1.0,
         optimizer: SGD | None = None,
         criterion: CrossEntropyLoss | None = None,
         accumulate: int = 1,
@@ -131,8 +136,10 @@ class Trainer:
         if isinstance(schedule, str):
             warmup = default_warmup(steps) if warmup is None else warmup
             schedule = make_schedule(schedule, lr, steps, warmup)
-        trainable = (parameter for parameter in model.parameters() if parameter.requires_grad)
-        optimizer = optimizer or SGD(trainable, schedule.base_lr, momentum, weight_decay=weight_decay)
+        if optimizer is None:
+            biases = {"bias_lr_factor": bias_lr_factor, "bias_decay_factor": bias_decay_factor}
+            groups = weights_and_biases(model, schedule.base_lr, weight_decay, **biases)
+            optimizer = SGD(groups, schedule.base_lr, momentum)
         self.stepper = Stepper(model, optimizer, criterion, clip_norm=clip_norm, dtype=dtype)
         settings = {
             "accumulate": self.accumulate, "clip_norm": clip_norm, "dtype": dtype, "convolution": convolution,

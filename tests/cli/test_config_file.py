@@ -20,7 +20,8 @@ MAY_BE = {  # which of these each field may be
     "weight_decay": (2**100, 0.5), "clip_norm": (None, 2**100, 0.5), "patience": (None,), "dropout": (0.5,),
     "init": (), "seed": (), "weights": (None, "odd"), "freeze": (), "num_classes": (None,), "train_images": (None,),
     "test_images": (None,), "precision": (), "convolution": (None,), "checkpoint_every": (None,), "device": ("odd",),
-    "keep": (), "labels": (None, "odd"), "variant": (),
+    "keep": (), "labels": (None, "odd"), "variant": (), "augment": (), "pixels": (), "bias_lr_factor": (2**100, 0.5),
+    "bias_decay_factor": (2**100, 0.5),
 }  # fmt: skip
 
 
@@ -40,7 +41,8 @@ def test_a_field_of_another_type_or_out_of_range_is_refused_by_its_name(name):
 
 
 def test_missing_and_misspelt_fields_are_refused():
-    for name in GOOD.keys() - {"convolution", "keep", "labels", "variant"}:
+    later = {"convolution", "keep", "labels", "variant", "augment", "pixels", "bias_lr_factor", "bias_decay_factor"}
+    for name in GOOD.keys() - later:
         with pytest.raises(FieldError, match=f"^it lacks {name}"):
             CONFIG_FIELDS.check({key: value for key, value in GOOD.items() if key != name})
     misspelt = {"droput" if name == "dropout" else name: value for name, value in GOOD.items()}

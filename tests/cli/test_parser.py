@@ -51,7 +51,8 @@ def test_the_option_that_was_probably_meant_is_named_by_the_commands_own_parser(
         (["fly"], "npalexnet: error: argument COMMAND: invalid choice: 'fly' (choose from 'train', ", "'info')\n"),
         (
             ["train", "--recipe", "papper"],
-            "npalexnet train: error: argument --recipe: invalid choice: 'papper' (choose from 'simple', 'paper')",
+            "npalexnet train: error: argument --recipe: invalid choice: 'papper' (choose from 'simple', "
+            "'paper', 'released', 'caffe', 'torchvision')",
             "; did you mean paper?\n",
         ),
         (

@@ -8,7 +8,7 @@ import npalexnet as na
 from npalexnet.cli import main, train
 from npalexnet.cli.training_options import DEFAULTS, as_config, complete
 from npalexnet.data import CenterCrop, Normalize, RandomCrop, open_data
-from npalexnet.training import Trainer
+from npalexnet.training import RECIPES, Trainer
 from npalexnet.training.schedules import default_warmup
 from tests.data.pictures import fill
 
@@ -69,12 +69,15 @@ def test_both_at_once_are_refused():
 
 TRAINER = {
     "steps": 11, "lr": 0.25, "schedule": "cosine", "warmup": 3, "momentum": 0.75, "weight_decay": 0.125,
-    "accumulate": 2, "clip_norm": 1.5, "patience": 4, "convolution": "winograd", "checkpoint_every": 6,
+    "bias_lr_factor": 1.5, "bias_decay_factor": 0.5, "accumulate": 2,
+    "clip_norm": 1.5, "patience": 4, "convolution": "winograd", "checkpoint_every": 6,
 }  # fmt: skip
-LOADERS = {"recipe": "paper", "batch_size": 3, "workers": 2, "train_images": 7, "validation_images": 1}
+LOADERS = {
+    "augment": "paper", "pixels": "255", "batch_size": 3, "workers": 2, "train_images": 7, "validation_images": 1,
+}  # fmt: skip
 MODEL = {"seed": 7, "init": "xavier", "dropout": 0.25, "num_classes": 5, "device": "fake", "variant": "paper"}
-COLORS = {"mean": [0.5, 0.25, 0.125], "std": [0.25, 0.5, 1.0]}
-ELSEWHERE = {"data", "labels", "precision", "freeze", "out", "epochs", "resume", "keep", "weights", "strict"}
+COLORS = {"mean": [0.5, 0.25, 0.125], "std": [0.25, 0.5, 1.0]}  # which win over "pixels"
+ELSEWHERE = {"recipe", "data", "labels", "precision", "freeze", "out", "epochs", "resume", "keep", "weights", "strict"}
 
 
 class Noted(Trainer):
@@ -169,7 +172,8 @@ def test_a_broken_picture_is_named_and_skipped_or_refused_with_strict(noted, pic
 
 def test_the_library_has_the_commands_defaults():
     trainer, network = (signature(kind).parameters for kind in (Trainer, na.AlexNet))
-    for name in ("lr", "schedule", "warmup", "momentum", "weight_decay", "clip_norm", "patience", "accumulate"):
+    same = "lr", "schedule", "warmup", "momentum", "weight_decay", "bias_lr_factor", "bias_decay_factor"
+    for name in (*same, "clip_norm", "patience", "accumulate"):
         assert trainer[name].default == DEFAULTS[name], name
     for name in ("init", "dropout", "seed"):
         assert network[name].default == DEFAULTS[name], name
@@ -178,3 +182,65 @@ def test_the_library_has_the_commands_defaults():
 @pytest.mark.parametrize(("steps", "expected"), [(1, 0), (2, 0), (3, 1), (30, 10), (59, 19), (60, 20), (10_000, 20)])
 def test_without_a_warm_up_it_is_20_steps_or_a_third_of_all(steps, expected):
     assert default_warmup(steps) == expected
+
+
+# --- recipes ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_recipe_sets_what_is_not_given_and_its_resolved_values_are_recorded():
+    options = complete({"recipe": "released", "batch_size": 4, "bias_decay_factor": 1.0})
+    expected = {**RECIPES["released"].options(), "batch_size": 4, "bias_decay_factor": 1.0}
+    assert {**vars(options), **expected, "recipe": "released"} == vars(options)
+    assert (options.lr, options.schedule, options.warmup, options.bias_lr_factor) == (0.01, "released", 0, 2.0)
+    config = as_config(options)
+    assert {**config, **expected} == config
+    changed = {**config, "lr": 0.5, "augment": "simple"}  # as it was recorded, not as the recipe has it by then
+    assert vars(complete({"resume": Path("runs/1")}, changed)) == {
+        **vars(options), "lr": 0.5, "augment": "simple", "resume": Path("runs/1"),
+    }  # fmt: skip
+
+
+def test_the_help_names_the_recipes_and_says_of_each_option_that_they_set_it(capsys):
+    with pytest.raises(SystemExit):
+        main(["train", "--help"])
+    text = " ".join(capsys.readouterr().out.split())
+    assert "--recipe {simple,paper,released,caffe,torchvision} whose settings to train with" in text
+    for name in RECIPES["simple"].options():
+        option = f"--{name.replace('_', '-')} "
+        entry = text[text.rindex(option) + len(option) :].partition(" --")[0]
+        assert "(default: the recipe's, for simple " in entry, name
+
+
+def test_a_recipe_reaches_the_trainer(noted, pictures):
+    main(["train", "--data", pictures, "--recipe", "released", "--variant", "released", "--batch-size", "3"])
+    (trainer,) = noted
+    groups = trainer.state.optimizer.param_groups
+    assert [(group["lr"], group["weight_decay"], group["momentum"]) for group in groups] == [
+        (0.01, 0.0005, 0.9), (0.02, 0.0, 0.9),
+    ]  # fmt: skip
+    assert [{len(parameter.shape) for parameter in group["params"]} for group in groups] == [{2, 4}, {1}]
+    assert (trainer.state.schedule.name, trainer.state.schedule.milestones) == ("MultiStep", [25, 51, 79])
+    steps = [type(step).__name__ for step in trainer.train.pipeline.transforms]
+    assert steps[-3:] == ["RandomHorizontalFlip", "PCAColorJitter", "Normalize"]
+    assert trainer.train.pipeline.transforms[-1].std == (1 / 255,) * 3
+    first = trainer.model.state_dict()
+    assert {name for name, values in first.items() if (values == 1).all()} == {
+        f"{layer}.bias" for layer in ("layers.4", "layers.11", "layers.13", "classifier.0", "classifier.3")
+    }
+    assert first["layers.9.weight"].std() == pytest.approx(0.03, rel=0.01)
+    recorded = trainer.settings["run"].metadata["options"]
+    assert {**recorded, **RECIPES["released"].options(), "batch_size": 3, "recipe": "released"} == recorded
+
+
+@pytest.mark.parametrize("recipe", ["simple", "paper"])
+def test_a_recipe_was_how_images_are_prepared_and_nothing_else_in_older_runs(recipe):
+    """Of which config.json has all that there was to choose."""
+    old = as_config(complete({"lr": 0.002, "batch_size": 16, "schedule": "linear", "init": "he"})) | {"recipe": recipe}
+    for name in ("augment", "pixels", "bias_lr_factor", "bias_decay_factor"):
+        del old[name]
+    options = complete({"resume": Path("runs/1")}, old)
+    assert (options.augment, options.pixels) == (recipe, "std")
+    assert (options.bias_lr_factor, options.bias_decay_factor) == (1, 1)
+    assert (options.lr, options.batch_size, options.schedule, options.init) == (0.002, 16, "linear", "he")
+    with pytest.raises(ValueError, match="a run is resumed as it began: --recipe can't be changed"):
+        complete({"recipe": "paper"}, old)

@@ -126,7 +126,7 @@ FAULTS = {
         "layers/normalization.py", {"(size - 1) // 2 if transposed else size // 2": "size // 2"}
     ),
     "another k in the released network": Fault(
-        "variants.py", {"alpha=1e-3, beta=0.75, k=1": "alpha=1e-3, beta=0.75, k=2"}
+        "variants/released.py", {"alpha=1e-3, beta=0.75, k=1": "alpha=1e-3, beta=0.75, k=2"}, "test_variants.py"
     ),
     "dropout not scaled": Fault("layers/dropout.py", {"1 / (1 - p)": "1.0"}),
     "loss not divided by N": Fault("losses.py", {"losses.mean() if": "losses.sum() if"}),
@@ -159,6 +159,20 @@ FAULTS = {
         {"np.log(np.exp(found - highest).mean(axis=1)) + highest[:, 0]": "found.mean(axis=1)"},
     ),
     "a step taken with infinite gradients": Fault("optim/grad_scaler.py", {"if self._taken:": "if True:"}),
+    "biases that decay": Fault("optim/groups.py", {"weight_decay * bias_decay_factor": "weight_decay"}),
+    "biases as slow as weights": Fault("optim/groups.py", {"lr * bias_lr_factor": "lr"}),
+    "a recipe that wins over what is given": Fault(
+        "cli/training_options.py", {"**recipe, **config, **given": "**config, **given, **recipe"}
+    ),
+    "an older run resumed without its crops": Fault(
+        "cli/training_options.py", {'config.setdefault("augment", config["recipe"])': "pass"}
+    ),
+    "a rate that falls a step late": Fault(
+        "training/schedules.py", {"step * self.total >= milestone": "step * self.total > milestone"}
+    ),
+    "parameters that change their group on resume": Fault(
+        "training/state.py", {"self._names_in_groups(),": "[],"}, "training/test_recipes.py"
+    ),
     "weight decay forgotten": Fault("optim/sgd.py", {"if weight_decay:": "if False:"}),
     "exported windows end a row early": Fault(
         "formats/onnx_layers.py", {"1 - size - start))": "1 - size - start - 1))"}, "formats/test_onnx_writer.py"

@@ -7,7 +7,16 @@ import pytest
 import torch
 from torch.optim import lr_scheduler
 
-from npalexnet.training import Constant, CosineDecay, LinearDecay, Plateau, StepDecay, WarmUp, make_schedule
+from npalexnet.training import (
+    Constant,
+    CosineDecay,
+    LinearDecay,
+    MultiStepDecay,
+    Plateau,
+    StepDecay,
+    WarmUp,
+    make_schedule,
+)
 
 STEPS = 50
 
@@ -32,6 +41,10 @@ CASES = {
     "linear": (LinearDecay(0.3, 40), lambda o: lr_scheduler.LinearLR(o, 1.0, 0.0, total_iters=40)),
     "poly": (LinearDecay(0.3, 40), lambda o: lr_scheduler.PolynomialLR(o, total_iters=40, power=1.0)),
     "step": (StepDecay(0.3, 7, 0.2), lambda o: lr_scheduler.StepLR(o, 7, 0.2)),
+    "multi-step": (
+        MultiStepDecay(0.3, STEPS, (3, 5, 6), 8, 0.2),
+        lambda o: lr_scheduler.MultiStepLR(o, [19, 32, 38], 0.2),
+    ),
     "cosine": (CosineDecay(0.3, STEPS), lambda o: lr_scheduler.CosineAnnealingLR(o, STEPS)),
     "warm-up": (
         WarmUp(CosineDecay(0.3, STEPS), 8),
@@ -89,6 +102,8 @@ def test_a_schedule_goes_on_from_its_state_which_json_can_hold():
         ("step", [1, 1, 0.1, 0.1, 0.01, 0.01]),
         ("plateau", [1, 1, 1, 1, 1, 1]),
         ("cosine", [1, 0.9330127, 0.75, 0.5, 0.25, 0.0669873]),
+        ("released", [1, 1, 0.1, 0.1, 0.01, 0.01]),
+        ("caffe", [1, 1, 0.1, 0.01, 0.001, 0.001]),
     ],
 )
 def test_each_name_gives_its_schedule(name, rates):
@@ -104,6 +119,8 @@ def test_each_name_gives_its_schedule(name, rates):
         (lambda: Constant(float("nan")), "lr must be above 0 and finite, got nan"),
         (lambda: StepDecay(1.0, 0), "step_size must be at least 1, got 0"),
         (lambda: StepDecay(1.0, 5, 1.5), "gamma must be from 0 to below 1, got 1.5"),
+        (lambda: MultiStepDecay(1.0, 9, (0, 2), 3), "milestones must be at least 1, got 0"),
+        (lambda: MultiStepDecay(1.0, 9, (1, 2), 0), "total must be at least 1, got 0"),
         (lambda: CosineDecay(1.0, 0), "steps must be at least 1, got 0"),
         (lambda: make_schedule("cosine", 1.0, 5, -1), "warmup must be at least 0, got -1"),
     ],

@@ -1,0 +1,144 @@
+"""The recipes beside a table written by hand from their sources; runs with them go on to the bit."""
+
+from dataclasses import asdict
+
+import numpy as np
+import pytest
+
+import npalexnet as na
+from npalexnet.alexnet import VARIANTS
+from npalexnet.data.pipeline import PIXELS
+from npalexnet.data.pipeline import RECIPES as AUGMENTATIONS
+from npalexnet.training import RECIPES, Run, make_schedule
+from tests.training.small import assert_same_end, small_network, trainer_of
+
+# From the 2012 paper, sections 4.1 and 5; layers/layer-params-145.cfg and convnet.py of the released source;
+# solver.prototxt and train_val.prototxt of bvlc_alexnet; the README of torchvision's references/classification.
+SOURCES = {  # images a step, base rate, momentum, weights' decay, biases' rate, biases' decay, colour jitter, 0..255
+    "paper": (128, 0.01, 0.9, 0.0005, 0.01, 0.0005, True, True),
+    "released": (128, 0.01, 0.9, 0.0005, 0.02, 0.0, True, True),
+    "caffe": (256, 0.01, 0.9, 0.0005, 0.02, 0.0, False, True),
+    "torchvision": (256, 0.01, 0.9, 0.0001, 0.01, 0.0001, False, False),
+}
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_each_recipe_is_its_sources(name):
+    recipe, (batch, lr, momentum, decay, bias_lr, bias_decay, jitter, as_they_are) = RECIPES[name], SOURCES[name]
+    model = small_network()
+    optimizer = recipe.optimizer(model)
+    found = {p: (g["lr"], g["weight_decay"], g["momentum"]) for g in optimizer.param_groups for p in g["params"]}
+    expected = {"weight": (lr, decay, momentum), "bias": (bias_lr, bias_decay, momentum)}
+    assert {n: found[p] for n, p in model.named_parameters()} == {
+        n: expected[n.rpartition(".")[2]] for n, _ in model.named_parameters()
+    }
+    assert (recipe.batch_size, recipe.lr, recipe.warmup) == (batch, lr, 0)
+    assert (recipe.augment == "paper", recipe.pixels == "255") == (jitter, as_they_are)
+
+
+CONVOLUTIONS = {  # the numbers of the layers with parameters, counted by hand along each figure
+    "seed": (0, 3, 6, 8, 10), "paper": (0, 4, 8, 10, 12), "released": (0, 4, 9, 11, 13), "caffe": (0, 4, 8, 10, 12),
+    "caffenet": (0, 4, 8, 10, 12), "torchvision": (0, 3, 6, 8, 10), "one-weird-trick": (0, 4, 8, 10, 12),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("variant", CONVOLUTIONS)
+def test_the_groups_of_each_variant_are_its_eight_weights_and_its_eight_biases(narrow, variant):
+    assert CONVOLUTIONS.keys() == VARIANTS.keys()
+    convolutions = "features" if variant == "torchvision" else "layers"
+    linear = (1, 4, 6) if variant in ("seed", "torchvision") else (0, 3, 6)
+    layers = [*(f"{convolutions}.{n}" for n in CONVOLUTIONS[variant]), *(f"classifier.{n}" for n in linear)]
+    model = na.AlexNet(2, init="torch", variant=variant)
+    names = {parameter: name for name, parameter in model.named_parameters()}
+
+    def groups(recipe):
+        found = RECIPES[recipe].optimizer(model).param_groups
+        return [([names[p] for p in group["params"]], group["lr"], group["weight_decay"]) for group in found]
+
+    weights, biases = [f"{layer}.weight" for layer in layers], [f"{layer}.bias" for layer in layers]
+    for recipe in ("released", "caffe"):
+        assert groups(recipe) == [(weights, 0.01, 0.0005), (biases, 0.02, 0.0)]
+    everything = [name for pair in zip(weights, biases, strict=True) for name in pair]
+    assert groups("paper") == [(everything, 0.01, 0.0005)]
+    assert groups("torchvision") == [(everything, 0.01, 0.0001)]
+
+
+def test_every_recipe_can_be_used():
+    assert {"simple", *SOURCES} == set(RECIPES)
+    for recipe in RECIPES.values():
+        assert recipe.augment in AUGMENTATIONS
+        assert recipe.pixels in PIXELS
+        make_schedule(recipe.schedule, recipe.lr, 90, recipe.warmup or 0)
+        assert recipe.options() == asdict(recipe)
+        trainer_of(steps=3, **recipe.trainer_settings())
+
+
+def rates(name, steps, at):
+    recipe = RECIPES[name]
+    schedule = make_schedule(recipe.schedule, recipe.lr, steps, recipe.warmup)
+    return [pytest.approx(schedule.lr(step), rel=1e-9) for step in at]
+
+
+def test_rates_fall_where_the_sources_let_them_fall():
+    """Caffe: every 100,000 of 450,000; the released network: after epochs 25, 51 and 79 of 91; torchvision: 30, 60."""
+    at = (0, 99_999, 100_000, 199_999, 200_000, 300_000, 399_999, 400_000, 449_999)
+    assert rates("caffe", 450_000, at) == [1e-2, 1e-2, 1e-3, 1e-3, 1e-4, 1e-5, 1e-5, 1e-6, 1e-6]
+    at = (0, 249, 250, 509, 510, 789, 790, 909)
+    assert rates("released", 910, at) == [1e-2, 1e-2, 1e-3, 1e-3, 1e-4, 1e-4, 1e-5, 1e-5]
+    assert rates("torchvision", 90, (0, 29, 30, 59, 60, 89)) == [1e-2, 1e-2, 1e-3, 1e-3, 1e-4, 1e-4]
+
+
+def test_a_schedule_is_scaled_to_a_training_of_another_length():
+    assert rates("caffe", 9, range(9)) == [1e-2, 1e-2, 1e-3, 1e-3, 1e-4, 1e-4, 1e-5, 1e-5, 1e-6]
+    assert rates("released", 4, range(4)) == [1e-2, 1e-2, 1e-3, 1e-4]
+
+
+def test_a_stopped_run_goes_on_with_the_bits_of_one_that_never_stopped(tmp_path):
+    settings = {**RECIPES["released"].trainer_settings(), "lr": 0.002, "count": 20, "epochs": 2}
+    assert trainer_of(run=Run(tmp_path / "whole"), **settings).fit()
+    trainer = trainer_of(run=Run(tmp_path / "stopped"), **settings)
+    assert not trainer.fit(should_stop=lambda: trainer.state.step >= 3)
+    trainer = trainer_of(small_network(seed=5), run=Run.reopen(tmp_path / "stopped"), **settings)
+    trainer.resume()
+    assert trainer.fit()
+    assert_same_end(tmp_path / "stopped", tmp_path / "whole")
+
+
+def test_an_optimizer_of_the_recipe_trains_as_its_settings_do(tmp_path):
+    recipe, models = RECIPES["released"], [small_network(), small_network()]
+    trainer_of(models[0], steps=4, **recipe.trainer_settings()).fit()
+    optimizer = recipe.optimizer(models[1])
+    trainer_of(models[1], steps=4, lr=recipe.lr, schedule=recipe.schedule, warmup=0, optimizer=optimizer).fit()
+    for one, other in zip(models[0].parameters(), models[1].parameters(), strict=True):
+        np.testing.assert_array_equal(one.data, other.data)
+
+
+def groups_by_layer(model):
+    """Groups of the same sizes and settings as those of weights and biases, with other parameters in them."""
+    parameters = dict(model.named_parameters())
+    first, last = [[parameters[f"{n}.weight"], parameters[f"{n}.bias"]] for n in (0, 4)]
+    settings = {"lr": 0.02, "weight_decay": 5e-4}
+    return na.SGD(
+        [{"params": first, **settings}, {"params": last, **settings, "lr": 0.04, "weight_decay": 0.0}], 1.0, 0.9
+    )
+
+
+OTHER_GROUPS = (
+    ({"bias_lr_factor": 3.0}, r"its optimizer was .*'lr': 0\.04.*, and is .*'lr': 0\.06"),
+    ({"bias_decay_factor": 1.0}, r"its optimizer was .*'weight_decay': 0\.0.*, and is "),
+    ({"bias_lr_factor": 1.0, "bias_decay_factor": 1.0}, "its optimizer was "),
+    ({"schedule": "released"}, "its schedule's milestones was "),
+    ({"schedule": "step"}, "its schedule was 'MultiStep.*', and is 'Step"),
+    ({"optimizer": groups_by_layer}, r"its parameters in each group was \[\['0.weight', '4.weight'\], \['0.bias'"),
+)
+
+
+def test_a_run_with_groups_goes_on_with_the_same_ones_or_not_at_all(tmp_path):
+    settings = {"bias_lr_factor": 2.0, "bias_decay_factor": 0.0, "schedule": "caffe", "count": 16, "epochs": 1}
+    trainer_of(run=Run(tmp_path / "run"), **settings).fit()
+    for changes, message in OTHER_GROUPS:
+        model = small_network()
+        changed = {name: value(model) if callable(value) else value for name, value in changes.items()}
+        trainer = trainer_of(model, run=Run.reopen(tmp_path / "run"), **{**settings, **changed})
+        with pytest.raises(ValueError, match=message):
+            trainer.resume()
