@@ -21,18 +21,26 @@ Padding = Pair | tuple[Pair, Pair]  # (vertical, horizontal) or ((top, bottom), 
 
 
 def conv2d(
-    x: Array, weight: Array, bias: Array | None, stride: Pair, padding: Padding, dilation: Pair, groups: int
+    x: Array,
+    weight: Array,
+    bias: Array | None,
+    stride: Pair,
+    padding: Padding,
+    dilation: Pair,
+    groups: int,
+    ceil_mode: bool = False,
 ) -> Array:
     """Convolve: ``y[n, o, p, q] = bias[o] + sum over c, i, j of weight[o, c, i, j] * x[n, first + c, r, s]``.
 
     There ``r = p*stride + i*dilation - top`` and ``s = q*stride + j*dilation - left``; x is 0 outside the image; and
-    ``first`` is the first input channel of the group that o belongs to.
+    ``first`` is the first input channel of the group that o belongs to. In ceil mode the number of windows is rounded
+    up; but no window may start beyond the image.
 
     x (N, C, H, W), weight (O, C/G, kH, kW), bias (O,) or None -> (N, O, oH, oW).
     """
     vertical, horizontal = _borders(padding)
-    oH = (x.shape[2] + sum(vertical) - dilation[0] * (weight.shape[2] - 1) - 1) // stride[0] + 1
-    oW = (x.shape[3] + sum(horizontal) - dilation[1] * (weight.shape[3] - 1) - 1) // stride[1] + 1
+    oH = _count(x.shape[2], weight.shape[2], stride[0], vertical, dilation[0], ceil_mode)
+    oW = _count(x.shape[3], weight.shape[3], stride[1], horizontal, dilation[1], ceil_mode)
     y = np.zeros((len(x), len(weight), oH, oW), x.dtype)
     for output, kernel, pixel in _products(x.shape, weight.shape, y.shape, stride, padding, dilation, groups):
         y[output] += weight[kernel] * x[pixel]
@@ -87,32 +95,141 @@ def max_pool2d_gradient(
     return grad_x
 
 
-def local_response_norm(x: Array, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> Array:
+def avg_pool2d(
+    x: Array,
+    kernel_size: Pair,
+    stride: Pair,
+    padding: Pair = (0, 0),
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+) -> Array:
+    """Take each window's average: the sum of its numbers over how many count. (N, C, H, W) -> (N, C, oH, oW).
+
+    Those inside the image count and, if `count_include_pad`, the zeros of the padding; nothing beyond it does.
+    """
+    rows, columns = _windows(x.shape[2:], kernel_size, stride, padding, (1, 1), ceil_mode)
+    y = np.zeros((*x.shape[:2], len(rows), len(columns)), x.dtype)
+    for n, c, p, q in np.ndindex(y.shape):
+        count = _counted((p, q), x.shape[2:], kernel_size, stride, padding, count_include_pad)
+        y[n, c, p, q] = sum(x[n, c, r, s] for r in rows[p] for s in columns[q]) / count
+    return y
+
+
+def avg_pool2d_gradient(
+    grad_y: Array,
+    x: Array,
+    kernel_size: Pair,
+    stride: Pair,
+    padding: Pair = (0, 0),
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+) -> Array:
+    """Differentiate `avg_pool2d`: all pixels of a window get the same. (N, C, oH, oW) -> (N, C, H, W)."""
+    rows, columns = _windows(x.shape[2:], kernel_size, stride, padding, (1, 1), ceil_mode)
+    grad_x = np.zeros_like(x)
+    for n, c, p, q in np.ndindex(grad_y.shape):
+        count = _counted((p, q), x.shape[2:], kernel_size, stride, padding, count_include_pad)
+        for r, s in ((r, s) for r in rows[p] for s in columns[q]):
+            grad_x[n, c, r, s] += grad_y[n, c, p, q] / count
+    return grad_x
+
+
+def adaptive_avg_pool2d(x: Array, output_size: Pair) -> Array:
+    """Average over parts: part p of oH is the rows r with ``floor(p*H/oH) <= r < ceil((p+1)*H/oH)``, likewise columns.
+
+    (N, C, H, W) -> (N, C, oH, oW).
+    """
+    y = np.zeros((*x.shape[:2], *output_size), x.dtype)
+    for n, c, p, q in np.ndindex(y.shape):
+        rows, columns = _part(p, x.shape[2], output_size[0]), _part(q, x.shape[3], output_size[1])
+        y[n, c, p, q] = sum(x[n, c, r, s] for r in rows for s in columns) / (len(rows) * len(columns))
+    return y
+
+
+def adaptive_avg_pool2d_gradient(grad_y: Array, x: Array) -> Array:
+    """Differentiate `adaptive_avg_pool2d`. (N, C, oH, oW) -> (N, C, H, W)."""
+    grad_x = np.zeros_like(x)
+    for n, c, p, q in np.ndindex(grad_y.shape):
+        rows, columns = _part(p, x.shape[2], grad_y.shape[2]), _part(q, x.shape[3], grad_y.shape[3])
+        for r, s in ((r, s) for r in rows for s in columns):
+            grad_x[n, c, r, s] += grad_y[n, c, p, q] / (len(rows) * len(columns))
+    return grad_x
+
+
+def local_response_norm(
+    x: Array,
+    size: int,
+    alpha: float = 1e-4,
+    beta: float = 0.75,
+    k: float = 1.0,
+    divide_alpha: bool = True,
+    groups: int = 1,
+) -> Array:
     """``y[c] = x[c] / d[c]**beta`` with ``d[c] = k + alpha/size * sum of x[i]**2``. (N, C, H, W) -> the same.
 
-    The sum is over the channels ``c - size//2 <= i <= c + (size-1)//2`` that exist.
+    The sum is over the channels ``c - size//2 <= i <= c + (size-1)//2`` that exist in c's group. Without `divide_alpha`
+    alpha is not divided.
     """
     y = np.zeros_like(x)
     for n, c, h, w in np.ndindex(x.shape):
-        y[n, c, h, w] = x[n, c, h, w] / _denominator(x[n, :, h, w], c, size, alpha, k) ** beta
+        around = _in_group(c, size, x.shape[1], groups)
+        d = k + (alpha / size if divide_alpha else alpha) * sum(x[n, i, h, w] ** 2 for i in around)
+        y[n, c, h, w] = x[n, c, h, w] / d**beta
     return y
 
 
 def local_response_norm_gradient(
-    grad_y: Array, x: Array, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0
+    grad_y: Array,
+    x: Array,
+    size: int,
+    alpha: float = 1e-4,
+    beta: float = 0.75,
+    k: float = 1.0,
+    divide_alpha: bool = True,
+    groups: int = 1,
 ) -> Array:
     """Differentiate `local_response_norm`, by the product rule. (N, C, H, W) -> the same.
 
     ``dy[c]/dx[i] = [i == c] * d[c]**-beta + x[c] * (-beta) * d[c]**(-beta-1) * 2*alpha/size * x[i]``, where the second
     term is there for the channels i in the sum of d[c].
     """
-    grad_x = np.zeros_like(x)
+    grad_x, alpha = np.zeros_like(x), alpha / size if divide_alpha else alpha
     for n, c, h, w in np.ndindex(x.shape):
         pixel, g = x[n, :, h, w], grad_y[n, c, h, w]
-        d = _denominator(pixel, c, size, alpha, k)
+        around = _in_group(c, size, len(pixel), groups)
+        d = k + alpha * sum(pixel[i] ** 2 for i in around)
         grad_x[n, c, h, w] += g * d**-beta
-        for i in _neighbours(c, size, len(pixel)):
-            grad_x[n, i, h, w] += g * pixel[c] * -beta * d ** (-beta - 1) * 2 * alpha / size * pixel[i]
+        for i in around:
+            grad_x[n, i, h, w] += g * pixel[c] * -beta * d ** (-beta - 1) * 2 * alpha * pixel[i]
+    return grad_x
+
+
+def spatial_response_norm(x: Array, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> Array:
+    """``y[h, w] = x[h, w] / d[h, w]**beta`` with ``d[h, w] = k + alpha/size**2 * sum of x[r, s]**2``.
+
+    The sum is over the pixels ``h - size//2 <= r <= h + (size-1)//2`` that exist, and s likewise, of the same channel.
+    (N, C, H, W) -> the same.
+    """
+    y = np.zeros_like(x)
+    for n, c, h, w in np.ndindex(x.shape):
+        around = _around(h, w, size, x.shape)
+        d = k + alpha / size**2 * sum(x[n, c, r, s] ** 2 for r, s in around)
+        y[n, c, h, w] = x[n, c, h, w] / d**beta
+    return y
+
+
+def spatial_response_norm_gradient(
+    grad_y: Array, x: Array, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0
+) -> Array:
+    """Differentiate `spatial_response_norm` as `local_response_norm_gradient` does that. (N, C, H, W) -> the same."""
+    grad_x = np.zeros_like(x)
+    for n, c, h, w in np.ndindex(x.shape):
+        image, g, around = x[n, c], grad_y[n, c, h, w], _around(h, w, size, x.shape)
+        d = k + alpha / size**2 * sum(image[pixel] ** 2 for pixel in around)
+        grad_x[n, c, h, w] += g * d**-beta
+        for pixel in around:
+            slope = image[h, w] * -beta * d ** (-beta - 1) * 2 * alpha / size**2 * image[pixel]
+            grad_x[n, c][pixel] += g * slope
     return grad_x
 
 
@@ -219,18 +336,24 @@ def _products(
 def _windows(
     image: tuple[int, ...], kernel_size: Pair, stride: Pair, padding: Pair, dilation: Pair, ceil_mode: bool
 ) -> tuple[list[list[int]], list[list[int]]]:
-    """Return, for each axis, the pixels inside the image that each window has.
-
-    There are ``(size + 2*padding - dilation*(kernel_size-1) - 1) / stride + 1`` windows, rounded down, or up in ceil
-    mode; but no window may start beyond the image.
-    """
+    """Return, for each axis, the pixels inside the image that each window has."""
     axes = []
     for size, k, s, pad, d in zip(image, kernel_size, stride, padding, dilation, strict=True):
-        steps = (size + 2 * pad - d * (k - 1) - 1) / s
-        starts = [p * s - pad for p in range((ceil(steps) if ceil_mode else floor(steps)) + 1)]
-        windows = [[start + i * d for i in range(k)] for start in starts if start < size]
+        starts = [p * s - pad for p in range(_count(size, k, s, (pad, pad), d, ceil_mode))]
+        windows = [[start + i * d for i in range(k)] for start in starts]
         axes.append([[r for r in window if 0 <= r < size] for window in windows])
     return axes[0], axes[1]
+
+
+def _count(size: int, kernel_size: int, stride: int, padding: Pair, dilation: int, ceil_mode: bool) -> int:
+    """Return how many windows there are along an axis.
+
+    They are ``(size + padding - dilation*(kernel_size-1) - 1) / stride + 1``, rounded down, or up in ceil mode; but no
+    window may start beyond the image.
+    """
+    steps = (size + sum(padding) - dilation * (kernel_size - 1) - 1) / stride
+    count = (ceil(steps) if ceil_mode else floor(steps)) + 1
+    return len([p for p in range(count) if p * stride - padding[0] < size or not ceil_mode])
 
 
 def _argmax(image: Array, rows: list[int], columns: list[int]) -> Pair | None:
@@ -246,8 +369,26 @@ def _neighbours(c: int, size: int, channels: int) -> range:
     return range(max(0, c - size // 2), min(channels, c + (size - 1) // 2 + 1))
 
 
-def _denominator(pixel: Array, c: int, size: int, alpha: float, k: float) -> float:
-    return k + alpha / size * sum(pixel[i] ** 2 for i in _neighbours(c, size, len(pixel)))
+def _in_group(c: int, size: int, channels: int, groups: int) -> list[int]:
+    width = channels // groups
+    return [i for i in _neighbours(c, size, channels) if i // width == c // width]
+
+
+def _around(h: int, w: int, size: int, shape: tuple[int, ...]) -> list[Pair]:
+    return [(r, s) for r in _neighbours(h, size, shape[2]) for s in _neighbours(w, size, shape[3])]
+
+
+def _counted(window: Pair, image: tuple[int, ...], kernel_size: Pair, stride: Pair, padding: Pair, pad: bool) -> int:
+    """Return how many numbers of an average's window count: those inside the image and, if `pad`, its padding."""
+    total = 1
+    for p, size, k, s, margin in zip(window, image, kernel_size, stride, padding, strict=True):
+        width = margin if pad else 0
+        total *= len([r for r in range(p * s - margin, p * s - margin + k) if -width <= r < size + width])
+    return total
+
+
+def _part(p: int, size: int, parts: int) -> range:
+    return range(floor(p * size / parts), ceil((p + 1) * size / parts))
 
 
 def _target(label: Any, k: int, classes: int, label_smoothing: float) -> float:

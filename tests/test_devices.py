@@ -21,8 +21,10 @@ def every_layer(device, dtype="float32"):
     rng = np.random.default_rng(0)
     return na.Sequential(
         na.Conv2d(4, 6, 3, padding=1, groups=2, dtype=dtype, device=device, seed=rng),  # 6 x 8 x 8
-        na.LocalResponseNorm(3, alpha=0.1),
+        na.LocalResponseNorm(3, alpha=0.1, groups=2),
+        na.SpatialResponseNorm(3, alpha=0.1),
         na.ReLU(),
+        na.AvgPool2d(1),
         na.MaxPool2d(3, stride=2, padding=1, ceil_mode=True),  # 6 x 5 x 5: the last windows hang over
         na.Dropout(0.3, seed=1),
         na.Flatten(),

@@ -26,9 +26,12 @@ def test_every_layer_of_the_package_has_right_gradients():
     for kind in (
         "Conv2d",
         "MaxPool2d",
+        "AvgPool2d",
+        "AdaptiveAvgPool2d",
         "Linear",
         "ReLU",
         "LocalResponseNorm",
+        "SpatialResponseNorm",
         "Dropout",
         "Flatten",
         "Cross",

@@ -12,11 +12,12 @@ from npalexnet import backend
 from npalexnet.cli.options import add_device, chosen_device, number
 from npalexnet.gradcheck import GradcheckReport, gradcheck
 from npalexnet.layers.activation import Flatten, ReLU
+from npalexnet.layers.average_pooling import AdaptiveAvgPool2d, AvgPool2d
 from npalexnet.layers.conv import Conv2d
 from npalexnet.layers.dropout import Dropout
 from npalexnet.layers.layer import Layer
 from npalexnet.layers.linear import Linear
-from npalexnet.layers.normalization import LocalResponseNorm
+from npalexnet.layers.normalization import LocalResponseNorm, SpatialResponseNorm
 from npalexnet.layers.parameter import Shape
 from npalexnet.layers.pooling import MaxPool2d
 from npalexnet.layers.sequential import Sequential
@@ -44,16 +45,23 @@ def check_all_layers(device: str = "cpu", *, seed: int = 0, **settings: Any) -> 
         ("Conv2d, overlapping windows", Conv2d(4, 3, 3, stride=2, padding=1, **new), images),
         ("Conv2d, dilation", Conv2d(4, 2, (3, 2), stride=(1, 2), dilation=(2, 3), **new), images),
         ("Conv2d, groups", Conv2d(4, 6, 3, groups=2, bias=False, **new), images),
+        ("Conv2d, windows that hang over", Conv2d(4, 3, 3, stride=3, ceil_mode=True, **new), (2, 4, 8, 7)),
         ("Conv2d, same size", Conv2d(4, 2, (2, 3), padding="same", **new), images),
         ("Conv2d, Winograd's algorithm", winograd, images),
         ("MaxPool2d, overlapping windows", MaxPool2d(3, 2), images),
         ("MaxPool2d, padding and ceil_mode", MaxPool2d(3, 2, padding=1, ceil_mode=True), images),
         ("MaxPool2d, dilation", MaxPool2d(2, 1, dilation=(2, 3)), images),
+        ("AvgPool2d, overlapping windows", AvgPool2d(3, 2), images),
+        ("AvgPool2d, padding and ceil_mode", AvgPool2d(3, 2, padding=1, ceil_mode=True), images),
+        ("AvgPool2d, without the padding", AvgPool2d(3, 2, padding=1, count_include_pad=False), images),
+        ("AdaptiveAvgPool2d", AdaptiveAvgPool2d((3, 4)), images),
         ("Linear", Linear(5, 4, **new), vectors),
         ("Linear, no bias, three axes", Linear(5, 4, bias=False, **new), (2, *vectors)),
         ("ReLU", ReLU(), images),
         ("LocalResponseNorm", LocalResponseNorm(5), images),
         ("LocalResponseNorm, even size", LocalResponseNorm(2, alpha=0.5, beta=1.5, k=2.0), images),
+        ("LocalResponseNorm, groups, alpha undivided", LocalResponseNorm(3, 0.5, divide_alpha=False, groups=2), images),
+        ("SpatialResponseNorm", SpatialResponseNorm(3, alpha=0.5), images),
         ("Dropout, training", Dropout(0.3, seed=rng), vectors),
         ("Dropout, eval", Dropout(0.3, seed=rng).eval(), vectors),
         ("Flatten", Flatten(), images),

@@ -60,9 +60,8 @@ class Look:
 
     def training(self) -> None:
         """Draw the filters and, if the run's folder has its metrics, the curves of training."""
-        weight = dict(self.classifier.model.named_parameters())[
-            f"{next(iter(convolutions(self.classifier.model)))}.weight"
-        ].data
+        layers = (layer for _, layer in self.classifier.model.named_leaves())
+        weight = next(layer.weight.data for layer in layers if isinstance(layer, Conv2d))
         weight = backend.device_of(weight).to_host(weight)
         filters = self._draw("filters.png", visualize.filters(weight, grey=self.validation.grey))
         if records := read_metrics(self.classifier.path.with_name(METRICS)):

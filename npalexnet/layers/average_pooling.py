@@ -132,7 +132,7 @@ class AdaptiveAvgPool2d(Layer):
     def output_shape(self, input_shape: Shape) -> Shape:
         """(N, C, H, W) -> (N, C, oH, oW)."""
         if len(input_shape) != 4 or 0 in input_shape[2:]:
-            advice = layout_advice(input_shape, lambda shape: True)
+            advice = layout_advice(input_shape, lambda shape: 0 not in shape[2:])
             raise ValueError(f"AdaptiveAvgPool2d expects an input of shape (N, C, H, W), got {input_shape}{advice}")
         return (*input_shape[:2], *self.output_size)
 

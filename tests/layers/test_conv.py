@@ -54,6 +54,61 @@ def test_output_and_gradients_are_torchs(case, dtype, device):
     assert_matches_torch(layer, twin, normal((3, C, H, W), dtype), device)
 
 
+# height, width, and the arguments: windows that hang over
+CEIL = {
+    "the network's first, smaller": (40, 37, {"kernel_size": 11, "stride": 4}),
+    "nothing hangs over": (9, 11, {"kernel_size": 3, "stride": 2}),
+    "padding": (8, 9, {"kernel_size": 3, "stride": 3, "padding": 1}),
+    "groups, no bias": (8, 7, {"kernel_size": 3, "stride": 2, "groups": 2, "bias": False}),
+    "dilation": (9, 10, {"kernel_size": 3, "stride": 2, "dilation": (2, 3)}),
+    "a last window that would start outside": (7, 8, {"kernel_size": 1, "stride": 3}),
+    "a kernel larger than the image": (4, 4, {"kernel_size": 5, "stride": 2}),
+}
+
+
+class CeilTwin(nn.Conv2d):
+    """Torch's convolution of an image with so many zeros behind that one more window fits, where it may."""
+
+    def forward(self, x):
+        further = []
+        for axis in (1, 0):
+            size, padding, stride = x.shape[2 + axis], self.padding[axis], self.stride[axis]
+            room = size + 2 * padding - self.dilation[axis] * (self.kernel_size[axis] - 1) - 1
+            count = -(-room // stride)  # besides the first
+            count -= count * stride >= size + padding
+            further += [0, max(0, count * stride - room)]
+        return super().forward(nn.functional.pad(x, further))
+
+
+@pytest.mark.parametrize("case", CEIL.values(), ids=CEIL)
+def test_windows_that_hang_over_are_torchs_with_zeros_behind_the_image(case, dtype, device):
+    H, W, arguments = case
+    layer = Conv2d(4, 6, **arguments, ceil_mode=True, dtype=dtype, device=device, seed=1)
+    assert_matches_torch(layer, CeilTwin(4, 6, **arguments), normal((3, 4, H, W), dtype), device)
+    assert layer.output_shape((3, 4, H, W))[2:] == layer(put(normal((1, 4, H, W), dtype), device)).shape[2:]
+
+
+def test_windows_that_hang_over_are_those_of_the_definition(device):
+    arguments = (2, 3), (1, 0), (1, 1), 2
+    layer = Conv2d(4, 6, 3, (2, 3), (1, 0), groups=2, ceil_mode=True, dtype="float64", device=device, seed=1)
+    x = normal((2, 4, 6, 7))
+    weight, bias = layer.state_dict().values()
+    expected = naive.conv2d(x, weight, bias, *arguments, ceil_mode=True)
+    assert expected.shape == (2, 6, 4, 3)
+    grad_y = normal(expected.shape, seed=2)
+    y, grad_x, gradients = forward_backward(layer, x, grad_y, device)
+    assert_close(y, expected)
+    naives = naive.conv2d_gradients(grad_y, x, weight, *arguments)
+    for gradient, definition in zip((grad_x, gradients["weight"], gradients["bias"]), naives, strict=True):
+        assert_close(gradient, definition)
+
+
+def test_gradients_of_windows_that_hang_over_are_slopes():
+    layer = Conv2d(2, 3, 3, stride=2, ceil_mode=True, dtype="float64", seed=1)
+    assert_gradients_are_slopes(layer, normal((2, 2, 6, 8)))
+    assert repr(layer).endswith("bias=True, ceil_mode=True)")
+
+
 # --- each number with a bound of its own: im2col adds products up, in whatever order ----------------------------------
 
 

@@ -7,7 +7,21 @@ import pytest
 import torch
 from torch import nn
 
-from npalexnet import Conv2d, Dropout, Flatten, Layer, Linear, LocalResponseNorm, MaxPool2d, Parameter, ReLU, Sequential
+from npalexnet import (
+    AdaptiveAvgPool2d,
+    AvgPool2d,
+    Conv2d,
+    Dropout,
+    Flatten,
+    Layer,
+    Linear,
+    LocalResponseNorm,
+    MaxPool2d,
+    Parameter,
+    ReLU,
+    Sequential,
+    SpatialResponseNorm,
+)
 from tests.support import (
     assert_close,
     assert_gradients_are_slopes,
@@ -23,6 +37,7 @@ LAYERS = {
     "Conv2d": lambda **new: Conv2d(3, 4, 3, stride=2, padding=1, seed=0, **new),
     "Conv2d without padding": lambda **new: Conv2d(3, 4, 3, seed=0, **new),
     "Conv2d in groups": lambda **new: Conv2d(3, 6, 2, groups=3, seed=0, **new),
+    "Conv2d whose windows hang over": lambda **new: Conv2d(3, 4, 2, stride=2, ceil_mode=True, seed=0, **new),
     "Conv2d of single pixels": lambda **new: Conv2d(3, 4, 1, seed=0, **new),
     "MaxPool2d": lambda **new: MaxPool2d(3, 2),
     "MaxPool2d with padding": lambda **new: MaxPool2d(2, 2, padding=1),
@@ -31,6 +46,10 @@ LAYERS = {
     "Flatten": lambda **new: Flatten(),
     "Dropout": lambda **new: Dropout(0.5, seed=0),
     "LocalResponseNorm": lambda **new: LocalResponseNorm(3, 0.5),
+    "LocalResponseNorm in groups": lambda **new: LocalResponseNorm(3, 0.5, divide_alpha=False, groups=3),
+    "SpatialResponseNorm": lambda **new: SpatialResponseNorm(3, 0.5),
+    "AvgPool2d": lambda **new: AvgPool2d(3, 2, padding=1),
+    "AdaptiveAvgPool2d": lambda **new: AdaptiveAvgPool2d(2),
     "Sequential": lambda **new: Sequential(
         Conv2d(3, 4, 2, seed=0, **new), ReLU(), MaxPool2d(2), Dropout(seed=0), Flatten(), Linear(16, 3, seed=0, **new)
     ),

@@ -23,6 +23,8 @@ LAYERS = {
     "MaxPool2d with padding": (lambda: na.MaxPool2d(3, 1, 1), lambda: nn.MaxPool2d(3, 1, 1)),
     "ReLU": (na.ReLU, nn.ReLU),
     "Flatten": (na.Flatten, nn.Flatten),
+    "AvgPool2d": (lambda: na.AvgPool2d(3, 2, 1), lambda: nn.AvgPool2d(3, 2, 1)),
+    "AdaptiveAvgPool2d": (lambda: na.AdaptiveAvgPool2d(3), lambda: nn.AdaptiveAvgPool2d(3)),
     "LocalResponseNorm": (lambda: na.LocalResponseNorm(3, 0.5), lambda: nn.LocalResponseNorm(3, 0.5)),
     "Sequential": (
         lambda: na.Sequential(na.Conv2d(4, 6, 3, seed=0), na.ReLU(), na.MaxPool2d(2)),

@@ -1,4 +1,4 @@
-"""LocalResponseNorm against torch, the plain loops and slopes."""
+"""LocalResponseNorm and SpatialResponseNorm against torch, the plain loops and slopes."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from npalexnet import LocalResponseNorm, naive
+from npalexnet import LocalResponseNorm, SpatialResponseNorm, naive
 from tests.support import (
     PROPERTY,
     assert_close,
@@ -29,8 +29,9 @@ def test_the_default_arguments_are_torchs(device):
     assert_matches_torch(LocalResponseNorm(5), nn.LocalResponseNorm(5), normal((2, 8, 3, 3)) * 30, device)
 
 
-def test_the_papers_constants_are_torchs_with_alpha_times_size(device):
-    layer = LocalResponseNorm(5, alpha=5e-4, beta=0.75, k=2)
+@pytest.mark.parametrize("arguments", [{"alpha": 5e-4}, {"alpha": 1e-4, "divide_alpha": False}], ids=str)
+def test_the_papers_constants_are_torchs_with_alpha_times_size(arguments, device):
+    layer = LocalResponseNorm(5, beta=0.75, k=2, **arguments)
     x = normal((2, 8, 3, 3)) * 30
     squares = np.pad(x**2, ((0, 0), (2, 2), (0, 0), (0, 0)))
     d = 2 + 1e-4 * sum(squares[:, i : i + 8] for i in range(5))  # section 3.3, where alpha is not divided by size
@@ -50,6 +51,66 @@ def test_output_and_gradient_are_those_of_the_formula(size, device):
     y, grad_x, _ = forward_backward(LocalResponseNorm(size, 0.5, 0.75, 2), x, grad_y, device)
     assert_close(y, naive.local_response_norm(x, size, 0.5, 0.75, 2))
     assert_close(grad_x, naive.local_response_norm_gradient(grad_y, x, size, 0.5, 0.75, 2))
+
+
+@pytest.mark.parametrize("groups", [1, 2, 3, 6])
+@pytest.mark.parametrize("size", [1, 4, 5])
+def test_groups_are_normalised_each_by_itself_as_torch_does_with_each(size, groups, dtype, device):
+    class Apart(nn.Module):
+        def forward(self, x):
+            norm = nn.LocalResponseNorm(size, 0.5, 0.75, 2.0)
+            return torch.cat([norm(part) for part in x.chunk(groups, dim=1)], dim=1)
+
+    layer = LocalResponseNorm(size, 0.5, 0.75, 2.0, groups=groups)
+    assert_matches_torch(layer, Apart(), normal((3, 6, 4, 5), dtype), device)
+
+
+@pytest.mark.parametrize(("size", "divide_alpha", "groups"), [(5, False, 1), (4, False, 2), (3, True, 3), (5, True, 2)])
+def test_other_forms_are_those_of_the_formula(size, divide_alpha, groups, device):
+    x, grad_y = normal((2, 6, 2, 3)), normal((2, 6, 2, 3), seed=1)
+    layer = LocalResponseNorm(size, 0.5, 0.75, 2, divide_alpha=divide_alpha, groups=groups)
+    y, grad_x, _ = forward_backward(layer, x, grad_y, device)
+    assert_close(y, naive.local_response_norm(x, size, 0.5, 0.75, 2, divide_alpha, groups))
+    assert_close(grad_x, naive.local_response_norm_gradient(grad_y, x, size, 0.5, 0.75, 2, divide_alpha, groups))
+
+
+def spatial_twin(size, alpha, beta, k):
+    """Torch's, whose average pooling divides by size**2, the zeros around the image included."""
+
+    class Twin(nn.Module):
+        def forward(self, x):
+            padded = nn.functional.pad(x**2, (size // 2, (size - 1) // 2) * 2)
+            return x * (k + alpha * nn.functional.avg_pool2d(padded, size, 1)) ** -beta
+
+    return Twin()
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 5, 6])
+def test_normalisation_over_pixels_is_torchs_average_of_squares(size, dtype, device):
+    layer, twin = SpatialResponseNorm(size, 0.9, 0.75, 2.0), spatial_twin(size, 0.9, 0.75, 2.0)
+    assert_matches_torch(layer, twin, normal((3, 4, 6, 5), dtype), device)
+
+
+@pytest.mark.parametrize("size", [1, 2, 5])
+def test_normalisation_over_pixels_is_that_of_the_formula(size, device):
+    x, grad_y = normal((2, 3, 4, 6)), normal((2, 3, 4, 6), seed=1)
+    y, grad_x, _ = forward_backward(SpatialResponseNorm(size, 0.9, 0.6, 1.5), x, grad_y, device)
+    assert_close(y, naive.spatial_response_norm(x, size, 0.9, 0.6, 1.5))
+    assert_close(grad_x, naive.spatial_response_norm_gradient(grad_y, x, size, 0.9, 0.6, 1.5))
+
+
+@pytest.mark.parametrize("N", [0, 1, 9, 33])
+def test_no_image_is_lost_where_pixels_are_neighbours(N, device):
+    assert_matches_torch(SpatialResponseNorm(3, 0.9), spatial_twin(3, 0.9, 0.75, 1.0), normal((N, 2, 3, 4)), device)
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [LocalResponseNorm(3, 0.5, divide_alpha=False, groups=2), SpatialResponseNorm(2, 0.5), SpatialResponseNorm(3, 0.5)],
+    ids=repr,
+)
+def test_gradients_of_other_forms_are_slopes(layer):
+    assert_gradients_are_slopes(layer, normal((2, 6, 3, 3)))
 
 
 @pytest.mark.parametrize("size", [2, 5])
@@ -85,6 +146,7 @@ def test_no_image_is_lost_however_the_batch_is_cut(N, device):
         ({"size": 5, "alpha": "1"}, TypeError, "alpha must be a number, got '1'"),
         ({"size": 5, "beta": None}, TypeError, "beta must be a number, got None"),
         ({"size": 5, "k": True}, TypeError, "k must be a number, got True"),
+        ({"size": 5, "groups": 0}, ValueError, "groups must be at least 1, got 0"),
     ],
     ids=str,
 )
@@ -106,7 +168,25 @@ def test_bad_inputs_are_refused_with_what_is_expected(x, error, message):
         LocalResponseNorm(3)(x)
 
 
+def test_channels_that_the_groups_do_not_divide_are_refused():
+    message = r"LocalResponseNorm expects channels that 4 groups divide, got an input of shape \(2, 6, 3, 3\)"
+    with pytest.raises(ValueError, match=message):
+        LocalResponseNorm(3, groups=4)(normal((2, 6, 3, 3)))
+
+
+def test_normalisation_over_pixels_refuses_what_are_no_images():
+    with pytest.raises(
+        ValueError, match=r"SpatialResponseNorm expects an input of shape \(N, C, H, W\), got \(2, 3, 4\)"
+    ):
+        SpatialResponseNorm(3)(normal((2, 3, 4)))
+    with pytest.raises(ValueError, match="size must be at least 1, got 0"):
+        SpatialResponseNorm(0)
+
+
 def test_repr_says_what_it_was_made_of():
+    layer = LocalResponseNorm(5, k=2, divide_alpha=False, groups=2)
+    assert repr(layer) == "LocalResponseNorm(5, alpha=0.0001, beta=0.75, k=2.0, divide_alpha=False, groups=2)"
+    assert repr(SpatialResponseNorm(5)) == "SpatialResponseNorm(5, alpha=0.0001, beta=0.75, k=1.0)"
     assert repr(LocalResponseNorm(5, k=2)) == "LocalResponseNorm(5, alpha=0.0001, beta=0.75, k=2.0)"
 
 
