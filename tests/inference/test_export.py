@@ -92,6 +92,13 @@ def test_a_classifier_keeps_its_classes_and_how_pictures_are_prepared_in_every_f
         np.testing.assert_array_equal(again.log_probabilities(inputs), classifier.log_probabilities(inputs))
 
 
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_classes_may_have_any_names(narrow, trained_run, tmp_path, suffix):
+    names = ["caf\udce9", "猫", "two\nlines", "", *"abcdef"]  # the first as a folder whose name is no text gives it
+    na.export(na.load(trained_run, classes=names), tmp_path / f"w{suffix}")
+    assert na.load(tmp_path / f"w{suffix}").classes == names
+
+
 @pytest.mark.parametrize("suffix", [".onnx", ".pth", ".safetensors", ".npz"])
 @pytest.mark.parametrize("variant", ["torchvision", "caffenet", "released"])
 def test_a_model_alone_is_loaded_as_the_variant_that_it_was(narrow, tmp_path, variant, suffix):
