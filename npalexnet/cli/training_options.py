@@ -74,7 +74,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("strict", "refuse a folder with files that are not images, instead of reporting and skipping them", data,
         action="store_true")  # fmt: skip
     add("augment", "how images are prepared: simple, the center crop; crops, random crops and horizontal flips; paper, "
-        "colour jitter, too", data, choices=AUGMENTATIONS)  # fmt: skip
+        "colour jitter, too; resized, crops of random size and shape, and flips", data,
+        choices=AUGMENTATIONS)  # fmt: skip
     add("pixels", "how large an image's numbers are, when the mean is subtracted: std, divided by their standard "
         "deviation; 255, as they are. A mean and std that are given win", data, choices=PIXELS)  # fmt: skip
     for name in ("mean", "std"):
