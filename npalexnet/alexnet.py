@@ -6,7 +6,7 @@ Three things differ in the default network, `seed`. The paper speaks of 224 x 22
 figure's 55 x 55. Its two columns, which shared the work between two GPUs, are one here (no grouping). Its local
 response normalisation is left out, for its effect is small. (And ``init="paper"`` is not the default.)
 
-Other networks that are called AlexNet, the paper's as printed among them, are in `variants.py`; `VARIANTS` lists all.
+Other networks that are called AlexNet, the paper's as printed among them, are in `variants/`; `VARIANTS` lists all.
 """
 
 from __future__ import annotations
@@ -15,14 +15,18 @@ from contextlib import suppress
 
 import numpy as np
 
-from npalexnet import variants
 from npalexnet.checks import integer
 from npalexnet.layers.activation import Flatten, ReLU
 from npalexnet.layers.init import Seed, generator, initialize, initialize_as
 from npalexnet.layers.parameter import Shape
 from npalexnet.layers.pooling import MaxPool2d
 from npalexnet.layers.sequential import Sequential
-from npalexnet.variants import Makers, Parts, Variant
+from npalexnet.variants.caffe import CAFFE, CAFFENET
+from npalexnet.variants.one_weird_trick import ONE_WEIRD_TRICK
+from npalexnet.variants.paper import PAPER
+from npalexnet.variants.released import RELEASED
+from npalexnet.variants.torchvision import TORCHVISION
+from npalexnet.variants.variant import Makers, Parts, Variant
 from npalexnet.windows import layout_advice
 
 IMAGE_SIZE = 227  # of the default network
@@ -60,43 +64,22 @@ def seed(make: Makers) -> Parts:
     }
 
 
-# What the networks' sources initialise their layers with, see `Variant.initial`.
-_PAPER = ((0.01, 0), (0.01, 1), (0.01, 0), (0.01, 1), (0.01, 1), (0.01, 1), (0.01, 1), (0.01, 0))  # its section 5
-_RELEASED = ((0.01, 0), (0.01, 1), (0.03, 0), (0.03, 1), (0.03, 1), (0.01, 1), (0.01, 1), (0.01, 0))
-_CAFFE = ((0.01, 0), (0.01, 0.1), (0.01, 0), (0.01, 0.1), (0.01, 0.1), (0.005, 0.1), (0.005, 0.1), (0.01, 0))
-_CAFFENET = ((0.01, 0), (0.01, 1), (0.01, 0), (0.01, 1), (0.01, 1), (0.005, 1), (0.005, 1), (0.01, 0))
-_ONE_WEIRD_TRICK = (*_RELEASED[:-1], (0.01, -7))
-
+SEED = Variant(
+    summary="npalexnet's default: one column, no response normalisation",
+    figure=seed,
+    image_size=IMAGE_SIZE,
+    sizes=range(227, 259),
+    initial=((0.01, 0), (0.01, 1), (0.01, 0), (0.01, 1), (0.01, 1), (0.01, 1), (0.01, 1), (0.01, 0)),
+)
 VARIANTS = {
-    "seed": Variant(
-        "npalexnet's default: one column, no response normalisation",
-        seed, 227, range(227, 259), _PAPER,
-    ),
-    "paper": Variant(
-        "the paper of 2012 as printed: groups, response normalisation with an undivided alpha, 224 pixels",
-        variants.paper, 224, range(223, 255), _PAPER,
-    ),
-    "released": Variant(
-        "the source released by the Computer History Museum: normalisation before pooling and ReLU, also over pixels",
-        variants.released, 224, range(224, 256), _RELEASED,
-    ),
-    "caffe": Variant(
-        "Caffe's bvlc_alexnet: groups, normalisation with k = 1, then pooling",
-        variants.caffe, 227, range(227, 259), _CAFFE,
-    ),
-    "caffenet": Variant(
-        "Caffe's bvlc_reference_caffenet: groups, pooling, then normalisation with k = 1",
-        variants.caffenet, 227, range(227, 259), _CAFFENET,
-    ),
-    "torchvision": Variant(
-        "torchvision's alexnet: 64 first channels, no normalisation, average pooling, images of any size",
-        variants.torchvision, 224, range(63, 1 << 31), None,
-    ),
-    "one-weird-trick": Variant(
-        "the paper of 2014: 64 first channels, one column, normalisation before pooling and ReLU",
-        variants.one_weird_trick, 224, range(224, 256), _ONE_WEIRD_TRICK,
-    ),
-}  # fmt: skip
+    "seed": SEED,
+    "paper": PAPER,
+    "released": RELEASED,
+    "caffe": CAFFE,
+    "caffenet": CAFFENET,
+    "torchvision": TORCHVISION,
+    "one-weird-trick": ONE_WEIRD_TRICK,
+}
 
 
 class AlexNet(Sequential):

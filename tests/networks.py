@@ -3,7 +3,7 @@
 import numpy as np
 
 import npalexnet as na
-from npalexnet import variants
+from npalexnet.variants import variant
 from npalexnet.weights import save_weights
 
 TINY = ["--epochs", "1", "--batch-size", "4", "--train-images", "8", "--validation-images", "4"]  # of `npalexnet train`
@@ -15,7 +15,7 @@ def narrow(monkeypatch):
 
     For tests of what is done with a network, not of its numbers: writing and reading 58 million takes most of the time.
     """
-    monkeypatch.setattr(variants, "Linear", narrowed(na.Linear))
+    monkeypatch.setattr(variant, "Linear", narrowed(na.Linear))
 
 
 def narrowed(linear):

@@ -162,3 +162,61 @@ def test_results_are_of_the_dtype_of_the_input(dtype):
         naive.cross_entropy(x[0, 0], np.array([0, 1, 2])),
     ]
     assert {array.dtype for array in arrays} == {np.dtype(dtype)}
+
+
+@pytest.mark.parametrize("arguments", [((3, 2), (2, 1), (1, 1), True), ((2, 3), (3, 2), (0, 1), False)])
+@pytest.mark.parametrize("count_include_pad", [True, False])
+def test_average_pooling_and_its_gradient_are_torchs(arguments, count_include_pad):
+    x = leaf(normal((2, 3, 6, 7)))
+    expected = F.avg_pool2d(x, *arguments, count_include_pad)
+    y = naive.avg_pool2d(x.detach().numpy(), *arguments, count_include_pad)
+    assert_close(y, expected)
+    grad_y = normal(y.shape, seed=1)
+    (expected_grad_x,) = gradients_of(expected, grad_y, x)
+    assert_close(naive.avg_pool2d_gradient(grad_y, x.detach().numpy(), *arguments, count_include_pad), expected_grad_x)
+
+
+@pytest.mark.parametrize("size", [(6, 6), (2, 5), (1, 8)])
+def test_averages_of_parts_and_their_gradient_are_torchs(size):
+    x = leaf(normal((2, 3, 5, 8)))
+    expected = F.adaptive_avg_pool2d(x, size)
+    assert_close(naive.adaptive_avg_pool2d(x.detach().numpy(), size), expected)
+    grad_y = normal(expected.shape, seed=1)
+    (expected_grad_x,) = gradients_of(expected, grad_y, x)
+    assert_close(naive.adaptive_avg_pool2d_gradient(grad_y, x.detach().numpy()), expected_grad_x)
+
+
+def test_an_average_by_hand():
+    x = np.array([[[[1.0, 2, 3], [4, 5, 6]]]])
+    np.testing.assert_array_equal(naive.avg_pool2d(x, (2, 2), (1, 1)), [[[[3, 4]]]])
+    np.testing.assert_array_equal(naive.avg_pool2d(x, (2, 2), (2, 2), (0, 0), True), [[[[3, 4.5]]]])
+    np.testing.assert_array_equal(naive.avg_pool2d(x, (2, 2), (2, 2), (1, 1)), [[[[0.25, 1.25], [1, 2.75]]]])
+    np.testing.assert_array_equal(naive.adaptive_avg_pool2d(x, (1, 2)), [[[[3, 4]]]])
+
+
+def test_normalisation_over_pixels_by_hand():
+    x = np.zeros((1, 1, 3, 3))
+    x[0, 0, 1, 1] = 2
+    d = 1 + 0.9 / 9 * 4
+    np.testing.assert_allclose(naive.spatial_response_norm(x, 3, 0.9, 0.5, 1)[0, 0, 1, 1], 2 / d**0.5)
+    x[0, 0, 1, 2] = 3  # beside it, at the edge
+    y = naive.spatial_response_norm(x, 3, 0.9, 0.5, 1)[0, 0, 1]
+    np.testing.assert_allclose(y, [0, 2 / (1 + 0.1 * 13) ** 0.5, 3 / (1 + 0.1 * 13) ** 0.5])
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [("local_response_norm", (3, 0.9, 0.6, 1.5, False, 2)), ("spatial_response_norm", (3, 0.9, 0.6, 1.5))],
+)
+def test_the_gradient_of_normalisation_is_the_slope(name, arguments):
+    x, grad_y, direction = normal((1, 4, 3, 4)), normal((1, 4, 3, 4), seed=1), normal((1, 4, 3, 4), seed=2)
+    forward, gradient = getattr(naive, name), getattr(naive, f"{name}_gradient")
+    up, down = ((forward(x + sign * 1e-5 * direction, *arguments) * grad_y).sum() for sign in (1, -1))
+    assert (up - down) / 2e-5 == pytest.approx((gradient(grad_y, x, *arguments) * direction).sum(), rel=1e-7)
+
+
+def test_windows_of_a_convolution_that_hang_over_see_zeros():
+    x, weight = normal((1, 2, 6, 7)), normal((3, 2, 3, 3))
+    expected = F.conv2d(F.pad(tensor(x), (0, 2, 0, 0)), tensor(weight), stride=3)
+    assert_close(naive.conv2d(x, weight, None, (3, 3), (0, 0), (1, 1), 1, ceil_mode=True), expected)
+    assert naive.conv2d(x, weight, None, (3, 3), (0, 0), (1, 1), 1).shape == (1, 3, 2, 2)

@@ -93,7 +93,7 @@ def test_summary_prints_the_layers_of_a_variant(narrow, capsys):
     rows = [line.split() for line in printed.splitlines()]
     assert ["layers.0", "Conv2d", "1", "x", "96", "x", "55", "x", "55"] in [row[:9] for row in rows]
     assert ["layers.7", "SpatialResponseNorm"] in [row[:2] for row in rows]
-    assert "released: the source released" in printed
+    assert "released: the source that its author released" in printed
     with pytest.raises(SystemExit):
         main(["summary", "--variant", "vgg"])
     assert "'torchvision', 'one-weird-trick'" in capsys.readouterr().err.replace(

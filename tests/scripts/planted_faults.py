@@ -112,6 +112,22 @@ FAULTS = {
     "an algorithm set for a block that stays": Fault(
         "layers/algorithm_choice.py", {"_in_context.reset(token)": "pass"}
     ),
+    "convolution windows that do not hang over": Fault("layers/conv.py", {"sides, self.ceil_mode)": "sides)"}),
+    "padding counted in all averages": Fault(
+        "layers/average_pooling.py", {"counted if self.count_include_pad else inside[1] - inside[0]": "counted"}
+    ),
+    "alpha divided where the paper does not": Fault(
+        "layers/normalization.py", {"self.size if self.divide_alpha else 1": "self.size"}
+    ),
+    "neighbours across the border of a group": Fault(
+        "layers/normalization.py", {"width = x.shape[1] // self.groups": "width = x.shape[1]"}
+    ),
+    "neighbours for those whose neighbour it is": Fault(
+        "layers/normalization.py", {"(size - 1) // 2 if transposed else size // 2": "size // 2"}
+    ),
+    "another k in the released network": Fault(
+        "variants/released.py", {"alpha=1e-3, beta=0.75, k=1": "alpha=1e-3, beta=0.75, k=2"}, "test_variants.py"
+    ),
     "dropout not scaled": Fault("layers/dropout.py", {"1 / (1 - p)": "1.0"}),
     "loss not divided by N": Fault("losses.py", {"losses.mean() if": "losses.sum() if"}),
     "gradient of the loss not divided by N": Fault("losses.py", {"1 / len(labels) if": "1.0 if"}),

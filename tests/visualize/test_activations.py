@@ -21,14 +21,22 @@ def test_activations_are_what_each_layer_puts_out():
     assert found["layers.12"].shape == (2, 256, 6, 6)
 
 
+NETWORKS = {
+    "maxima": lambda: na.Sequential(
+        na.Conv2d(1, 2, (3, 2), stride=(2, 1), padding=(1, 0), dilation=(1, 2), seed=0), na.ReLU(),
+        na.MaxPool2d(2, stride=1, padding=1), na.Conv2d(2, 1, 2, padding="same", seed=1),
+    ),
+    "averages": lambda: na.Sequential(
+        na.Conv2d(1, 2, 2, stride=2, ceil_mode=True, seed=0), na.SpatialResponseNorm(2),
+        na.AvgPool2d(2, stride=1, padding=1), na.AdaptiveAvgPool2d(1),
+    ),
+}  # fmt: skip
+
+
 @pytest.mark.parametrize("name", ["0", "1", "2", "3"])
-def test_a_receptive_field_is_all_that_a_place_depends_on(name):
-    network = positive(
-        na.Sequential(
-            na.Conv2d(1, 2, (3, 2), stride=(2, 1), padding=(1, 0), dilation=(1, 2), seed=0), na.ReLU(),
-            na.MaxPool2d(2, stride=1, padding=1), na.Conv2d(2, 1, 2, padding="same", seed=1),
-        )
-    )  # fmt: skip
+@pytest.mark.parametrize("network", NETWORKS.values(), ids=NETWORKS)
+def test_a_receptive_field_is_all_that_a_place_depends_on(network, name):
+    network = positive(network())
     image = np.ones((1, 1, 11, 9), np.float32)
     with na.convolution_algorithm("im2col"):
         before = activations(network, image, [name])[name][0, 0]
