@@ -62,7 +62,7 @@ def test_dtypes_without_a_storage_of_their_own_are_read(tmp_path, dtype):
 def test_float8_is_refused_by_its_name(tmp_path):
     content = saved({"a": torch.zeros(4, dtype=torch.float8_e4m3fn)})
     refused(
-        tmp_path / "w", content, r'tensor "a" is of the type float8_e4m3fn; save it as float32, float16 or bfloat16'
+        tmp_path / "w", content, r'tensor "a" is of the type "float8_e4m3fn"; save it as float32, float16 or bfloat16'
     )
 
 
@@ -255,3 +255,9 @@ def test_files_cut_short_or_with_flipped_bits_are_refused_or_read_without_taking
     for _ in range(data.draw(st.integers(1, 3))):
         content[data.draw(st.integers(0, len(content) - 1))] ^= 1 << data.draw(st.integers(0, 7))
     survives(tmp_path / "w", bytes(content))
+
+
+def test_settings_under_a_name_that_weights_often_have_are_not_taken_for_them(tmp_path):
+    shared = {"a": 1}
+    content = {"model": {"name": "alexnet", "widths": [shared, shared]}, "net": {"module": {"w": torch.ones(2)}}}
+    assert_tensors(read(tmp_path / "w", saved(content)), {"w": np.ones(2, np.float32)})
