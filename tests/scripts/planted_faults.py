@@ -168,8 +168,14 @@ FAULTS = {
         "cli/training_options.py", {'config.setdefault("augment", config["recipe"])': "pass"}
     ),
     "a rate that falls a step late": Fault(
-        "training/schedules.py", {"step * self.total >= milestone": "step * self.total > milestone"}
+        "training/milestones.py",
+        {"step * self.total >= milestone": "step * self.total > milestone"},
+        "training/test_schedules.py",
     ),
+    "biases that slow down with the weights": Fault(
+        "training/state.py", {"factors[biases]": "factors[False]"}, "training/test_recipes.py"
+    ),
+    "crops of one shape": Fault("data/resized_crop.py", {"round(sqrt(area / shape))": "round(sqrt(area * shape))"}),
     "parameters that change their group on resume": Fault(
         "training/state.py", {"self._names_in_groups(),": "[],"}, "training/test_recipes.py"
     ),
