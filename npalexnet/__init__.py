@@ -32,10 +32,8 @@ from npalexnet.optim import SGD
 from npalexnet.optim.clipping import clip_grad_norm_
 from npalexnet.optim.grad_scaler import GradScaler
 
-_LATER = {  # imported when they are asked for: they need much more
-    "export": "npalexnet.inference.export",
-    "load": "npalexnet.inference.classifier",
-}
+# Imported when they are asked for: they need much more.
+_LATER = {"export": "npalexnet.inference.export", "load": "npalexnet.inference.classifier"}
 
 __version__ = "0.1.0"
 __all__ = [

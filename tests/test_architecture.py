@@ -20,11 +20,11 @@ IMPORTS = {
     "gradcheck": "finite_differences layers backend",
     "data": "alexnet",  # what its images must be
     "visualize": "data alexnet losses layers backend",
+    "formats": "layers",
     "pretrained": "formats data weights alexnet variants layers",
     "training": "pretrained visualize data optim weights alexnet losses layers backend",
-    "formats": "layers",
-    "inference": "formats training pretrained data weights alexnet layers backend",
-    "npalexnet": "alexnet gradcheck losses optim layers backend",  # the public names, but those imported later
+    "inference": "training pretrained formats data weights alexnet layers backend",
+    "npalexnet": "alexnet gradcheck losses optim layers backend",  # the public names
     "cli": "npalexnet alexnet gradcheck losses weights layers backend data pretrained training inference visualize",
     "__main__": "cli",
 }

@@ -65,6 +65,19 @@ def test_the_five_lines_of_training_learn_and_what_they_write_is_used_by_the_com
     assert main(["evaluate", "runs/library", "--data", "pictures"]) == 0
 
 
+def test_a_trained_network_classifies_as_the_readme_says(trained_run, tmp_path, monkeypatch, capsys):
+    assert main(["predict", str(trained_run), str(ROOT / "docs" / "ankle-boot.png")]) == 0
+    best = capsys.readouterr().out.splitlines()[1].split()
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / "1").symlink_to(trained_run)
+    (tmp_path / "docs").symlink_to(ROOT / "docs")
+    monkeypatch.chdir(tmp_path)
+    exec(compile(EXAMPLES[2], "README.md", "exec"), {})
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 3
+    assert lines[0].replace("%", " % ").split() == best
+
+
 def test_the_recipe_put_together_in_python_trains_and_is_kept_with_the_weights(pictures, capsys):
     example, _ = examples_of("docs/training.md")
     names: dict[str, Any] = {}

@@ -14,7 +14,7 @@ from npalexnet.backend.cuda.launcher import cuda_kernels_enabled
 from npalexnet.backend.threads import blas_libraries
 
 DISTRIBUTIONS = (
-    "cupy-cuda13x", "cupy-cuda12x", "ml_dtypes", "matplotlib", "pillow", "safetensors", "tqdm", "torch",
+    "cupy-cuda13x", "cupy-cuda12x", "ml_dtypes", "matplotlib", "pillow", "safetensors", "tqdm", "onnx", "torch",
 )  # fmt: skip
 
 

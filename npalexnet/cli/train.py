@@ -25,7 +25,7 @@ from npalexnet.pretrained.opening import Weights, open_weights
 from npalexnet.pretrained.preparation import colors, has_usual_colors
 from npalexnet.tensors import read_header
 from npalexnet.terminal import say, shown
-from npalexnet.training.checkpoint import LAST
+from npalexnet.training.checkpoint import LAST, PREVIOUS
 from npalexnet.training.finetune import load_fitting
 from npalexnet.training.interrupt import Interrupted, Stop, stop_on_signals
 from npalexnet.training.progress import Progress
@@ -136,10 +136,15 @@ def _classes(options: argparse.Namespace, data: Data) -> list[str]:
     return names_of_outputs(known, width)
 
 
+def _goes_on(resume: Path | None) -> bool:
+    """Whether a run goes on from a checkpoint, for which the weights that it began with are not needed."""
+    return resume is not None and (resume.is_file() or any((resume / name).exists() for name in (LAST, PREVIOUS)))
+
+
 def _weights(options: argparse.Namespace) -> Weights | None:
     """Return the weights to begin with, if any, and complete the options that they decide."""
     weights = None
-    if options.weights is not None and not (options.resume and (options.resume / LAST).exists()):
+    if options.weights is not None and not _goes_on(options.resume):
         weights = open_weights(options.weights, options.variant)
         options.variant = weights.variant
         if not weights.metadata and has_usual_colors(weights.variant):

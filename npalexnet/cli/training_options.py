@@ -74,7 +74,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("strict", "refuse a folder with files that are not images, instead of reporting and skipping them", data,
         action="store_true")  # fmt: skip
     add("augment", "how images are prepared: simple, the center crop; crops, random crops and horizontal flips; paper, "
-        "colour jitter, too", data, choices=AUGMENTATIONS)  # fmt: skip
+        "colour jitter, too; resized, crops of random size and shape, and flips", data,
+        choices=AUGMENTATIONS)  # fmt: skip
     add("pixels", "how large an image's numbers are, when the mean is subtracted: std, divided by their standard "
         "deviation; 255, as they are. A mean and std that are given win", data, choices=PIXELS)  # fmt: skip
     for name in ("mean", "std"):
@@ -86,16 +87,17 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
     length = parser.add_argument_group("how long and how fast")
     add("recipe", "whose settings to train with: simple, ours for few images; paper, the paper's; released, those in "
-        "the source that its first author released; caffe, Caffe's; torchvision, torchvision's. It sets --augment, "
-        "--pixels, --init, --batch-size, --lr, --schedule, --warmup, --momentum, --weight-decay and the factors of the "
-        "biases, each of which can also be given", length, choices=tuple(RECIPES))  # fmt: skip
+        "the source that its first author released; caffe, Caffe's; torchvision, torchvision's; one-weird-trick, "
+        "those of the same author's code of 2014. It sets --augment, --pixels, --init, --batch-size, --lr, --schedule, "
+        "--warmup, --momentum, --weight-decay and the factors of the biases, each of which can also be given", length,
+        choices=tuple(RECIPES))  # fmt: skip
     add("epochs", "epochs over the training images", length, type=positive, metavar="N")
     add("steps", "train for so many steps instead", length, type=positive, metavar="N")
     add("batch-size", "images that are computed together", length, type=positive, metavar="N")
     add("accumulate", "batches that make one step", length, type=positive, metavar="N")
     add("lr", "highest learning rate", length, type=above_zero, metavar="X")
     add("schedule", "how it falls: linear or cosine, to 0; step, by ten at each third; plateau, by ten when the "
-        "validation images get no better; released and caffe, by ten where it fell there", length,
+        "validation images get no better; released, caffe and one-weird-trick, where it fell there", length,
         choices=tuple(SCHEDULES))  # fmt: skip
     add(
         "warmup",

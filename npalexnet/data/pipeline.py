@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ import numpy as np
 from npalexnet.alexnet import IMAGE_SIZE
 from npalexnet.data import transforms as T
 from npalexnet.data.arguments import as_image
+from npalexnet.data.resized_crop import RandomResizedCrop
 from npalexnet.data.statistics import Statistics
 from npalexnet.fields import Int, Kind, List, Record
 
@@ -18,9 +20,9 @@ if TYPE_CHECKING:
     from npalexnet.data.datasets import Picture
 
 MOST_STEPS, LARGEST_SIZE = 32, 1024  # in files: more would take memory that no network of this project needs
-RECIPES = ("simple", "crops", "paper")
+RECIPES = ("simple", "crops", "paper", "resized")
 PIXELS = ("std", "255")
-ON_PICTURES = (T.ResizeCenterCrop,)
+ON_PICTURES = (T.ResizeCenterCrop, RandomResizedCrop)
 BY_NAME: dict[str, type[T.Transform]] = {  # in files: these names stay, whatever the classes are called
     "MiddleSquare": T.ResizeCenterCrop,
     "CentreCrop": T.CenterCrop,
@@ -30,6 +32,7 @@ BY_NAME: dict[str, type[T.Transform]] = {  # in files: these names stay, whateve
     "Normalize": T.Normalize,
     "SubtractMeanImage": T.SubtractMeanImage,
     "TenCrop": T.TenCrop,
+    "RandomResizedCrop": RandomResizedCrop,
 }
 NAME_IN_FILES = {kind: name for name, kind in BY_NAME.items()}
 
@@ -125,18 +128,22 @@ def training_pipeline(
     statistics : Statistics
         Of the training pictures. With a mean image of 256 x 256, "crops" and "paper" subtract the mean pixel by
         pixel, else colour by colour.
-    recipe : {"simple", "crops", "paper"}
+    recipe : {"simple", "crops", "paper", "resized"}
         "simple": the middle square, scaled to 227 x 227. "crops": the middle square, scaled to 256 x 256, then a random
-        crop of 227 x 227 and a random horizontal flip. "paper": the same, and PCA colour jitter.
+        crop of 227 x 227 and a random horizontal flip. "paper": the same, and PCA colour jitter. "resized": a crop of
+        random size and shape, scaled to 227 x 227, and a random horizontal flip.
     pixels : {"std", "255"}
         How large the numbers are, when the mean is subtracted. "std": divided by each colour's standard deviation.
         "255": as they are in the pictures, from 0 to 255, as the paper and Caffe have them.
     image_size : int
-        Height and width of the network's images, instead of 227; at most 256 but for "simple".
+        Height and width of the network's images, instead of 227; at most 256 for "crops" and "paper".
     """
     _check(recipe, pixels)
     if recipe == "simple":
         return evaluation_pipeline(statistics, recipe, pixels=pixels, image_size=image_size)
+    if recipe == "resized":
+        normalize = T.Normalize(statistics.mean, _divisor(statistics, pixels))
+        return Pipeline([RandomResizedCrop(image_size), T.RandomHorizontalFlip(), normalize])
     jitter = [T.PCAColorJitter(statistics.eigenvalues, statistics.eigenvectors)] if recipe == "paper" else []
     before, normalize = _mean_subtraction(statistics, pixels)
     return Pipeline(
@@ -153,8 +160,8 @@ def evaluation_pipeline(
     ----------
     statistics : Statistics
         Of the training pictures.
-    recipe : {"simple", "crops", "paper"}
-        The recipe of the training. "crops" and "paper": the middle 227 x 227 of 256 x 256.
+    recipe : {"simple", "crops", "paper", "resized"}
+        The recipe of the training. All but "simple": the middle 227 x 227 of 256 x 256.
     pixels : {"std", "255"}
     image_size : int
         As for `training_pipeline`.
@@ -162,6 +169,8 @@ def evaluation_pipeline(
     _check(recipe, pixels)
     if recipe == "simple":
         return Pipeline([T.ResizeCenterCrop(image_size), T.Normalize(statistics.mean, _divisor(statistics, pixels))])
+    if recipe == "resized":  # whose training pictures have no place in a mean image
+        statistics = replace(statistics, mean_image=None)
     before, normalize = _mean_subtraction(statistics, pixels)
     return Pipeline([T.ResizeCenterCrop(256), *before, T.CenterCrop(image_size), normalize])
 

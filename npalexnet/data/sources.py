@@ -79,7 +79,7 @@ class Data:
         ----------
         batch_size : int
             Pictures in a batch.
-        recipe : {"simple", "crops", "paper"}
+        recipe : {"simple", "crops", "paper", "resized"}
         pixels : {"std", "255"}
             See `training_pipeline`.
         seed : int
@@ -92,7 +92,7 @@ class Data:
             What to standardise the colours with, instead of their own statistics and whatever `pixels` is: for weights
             that were trained so.
         """
-        mean_image = None if recipe == "simple" or mean_and_std is not None else 256
+        mean_image = 256 if recipe in ("crops", "paper") and mean_and_std is None else None
         statistics = Statistics.fit(self.train, mean_image=mean_image, workers=max(2, workers))
         if mean_and_std is not None:
             statistics, pixels = replace(statistics, mean=mean_and_std[0], std=mean_and_std[1]), "std"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from math import prod
 from pathlib import Path
 
 import numpy as np
@@ -59,9 +58,9 @@ def _array(archive: Records, record: str, name: str) -> np.ndarray:
             f"can't be read: {found(name)} is of the type {dtype}; weights are float32, float64 or float16"
         )
     data = content[file.tell() :]
-    if prod(shape) * dtype.itemsize != data.size or any(length < 0 for length in shape):
-        raise ValueError(f"{found(name)} of shape {shape!s:.80} can't hold {data.size:,} bytes")
-    values = data.view(dtype) if data.size else np.empty(0, dtype)
+    if not dtype.itemsize or data.size % dtype.itemsize:
+        raise ValueError(f"{found(name)} has {data.size:,} bytes, no whole number of {dtype}")
+    values = data.view(dtype)
     ordered = tuple(reversed(shape)) if by_columns else shape
     array = shaped(name, values, ordered)
     return native(array.T if by_columns else array)

@@ -146,6 +146,8 @@ def _tensor(message: memoryview) -> tuple[str, np.ndarray | None]:
             parts.setdefault(number, []).append(wire.data(value))
         elif number in (_INT32S, _INT64S, _UINT64S):
             parts.setdefault(number, []).extend(wire.integers(wire_type, value))
+            if len(parts[number]) > wire.MOST_FIELDS:
+                raise wire.WireError(f"the tensor {found(name)} is a list of more than {wire.MOST_FIELDS:,} numbers")
     if external:
         raise Unreadable(
             f"keeps the numbers of {found(name)} in another file (ONNX's external data): in Python, "

@@ -5,7 +5,9 @@ does with a last window that begins outside of the image has changed in ONNX, an
 
 References
 ----------
-The operators of opset 17: https://github.com/onnx/onnx/blob/main/docs/Operators.md
+The operators of opset 17: https://github.com/onnx/onnx/blob/main/docs/Operators.md. ``ceil_mode``: onnx/onnx, pull
+request 5741 and issue 4958. What ONNX Runtime refuses: microsoft/onnxruntime, ``core/providers/cpu/nn/lrn.h`` (even
+sizes), ``lrn.cc`` (other than four axes) and ``pool_attributes.h`` (as much padding as a window has elements).
 """
 
 from __future__ import annotations

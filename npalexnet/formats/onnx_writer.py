@@ -118,5 +118,5 @@ def metadata(description: Mapping[str, Any], prepared: str) -> dict[str, str]:
     if prepared:
         texts["preprocessing"] = prepared
     if description.get("classes"):
-        texts["classes"] = json.dumps(description["classes"], ensure_ascii=False)
+        texts["classes"] = json.dumps(description["classes"])
     return texts

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from math import prod
 from pathlib import Path
 from typing import NamedTuple
 
@@ -72,9 +71,9 @@ def shaped(name: str, values: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     ValueError
         If they don't fill it, or no array can have it.
     """
-    if len(shape) > MOST_DIMENSIONS or any(length < 0 for length in shape) or prod(shape) != values.size:
-        raise ValueError(f"the tensor {found(name)} of shape {shape!s:.80} can't hold {values.size:,} numbers")
+    if len(shape) > MOST_DIMENSIONS or any(length < 0 for length in shape):
+        raise ValueError(f"the tensor {found(name)} of shape {shape!s:.80} is none that an array can have")
     try:
         return values.reshape(shape)
-    except ValueError as error:  # without elements, but with lengths beyond NumPy's
+    except (ValueError, OverflowError) as error:  # it has not so many, or lengths beyond NumPy's
         raise ValueError(f"the tensor {found(name)}: {error}") from None

@@ -123,9 +123,9 @@ def _weights(content: Any) -> tuple[dict[str, Tensor], dict[str, str]]:
     for _ in range(MOST_DEPTH):
         texts |= {key: value for key, value in content.items() if isinstance(key, str) and isinstance(value, str)}
         tensors = {key: value for key, value in content.items() if isinstance(key, str) and isinstance(value, Tensor)}
-        inside = [key for key in WEIGHTS if isinstance(content.get(key), dict)]
+        inside = [key for key in WEIGHTS if _has_tensors(content.get(key))]
         if not inside:
-            others = [key for key, value in content.items() if isinstance(value, dict) and _has_tensors(value)]
+            others = [key for key, value in content.items() if _has_tensors(value, 1)]
             inside = others if len(others) == 1 and not tensors else []
         if not inside:
             break
@@ -138,8 +138,16 @@ def _weights(content: Any) -> tuple[dict[str, Tensor], dict[str, str]]:
     return tensors, texts
 
 
-def _has_tensors(content: Mapping[Any, Any]) -> bool:
-    return any(isinstance(key, str) and isinstance(value, Tensor) for key, value in content.items())
+def _has_tensors(content: Any, depth: int = MOST_DEPTH) -> bool:
+    """Whether there are tensors under names in a dict, or in one of the dicts in it."""
+    level, seen = [content], set()
+    for _ in range(depth):
+        dicts = [item for item in level if isinstance(item, dict) and id(item) not in seen]
+        seen |= {id(item) for item in dicts}  # they may hold each other, a million times
+        if any(isinstance(key, str) and isinstance(value, Tensor) for item in dicts for key, value in item.items()):
+            return True
+        level = [value for item in dicts for value in item.values()]
+    return False
 
 
 def _described(content: Any) -> str:
@@ -159,7 +167,7 @@ def _arrays(tensors: Mapping[str, Tensor], order: str, read: Callable[[Storage],
         storage = tensor.storage
         if tensor.dtype not in DTYPES:
             raise Unreadable(
-                f"can't be read: the tensor {found(name)} is of the type {tensor.dtype}; save it as float32, "
+                f"can't be read: the tensor {found(name)} is of the type {found(tensor.dtype)}; save it as float32, "
                 "float16 or bfloat16"
             )
         numbers = storages.get((storage.key, tensor.dtype))

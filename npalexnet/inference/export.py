@@ -113,7 +113,7 @@ def export(
             write_npz(path, weights, description if "classes" in description else None)
         case _:
             kind = "a state dict for torch.load"
-            write_torch_file(path, weights, description)
+            write_torch_file(path, weights, description or None)
     dtypes = sorted({array.dtype.name for array in weights.values()})
     return Exported(path, kind, len(weights), dtypes, path.stat().st_size)
 

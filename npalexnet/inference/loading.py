@@ -77,7 +77,7 @@ def _other(path: Path, variant: str | None, classes: Any, mean: Any, std: Any) -
         try:
             pipeline = preparation(weights.variant, mean, std)
         except (ValueError, TypeError) as error:
-            raise ValueError(f"{path}: {error}") from None
+            raise ValueError(f"{path} does not say how pictures are prepared: {error}") from None
     metadata = {**weights.metadata, "variant": weights.variant}
     return Network(path, _filled(path, weights.variant, weights.found.state, outputs), known, pipeline, metadata)
 

@@ -86,9 +86,10 @@ class ValidationSet:
         known = {normal(name) for name in classifier.classes}
         unknown = [name for name in data.classes if normal(name) not in known]
         if unknown:
+            hint = "" if "classes" in classifier.metadata else "; a file of other names for them is given by --classes"
             raise ValueError(
                 f"the data {data.name} have classes that the network in {classifier.path} doesn't know: "
-                f"{quoted(unknown)}; its classes are {quoted(classifier.classes)}"
+                f"{quoted(unknown)}; its classes are {quoted(classifier.classes)}{hint}"
             )
         if not len(data.validation):
             raise ValueError(f"the data {data.name} have no validation images")

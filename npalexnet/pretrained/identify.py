@@ -7,7 +7,6 @@ must be the network's end, so that everything loaded works on what it was traine
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
 
@@ -18,12 +17,10 @@ from npalexnet.data.names import listed
 from npalexnet.fields import found
 from npalexnet.formats.tensor_file import TensorFile
 from npalexnet.pretrained.figures import COMPARED, CONVOLUTIONS, LAST, LAYERS, PARTS, figure_of
+from npalexnet.pretrained.naming import CAFFES, Named, name_layers
 
 TENSORS = len(LAYERS) * len(PARTS)
-CAFFES = ("caffe", "caffenet")  # whose layers are called conv1 to fc8, and whose colours are blue, green and red
-_CAFFES_NAME = re.compile(r"(conv[1-5]|fc[678])[._/](weights?|bias(?:es)?|w|b|W|B)(?:_\d+)?(?::\d+)?")
 _PARAMETER = re.compile(r"\b(weight|bias|running_mean|running_var)$")
-Named = dict[tuple[int, str], str]  # the layer's number and the part, to the tensor's name in the file
 
 
 @dataclass(frozen=True)
@@ -93,7 +90,7 @@ def identify(file: TensorFile, variant: str | None = None) -> Identified:
     fitting: list[Identified] = []
     faults: list[tuple[int, str, str]] = []
     for name in VARIANTS if variant is None else [variant]:
-        named, prefix, is_caffes = _named(file, name)
+        named, prefix, is_caffes = name_layers(file, name)
         if not named or (is_caffes and variant is None and _is_grouped(file, named) and name not in CAFFES):
             continue  # other grouped networks have other names
         try:
@@ -120,66 +117,6 @@ def identify(file: TensorFile, variant: str | None = None) -> Identified:
     return fitting[0]
 
 
-# --- which tensor is which --------------------------------------------------------------------------------------------
-
-
-def _named(file: TensorFile, variant: str) -> tuple[Named, str, bool]:
-    """Return a file's tensors by layer and part, what their names begin with, and whether they are Caffe's names."""
-    caffes = {name: match for name in file.tensors if (match := _CAFFES_NAME.search(name)) and match.end() == len(name)}
-    if by_order := _by_operators(file):
-        return by_order, "", file.kind == "caffe" or bool(caffes)
-    names = figure_of(variant).names
-    own = {f"{name}.{part}": (number, part) for number, name in enumerate(names) for part in PARTS}
-    cores, prefix = _most(file, {name: _after_prefix(name, own) for name in file.tensors})
-    if cores:
-        return {own[core]: prefix + core for core in cores}, prefix, False
-    cores, prefix = _most(file, {name: match.group() for name, match in caffes.items()})
-    named: Named = {}
-    for core in cores:
-        layer, part = _CAFFES_NAME.fullmatch(core).groups()  # type: ignore[union-attr]
-        named[LAYERS.index(layer), "weight" if part[0].lower() == "w" else "bias"] = prefix + core
-    return named, prefix, True
-
-
-def _after_prefix(name: str, own: Mapping[str, object]) -> str | None:
-    """Return the end of a name that is a network's own, behind nothing or something like "module."."""
-    return next((core for core in own if name == core or name.endswith((f".{core}", f"/{core}"))), None)
-
-
-def _most(file: TensorFile, cores: Mapping[str, str | None]) -> tuple[list[str], str]:
-    """Return the names behind the prefix under which the most are, and that prefix.
-
-    A ValueError if there are two networks: as many names under another prefix.
-    """
-    prefixes: dict[str, list[str]] = {}
-    for name, core in cores.items():
-        if core is not None:
-            prefixes.setdefault(name.removesuffix(core), []).append(core)
-    if not prefixes:
-        return [], ""
-    best = sorted(prefixes, key=lambda prefix: (-len(prefixes[prefix]), prefix))
-    if len(best) > 1 and len(prefixes[best[0]]) == len(prefixes[best[1]]) > len(PARTS):
-        two = " and ".join(found(prefix) for prefix in best[:2])
-        raise ValueError(f"{file.path} holds several networks, whose names begin with {two}: save one of them alone")
-    return prefixes[best[0]], best[0]
-
-
-def _by_operators(file: TensorFile) -> Named:
-    """Return tensors by the order of the layers that they belong to: five convolutions, then three linear layers.
-
-    Nothing if a file does not tell, or has others: they are looked for by their names then.
-    """
-    layers = [operator for operator in file.operators if operator.weight in file.tensors]
-    if len(layers) > len(LAYERS) or any(operator.kind not in ("conv", "linear") for operator in layers):
-        return {}
-    named: Named = {}
-    for number, operator in enumerate(layers):
-        for part, name in zip(PARTS, (operator.weight, operator.bias), strict=True):
-            if name in file.tensors:
-                named[number, part] = str(name)
-    return named
-
-
 # --- whether they fit -------------------------------------------------------------------------------------------------
 
 
@@ -202,7 +139,9 @@ def _state(file: TensorFile, variant: str, named: Named) -> tuple[dict[str, np.n
                 raise ValueError(f"it lacks {name}.{part}")
             array = file.tensors[named[number, part]]
             if array.dtype.kind != "f":
-                raise ValueError(f"{named[number, part]} is {array.dtype}; weights are floats of 16, 32 or 64 bits")
+                raise ValueError(
+                    f"{found(named[number, part])} is {array.dtype}; weights are floats of 16, 32 or 64 bits"
+                )
             state[f"{name}.{part}"] = array
         weight, bias = state[f"{name}.weight"], state[f"{name}.bias"].reshape(-1)
         if number >= CONVOLUTIONS:
@@ -211,8 +150,8 @@ def _state(file: TensorFile, variant: str, named: Named) -> tuple[dict[str, np.n
             weight = weight.T if transposed and weight.ndim == 2 else _matrix(weight, shape)
         if weight.shape != shape or bias.shape != shape[:1]:
             raise ValueError(
-                f"{named[number, 'weight']} has shape {weight.shape} and a bias of {len(bias):,}, where {variant} has "
-                f"{shape} and {shape[0]:,}"
+                f"{found(named[number, 'weight'])} has shape {weight.shape} and a bias of {len(bias):,}, where "
+                f"{variant} has {shape} and {shape[0]:,}"
             )
         state[f"{name}.weight"], state[f"{name}.bias"] = weight, bias
     return state, tuple(range(len(there), len(LAYERS)))

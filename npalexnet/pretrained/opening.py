@@ -11,7 +11,7 @@ from npalexnet.formats.reader import format_of, read_safetensors
 from npalexnet.formats.tensor_file import TensorFile
 from npalexnet.pretrained.identify import Identified, identify
 from npalexnet.tensors import read_header
-from npalexnet.weights import CLASSES, KEY, description, load_weights, weights_file
+from npalexnet.weights import CLASSES, KEY, describe_weights, description, load_weights, weights_file
 
 _KINDS = {
     "safetensors": "a safetensors file", "npz": "an archive of NumPy", "torch": "a file of torch.save",
@@ -54,8 +54,13 @@ class Weights:
 
 
 def is_own(path: Path) -> bool:
-    """Whether a file is a weights file of npalexnet itself, with a description of all that is needed to use it."""
-    return format_of(path) is read_safetensors and KEY in read_header(path).texts
+    """Whether a file is a weights file of npalexnet itself, with a description of all that is needed to use it.
+
+    Of a model alone, exported without a classifier, the description does not speak of classes.
+    """
+    if format_of(path) is not read_safetensors or KEY not in read_header(path).texts:
+        return False
+    return "classes" in describe_weights(path)[1]
 
 
 def open_weights(path: str | Path, variant: str | None = None) -> Weights:

@@ -3,6 +3,7 @@
 from npalexnet.training.checkpoint import CheckpointError
 from npalexnet.training.evaluation import evaluate
 from npalexnet.training.metrics import Metrics
+from npalexnet.training.milestones import MultiStepDecay, WeightsAndBiases
 from npalexnet.training.progress import Callback, Progress
 from npalexnet.training.recipes import RECIPES, Recipe
 from npalexnet.training.run import Run
@@ -10,7 +11,6 @@ from npalexnet.training.schedules import (
     Constant,
     CosineDecay,
     LinearDecay,
-    MultiStepDecay,
     Plateau,
     Schedule,
     StepDecay,
@@ -23,5 +23,5 @@ from npalexnet.training.trainer import Trainer
 __all__ = [
     "RECIPES", "Callback", "CheckpointError", "Constant", "CosineDecay", "DivergedError", "LinearDecay", "Metrics",
     "MultiStepDecay", "Plateau", "Progress", "Recipe", "Run", "Schedule", "StepDecay", "StepResult", "Trainer",
-    "WarmUp", "evaluate", "make_schedule",
+    "WarmUp", "WeightsAndBiases", "evaluate", "make_schedule",
 ]  # fmt: skip

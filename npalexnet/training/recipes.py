@@ -80,7 +80,12 @@ RECIPES: Mapping[str, Recipe] = {
     "caffe": Recipe(
         "crops", "255", "paper", batch_size=256, lr=0.01, schedule="caffe", bias_lr_factor=2.0, bias_decay_factor=0.0
     ),
-    # pytorch/vision: references/classification/README.md, "AlexNet and VGG": 8 processes with 32 images each. Its crops
-    # are of random size and shape, too; these are not.
-    "torchvision": Recipe("crops", "std", "torch", batch_size=256, lr=0.01, schedule="step", weight_decay=1e-4),
-}
+    # pytorch/vision: references/classification/README.md, "AlexNet and VGG": 8 processes with 32 images each;
+    # presets.py for the crops.
+    "torchvision": Recipe("resized", "std", "torch", batch_size=256, lr=0.01, schedule="step", weight_decay=1e-4),
+    # akrizhevsky/cuda-convnet2: layers/layer-params-imagenet-1gpu.cfg, and TrainingExample.md in its branch wiki.
+    "one-weird-trick": Recipe(
+        "paper", "255", "paper", batch_size=128, lr=0.01, schedule="one-weird-trick", bias_lr_factor=2.0,
+        bias_decay_factor=0.0,
+    ),
+}  # fmt: skip

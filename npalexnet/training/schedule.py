@@ -32,6 +32,10 @@ class Schedule:
         """Return what the highest rate is multiplied by at a step."""
         raise NotImplementedError
 
+    def bias_factor(self, step: int) -> float:
+        """Return what the rate of a parameter group that has nothing but biases is multiplied by: the same."""
+        return self.factor(step)
+
     def lr(self, step: int) -> float:
         """Return the learning rate of a step; the first one is 0."""
         return self.base_lr * self.factor(step)
@@ -55,3 +59,10 @@ class Schedule:
                 f"the state of a {self.name} schedule has {sorted(self.state_dict())}, got {sorted(state)}"
             )
         vars(self).update(state)
+
+
+def fraction(name: str, value: float) -> float:
+    """Return a number from 0 to below 1, or raise a ValueError that names it."""
+    if not 0 <= number(name, value) < 1:
+        raise ValueError(f"{name} must be from 0 to below 1, got {value}")
+    return float(value)

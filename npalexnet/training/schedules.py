@@ -6,13 +6,14 @@ A schedule knows the highest rate and gives ``lr(step)``, with steps counted fro
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from math import cos, inf, isfinite, pi
 from typing import Any
 
-from npalexnet.checks import integer, number
+from npalexnet.checks import integer
 from npalexnet.fields import Float, Int, Kind, Nullable, Record
-from npalexnet.training.schedule import Schedule
+from npalexnet.training.milestones import MultiStepDecay, WeightsAndBiases
+from npalexnet.training.schedule import Schedule, fraction
 
 
 class Constant(Schedule):
@@ -51,7 +52,7 @@ class StepDecay(Schedule):
     def __init__(self, lr: float, step_size: int, gamma: float = 0.1) -> None:
         super().__init__(lr)
         self.step_size = integer("step_size", step_size, 1)
-        self.gamma = _fraction("gamma", gamma)
+        self.gamma = fraction("gamma", gamma)
 
     def factor(self, step: int) -> float:
         """Return ``gamma ** (step // step_size)``."""
@@ -60,39 +61,6 @@ class StepDecay(Schedule):
     def settings(self) -> dict[str, Any]:
         """Return gamma; `step_size` follows from the length of training."""
         return {"gamma": self.gamma}
-
-
-class MultiStepDecay(Schedule):
-    """Multiplied by `gamma` after given parts of the training, as ``torch.optim.lr_scheduler.MultiStepLR``.
-
-    Parameters
-    ----------
-    lr : float
-        The highest learning rate, above 0.
-    steps : int
-        The length of training.
-    milestones : sequence of int
-        When the rate falls, counted in a unit of which training has `total`: (1, 3) of 4 is after a quarter of the
-        steps and after three.
-    total : int
-        The length of training in the milestones' unit.
-    gamma : float
-        What the rate is multiplied by.
-    """
-
-    def __init__(self, lr: float, steps: int, milestones: Sequence[int], total: int, gamma: float = 0.1) -> None:
-        super().__init__(lr)
-        self.steps, self.total = integer("steps", steps, 1), integer("total", total, 1)
-        self.milestones = [integer("milestones", milestone, 1) for milestone in milestones]
-        self.gamma = _fraction("gamma", gamma)
-
-    def factor(self, step: int) -> float:
-        """Return ``gamma`` to the power of the number of milestones that are reached."""
-        return self.gamma ** sum(step * self.total >= milestone * self.steps for milestone in self.milestones)
-
-    def settings(self) -> dict[str, Any]:
-        """Return all but the length of training."""
-        return {"gamma": self.gamma, "milestones": self.milestones, "total": self.total}
 
 
 class CosineDecay(Schedule):
@@ -129,7 +97,7 @@ class Plateau(Schedule):
         self, lr: float, *, gamma: float = 0.1, patience: int = 2, threshold: float = 1e-4, reductions: int = 3
     ) -> None:
         super().__init__(lr)
-        self.gamma, self.threshold = _fraction("gamma", gamma), _fraction("threshold", threshold)
+        self.gamma, self.threshold = fraction("gamma", gamma), fraction("threshold", threshold)
         self.patience = integer("patience", patience, 0)
         self.reductions = integer("reductions", reductions, 0)
         self.best, self.bad, self.reduced = inf, 0, 0
@@ -186,6 +154,10 @@ class WarmUp(Schedule):
         """Return the other schedule's factor, times the fraction of the warm-up that is done."""
         return min(1.0, (step + 1) / self.steps) * self.schedule.factor(step)
 
+    def bias_factor(self, step: int) -> float:
+        """Return the same of the other schedule's factor for biases."""
+        return min(1.0, (step + 1) / self.steps) * self.schedule.bias_factor(step)
+
     def report(self, error: float) -> bool:
         """Report to the other schedule."""
         return self.schedule.report(error)
@@ -214,6 +186,11 @@ SCHEDULES: Mapping[str, Callable[[float, int], Schedule]] = {  # of the highest 
     "released": lambda lr, steps: MultiStepDecay(lr, steps, (25, 51, 79), 91),
     # models/bvlc_alexnet/solver.prototxt in BVLC/caffe: by ten every 100,000 of 450,000 iterations.
     "caffe": lambda lr, steps: MultiStepDecay(lr, steps, (100_000, 200_000, 300_000, 400_000), 450_000),
+    # layers/layer-params-imagenet-1gpu.cfg in akrizhevsky/cuda-convnet2: in 4 equal parts down to a 250th, for biases
+    # in 2 down to a tenth.
+    "one-weird-trick": lambda lr, steps: WeightsAndBiases(
+        MultiStepDecay(lr, steps, (1, 2, 3), 4, 250 ** (-1 / 3)), MultiStepDecay(lr, steps, (1,), 2)
+    ),
 }
 
 
@@ -234,9 +211,3 @@ def make_schedule(name: str, lr: float, steps: int, warmup: int = 0) -> Schedule
         raise ValueError(f"schedule must be one of {', '.join(map(repr, SCHEDULES))}, got {name!r}")
     schedule = SCHEDULES[name](lr, steps)
     return WarmUp(schedule, warmup) if integer("warmup", warmup, 0) else schedule
-
-
-def _fraction(name: str, value: float) -> float:
-    if not 0 <= number(name, value) < 1:
-        raise ValueError(f"{name} must be from 0 to below 1, got {value}")
-    return float(value)

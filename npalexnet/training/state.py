@@ -66,6 +66,7 @@ class TrainingState:
 
     def __post_init__(self) -> None:
         self.base_lrs = [group["lr"] for group in self.optimizer.param_groups]
+        self.biases_alone = [all(name.endswith("bias") for name in names) for names in self._names_in_groups()]
 
     @property
     def out_of_patience(self) -> bool:
@@ -133,9 +134,9 @@ class TrainingState:
 
     def set_learning_rate(self) -> float:
         """Give the optimizer the rates of the next step; returns its first group's rate."""
-        factor = self.schedule.factor(self.step)
-        for group, lr in zip(self.optimizer.param_groups, self.base_lrs, strict=True):
-            group["lr"] = lr * factor
+        factors = self.schedule.factor(self.step), self.schedule.bias_factor(self.step)
+        for group, lr, biases in zip(self.optimizer.param_groups, self.base_lrs, self.biases_alone, strict=True):
+            group["lr"] = lr * factors[biases]
         return self.optimizer.param_groups[0]["lr"]
 
     def generators(self) -> dict[str, Any]:

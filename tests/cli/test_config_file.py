@@ -12,7 +12,7 @@ from npalexnet.cli.config_file import CONFIG_FIELDS, read_config
 from npalexnet.cli.training_options import DEFAULTS, as_config, complete
 from npalexnet.fields import FieldError
 
-GOOD = as_config(complete({}))
+GOOD = {**as_config(complete({})), "variant": "seed"}  # which is known by the time that a run is written
 ODD = (None, [1], "odd", -1, float("nan"), float("inf"), 2**100, {}, True, 0.5)
 MAY_BE = {  # which of these each field may be
     "data": (None, "odd"), "strict": (True,), "workers": (), "epochs": (None,), "steps": (None,), "batch_size": (),
@@ -20,7 +20,8 @@ MAY_BE = {  # which of these each field may be
     "weight_decay": (2**100, 0.5), "clip_norm": (None, 2**100, 0.5), "patience": (None,), "dropout": (0.5,),
     "init": (), "seed": (), "weights": (None, "odd"), "freeze": (), "num_classes": (None,), "train_images": (None,),
     "test_images": (None,), "precision": (), "convolution": (None,), "checkpoint_every": (None,), "device": (),
-    "keep": (), "labels": (None, "odd"), "variant": (), "augment": (), "pixels": (), "bias_lr_factor": (2**100, 0.5),
+    "keep": (), "labels": (None, "odd"), "variant": (), "mean": (None,), "std": (None,), "augment": (),
+    "pixels": (), "bias_lr_factor": (2**100, 0.5),
     "bias_decay_factor": (2**100, 0.5),
 }  # fmt: skip
 
@@ -41,7 +42,18 @@ def test_a_field_of_another_type_or_out_of_range_is_refused_by_its_name(name):
 
 
 def test_missing_and_misspelt_fields_are_refused():
-    later = {"convolution", "keep", "labels", "variant", "augment", "pixels", "bias_lr_factor", "bias_decay_factor"}
+    later = {
+        "convolution",
+        "keep",
+        "labels",
+        "variant",
+        "mean",
+        "std",
+        "augment",
+        "pixels",
+        "bias_lr_factor",
+        "bias_decay_factor",
+    }
     for name in GOOD.keys() - later:
         with pytest.raises(FieldError, match=f"^it lacks {name}"):
             CONFIG_FIELDS.check({key: value for key, value in GOOD.items() if key != name})

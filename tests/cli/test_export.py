@@ -8,8 +8,10 @@ import onnxruntime
 import pytest
 import torch
 
+import npalexnet as na
 from npalexnet.cli import main
 from npalexnet.inference.classifier import Classifier
+from tests.support import normal
 
 
 def test_the_network_is_written_and_it_is_said_what_that_is(trained_run, tmp_path, capsys):
@@ -108,3 +110,16 @@ def test_without_onnx_it_is_said_which_extra_brings_it(trained_run, tmp_path, ca
 def test_a_network_that_is_not_there_is_an_error(tmp_path, capsys):
     assert main(["export", str(tmp_path / "runs"), str(tmp_path / "w.pth")]) == 1
     assert "No such file or directory" in capsys.readouterr().err
+
+
+def test_a_file_of_another_program_is_converted(narrow, tmp_path, capsys):
+    model = na.AlexNet(3, variant="torchvision", seed=1)
+    torch.save({name: torch.from_numpy(value) for name, value in model.state_dict().items()}, tmp_path / "theirs.pth")
+    (tmp_path / "names.txt").write_text("cat\ndog\nfish\n")
+    arguments = [str(tmp_path / "theirs.pth"), str(tmp_path / "network.onnx"), "--classes", str(tmp_path / "names.txt")]
+    assert main(["export", *arguments]) == 0
+    assert "images float32 (N, 3, 224, 224) -> logits float32 (N, 3)" in capsys.readouterr().out
+    session = onnxruntime.InferenceSession(tmp_path / "network.onnx")
+    assert json.loads(session.get_modelmeta().custom_metadata_map["classes"]) == ["cat", "dog", "fish"]
+    x = normal((1, 3, 224, 224), "float32")
+    np.testing.assert_allclose(session.run(None, {"images": x})[0], model.eval()(x), rtol=1e-4, atol=1e-4)

@@ -55,7 +55,7 @@ def test_the_option_that_was_probably_meant_is_named_by_the_commands_own_parser(
         (
             ["train", "--recipe", "papper"],
             "npalexnet train: error: argument --recipe: invalid choice: 'papper' (choose from 'simple', "
-            "'paper', 'released', 'caffe', 'torchvision')",
+            "'paper', 'released', 'caffe', 'torchvision', 'one-weird-trick')",
             "; did you mean paper?\n",
         ),
         (["test", "run"], "npalexnet: error: argument COMMAND: invalid choice: 'test'", "; did you mean evaluate?\n"),

@@ -204,7 +204,7 @@ def test_the_help_names_the_recipes_and_says_of_each_option_that_they_set_it(cap
     with pytest.raises(SystemExit):
         main(["train", "--help"])
     text = " ".join(capsys.readouterr().out.split())
-    assert "--recipe {simple,paper,released,caffe,torchvision} whose settings to train with" in text
+    assert "--recipe {simple,paper,released,caffe,torchvision,one-weird-trick} whose settings to train with" in text
     for name in RECIPES["simple"].options():
         option = f"--{name.replace('_', '-')} "
         entry = text[text.rindex(option) + len(option) :].partition(" --")[0]

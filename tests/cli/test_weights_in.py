@@ -107,3 +107,15 @@ def test_a_file_that_cant_be_used_is_one_line_and_leaves_nothing(
     assert message in error
     assert error.count("\n") == 1
     assert sorted(path.name for path in tmp_path.iterdir()) == ["p.png", "w.pth"]
+
+
+def test_data_of_other_names_are_matched_by_a_list_of_classes(narrow, pictures, tmp_path, capsys):
+    save_file(na.AlexNet(3, variant="torchvision").state_dict(), tmp_path / "w")
+    evaluate = ["evaluate", str(tmp_path / "w"), "--data", str(pictures), "--out", str(tmp_path / "out")]
+    assert main(evaluate) == 1
+    assert (
+        "doesn't know: 'Bag', 'Coat', 'Sandal'; its classes are 'class 0', 'class 1', 'class 2'; a file of other"
+        in (capsys.readouterr().err)
+    )
+    (tmp_path / "names").write_text("\n".join(CLASSES))
+    assert main([*evaluate, "--classes", str(tmp_path / "names")]) == 0

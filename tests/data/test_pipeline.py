@@ -84,6 +84,15 @@ def test_crops_are_the_papers_picture_without_its_jitter(statistics):
     np.testing.assert_array_equal(*evaluated)
 
 
+@pytest.mark.parametrize("statistics", [STATISTICS, WITH_IMAGE])
+def test_crops_of_random_size_have_the_mean_subtracted_colour_by_colour(statistics):
+    training, evaluation = (make(statistics, "resized") for make in (training_pipeline, evaluation_pipeline))
+    assert [step["name"] for step in training.to_json()] == ["RandomResizedCrop", "Mirror", "Normalize"]
+    white = training(np.full((9, 9), 255, np.uint8), RNG(0))
+    np.testing.assert_allclose(white, np.broadcast_to(((1 - np.array(MEAN)) / STD)[:, None, None], (3, 227, 227)), 1e-6)
+    np.testing.assert_array_equal(evaluation(COLOUR, RNG(0)), evaluation_pipeline(STATISTICS, "crops")(COLOUR, RNG(0)))
+
+
 @pytest.mark.parametrize("recipe", ["simple", "crops"])
 def test_pixels_of_255_are_those_of_the_picture_less_the_mean(recipe):
     expected = reference(227) if recipe == "simple" else reference(256)[14:241, 14:241]
@@ -184,7 +193,7 @@ def test_steps_in_the_wrong_order_are_refused_by_name():
 
 @pytest.mark.parametrize("make", [training_pipeline, evaluation_pipeline])
 def test_an_unknown_recipe_is_refused(make):
-    with pytest.raises(ValueError, match="recipe must be one of simple, crops, paper, got 'modern'"):
+    with pytest.raises(ValueError, match="recipe must be one of simple, crops, paper, resized, got 'modern'"):
         make(STATISTICS, "modern")
     with pytest.raises(ValueError, match="pixels must be one of std, 255, got '256'"):
         make(STATISTICS, "paper", pixels="256")

@@ -10,11 +10,12 @@ from npalexnet.data import (
     PCAColorJitter,
     RandomCrop,
     RandomHorizontalFlip,
+    RandomResizedCrop,
     ResizeCenterCrop,
     SubtractMeanImage,
     TenCrop,
 )
-from npalexnet.data.pipeline import BY_NAME
+from npalexnet.data.pipeline import BY_NAME, ON_PICTURES
 
 RNG = np.random.default_rng
 X = RNG(0).random((6, 5, 3), dtype=np.float32)
@@ -23,7 +24,7 @@ NOISE = PCAColorJitter((4.0, 1.0, 0.25), VECTORS)
 ALL = (
     ResizeCenterCrop(4), CenterCrop(3), RandomCrop(3), RandomHorizontalFlip(), NOISE,
     Normalize((0.1, 0.2, 0.3), (1.0, 2.0, 4.0)),
-    SubtractMeanImage(X), TenCrop(3),
+    SubtractMeanImage(X), TenCrop(3), RandomResizedCrop(4),
 )  # fmt: skip
 
 
@@ -107,7 +108,7 @@ def test_ten_crops_are_the_corners_the_middle_and_their_mirror_images():
 @pytest.mark.parametrize("transform", ALL, ids=lambda transform: type(transform).__name__)
 def test_every_transform_goes_to_json_and_back_and_leaves_its_input_alone(transform):
     copy = type(transform).from_json(json.loads(json.dumps(transform.to_json())))
-    x = Image.fromarray((X * 255).astype(np.uint8)) if isinstance(transform, ResizeCenterCrop) else X.copy()
+    x = Image.fromarray((X * 255).astype(np.uint8)) if isinstance(transform, ON_PICTURES) else X.copy()
     before = np.asarray(x).copy()
     np.testing.assert_array_equal(np.asarray(transform(x, RNG(7))), np.asarray(copy(x, RNG(7))))
     np.testing.assert_array_equal(np.asarray(x), before)

@@ -61,7 +61,9 @@ HEADER = "{{'descr': {descr}, 'fortran_order': False, 'shape': {shape}, }}"
 LIES = {
     "2 GB": {"shape": "(536870912,)"},
     "a huge shape": {"shape": f"({2**40}, {2**40})"},
+    "a huger shape": {"shape": f"({2**80},)"},
     "a negative shape": {"shape": "(-2, -3)"},
+    "all the rest": {"shape": "(-1, 3)"},
     "no elements, and huge": {"shape": f"(0, {2**62}, {2**62})"},
     "one number less": {"shape": "(5,)"},
     "many dimensions": {"shape": f"({'1,' * 40} 6)"},

@@ -62,7 +62,7 @@ def test_dtypes_without_a_storage_of_their_own_are_read(tmp_path, dtype):
 def test_float8_is_refused_by_its_name(tmp_path):
     content = saved({"a": torch.zeros(4, dtype=torch.float8_e4m3fn)})
     refused(
-        tmp_path / "w", content, r'tensor "a" is of the type float8_e4m3fn; save it as float32, float16 or bfloat16'
+        tmp_path / "w", content, r'tensor "a" is of the type "float8_e4m3fn"; save it as float32, float16 or bfloat16'
     )
 
 
@@ -81,14 +81,15 @@ def test_state_dicts_of_modules_are_read_whatever_the_pickles_protocol(tmp_path,
 
 
 @pytest.mark.parametrize("key", ["state_dict", "model_state_dict", "model", "something"])
-def test_of_a_checkpoint_the_weights_are_taken_and_nothing_else_is_read(tmp_path, form, key):
+def test_of_a_checkpoint_the_weights_are_taken(tmp_path, form, key):
     model = torch.nn.Linear(3, 2)
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
-    model(torch.ones(1, 3)).sum().backward()
-    optimizer.step()
+    optimizer = {  # as SGD.state_dict() gives it
+        "state": {0: {"momentum_buffer": torch.ones(2, 3)}, 1: {"momentum_buffer": None}},
+        "param_groups": [{"lr": 0.1, "momentum": 0.9, "nesterov": False, "foreach": None, "params": [0, 1]}],
+    }
     content = {
         "epoch": 7, "best": 81.25, "arch": "alexnet", "sizes": (1, [2, None, True]), "shape": torch.Size([2, 3]),
-        key: model.state_dict(), "optimizer": optimizer.state_dict(), "device": torch.device("cpu"),
+        key: model.state_dict(), "optimizer": optimizer, "device": torch.device("cpu"),
         "dtype": torch.float32,
     }  # fmt: skip
     file = read(tmp_path / "w", saved(content, form))
@@ -255,3 +256,9 @@ def test_files_cut_short_or_with_flipped_bits_are_refused_or_read_without_taking
     for _ in range(data.draw(st.integers(1, 3))):
         content[data.draw(st.integers(0, len(content) - 1))] ^= 1 << data.draw(st.integers(0, 7))
     survives(tmp_path / "w", bytes(content))
+
+
+def test_settings_under_a_name_that_weights_often_have_are_not_taken_for_them(tmp_path):
+    shared = {"a": 1}
+    content = {"model": {"name": "alexnet", "widths": [shared, shared]}, "net": {"module": {"w": torch.ones(2)}}}
+    assert_tensors(read(tmp_path / "w", saved(content)), {"w": np.ones(2, np.float32)})

@@ -83,9 +83,34 @@ def test_a_classifier_keeps_its_classes_and_how_pictures_are_prepared_in_every_f
             np.testing.assert_array_equal(tensors[name].numpy(), value, strict=True)
     inputs = classifier.inputs([np.full((30, 40, 3), 99, np.uint8)])
     assert_close(onnx_answers(tmp_path / "w.onnx", inputs), classifier.model(inputs), 5e-6)
-    again = Classifier.load(tmp_path / "w.safetensors")
-    assert again.classes == classifier.classes
-    np.testing.assert_array_equal(again.log_probabilities(inputs), classifier.log_probabilities(inputs))
+    for suffix in SUFFIXES:
+        again = na.load(tmp_path / f"w{suffix}")
+        assert again.classes == classifier.classes
+        np.testing.assert_array_equal(
+            again.inputs([np.eye(9, dtype=np.uint8)]), classifier.inputs([np.eye(9, dtype=np.uint8)])
+        )
+        np.testing.assert_array_equal(again.log_probabilities(inputs), classifier.log_probabilities(inputs))
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_classes_may_have_any_names(narrow, trained_run, tmp_path, suffix):
+    names = ["caf\udce9", "猫", "two\nlines", "", *"abcdef"]  # the first as a folder whose name is no text gives it
+    na.export(na.load(trained_run, classes=names), tmp_path / f"w{suffix}")
+    assert na.load(tmp_path / f"w{suffix}").classes == names
+
+
+@pytest.mark.parametrize("suffix", [".onnx", ".pth", ".safetensors", ".npz"])
+@pytest.mark.parametrize("variant", ["torchvision", "caffenet", "released"])
+def test_a_model_alone_is_loaded_as_the_variant_that_it_was(narrow, tmp_path, variant, suffix):
+    model = na.AlexNet(10, variant=variant, init="torch")
+    na.export(model, tmp_path / f"w{suffix}")
+    told = (
+        {"variant": variant} if (variant, suffix) == ("caffenet", ".npz") else {}
+    )  # Caffe's two, and the paper's, fit
+    again = na.load(tmp_path / f"w{suffix}", **told)
+    assert again.model.variant == variant
+    for name, value in model.state_dict().items():
+        np.testing.assert_array_equal(again.model.state_dict()[name], value, strict=True)
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32", "float16", "bfloat16"])

@@ -78,7 +78,10 @@ def test_a_thousand_outputs_are_imagenets_classes_unless_others_are_given(tmp_pa
 
 def test_what_a_file_does_not_say_can_be_given(tmp_path):
     save_file(na.AlexNet(2).state_dict(), tmp_path / "w")
-    with pytest.raises(ValueError, match="no preparation goes with the variant seed: give the mean and the standard"):
+    with pytest.raises(
+        ValueError,
+        match="w does not say how pictures are prepared: no preparation of pictures goes with the variant seed",
+    ):
         na.load(tmp_path / "w")
     classifier = na.load(tmp_path / "w", mean=[0.5, 0.25, 0.125], std=[0.25, 0.25, 0.25])
     assert classifier.pipeline.transforms == (

@@ -64,8 +64,8 @@ def test_a_mean_and_a_standard_deviation_that_are_given_take_the_place_of_the_us
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({}, "no preparation goes with the variant seed: give the mean and the standard deviation"),
-        ({"mean": [1, 2, 3]}, "no preparation goes with the variant seed"),
+        ({}, "no preparation of pictures goes with the variant seed: give both the mean and the standard dev"),
+        ({"mean": [1, 2, 3]}, "no preparation of pictures goes with the variant seed"),
         ({"mean": [1, 2], "std": [1, 2, 3]}, r"mean must be three numbers, for red, green and blue, got \[1, 2\]"),
         ({"mean": [0, 0, 0], "std": [1, 2, 0]}, "std must be above 0"),
         ({"mean": [0, 0, float("nan")], "std": [1, 2, 1]}, "mean must be three finite numbers"),

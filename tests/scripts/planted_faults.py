@@ -168,12 +168,61 @@ FAULTS = {
         "cli/training_options.py", {'config.setdefault("augment", config["recipe"])': "pass"}
     ),
     "a rate that falls a step late": Fault(
-        "training/schedules.py", {"step * self.total >= milestone": "step * self.total > milestone"}
+        "training/milestones.py",
+        {"step * self.total >= milestone": "step * self.total > milestone"},
+        "training/test_schedules.py",
     ),
+    "biases that slow down with the weights": Fault(
+        "training/state.py", {"factors[biases]": "factors[False]"}, "training/test_recipes.py"
+    ),
+    "crops of one shape": Fault("data/resized_crop.py", {"round(sqrt(area / shape))": "round(sqrt(area * shape))"}),
     "parameters that change their group on resume": Fault(
         "training/state.py", {"self._names_in_groups(),": "[],"}, "training/test_recipes.py"
     ),
     "weight decay forgotten": Fault("optim/sgd.py", {"if weight_decay:": "if False:"}),
+    "exported windows end a row early": Fault(
+        "formats/onnx_layers.py", {"1 - size - start))": "1 - size - start - 1))"}, "formats/test_onnx_writer.py"
+    ),
+    "exported averages count what hangs over": Fault(
+        "formats/onnx_layers.py", {"if (share != 1).any()": "if (share > 1).any()"}, "formats/test_onnx_writer.py"
+    ),
+    "exported normalisation forgets the divisor of alpha": Fault(
+        "formats/onnx_layers.py",
+        {"layer.alpha * layer.size / layer.divisor": "layer.alpha"},
+        "formats/test_onnx_writer.py",
+    ),
+    "strides of torch's tensors the wrong way round": Fault(
+        "formats/torch_file_writer.py", {"prod(array.shape[axis + 1 :])": "prod(array.shape[:axis])"}
+    ),
+    "torch's tensors where they can't be mapped": Fault(
+        "formats/torch_file_writer.py", {"+ 20 * large + 4": "+ 20 * large"}
+    ),
+    "names in a pickle looked up": Fault(
+        "formats/torch_pickle.py",
+        {"        return _known(module, name)": "        return super().find_class(module, name)"},
+        "formats/test_torch_file.py",
+    ),
+    "a tensor's claims believed": Fault(
+        "formats/torch_pickle.py",
+        {"if count > storage.size or last >= max(storage.size, 1):": "if False:"},
+        "formats/test_torch_file.py",
+    ),
+    "views of a storage begin with it": Fault("formats/torch_file.py", {"numbers[tensor.offset :]": "numbers[0:]"}),
+    "a negative length left to NumPy, which takes -1 for the rest": Fault(
+        "formats/tensor_file.py", {" or any(length < 0 for length in shape)": ""}, "formats/test_npz.py"
+    ),
+    "Caffe's colours left as they are": Fault(
+        "pretrained/identify.py", {"state[name] = state[name][:, ::-1]": "state[name] = state[name]"}
+    ),
+    "half a network filled": Fault(
+        "pretrained/identify.py", {"if there != list(range(len(there))):": "if False:"}, "training/test_finetune.py"
+    ),
+    "the order of layers overlooked": Fault(
+        "pretrained/identify.py", {"if variant is None:\n        fitting": "if False:\n        fitting"}
+    ),
+    "exporting replaces a file unasked": Fault(
+        "inference/export.py", {"if not overwrite and os.path.lexists(path)": "if False"}
+    ),
 }
 
 

@@ -72,7 +72,7 @@ def test_what_a_file_lacks_at_the_networks_end_keeps_its_values(tmp_path, other,
         (lambda s: {k: s[k] for k in list(s) if k != "layers.6.bias"}, r"it lacks layers\.6\.bias"),
         (lambda s: {**s, "layers.3.weight": s["layers.3.weight"][:, :48].copy()}, r"has shape \(256, 48, 5, 5\)"),
         (lambda s: {**s, "layers.1.weight": np.ones(96, "f")}, r'it has further parameters: "layers\.1\.weight"'),
-        (lambda s: {**s, "layers.0.bias": np.ones(96, "int64")}, r"layers\.0\.bias is int64; weights are floats"),
+        (lambda s: {**s, "layers.0.bias": np.ones(96, "int64")}, r"layers\.0\.bias\" is int64; weights are floats"),
         (lambda s: {"a.weight": np.ones((3, 3), "f")}, r"none of its tensors is called as one of AlexNet: it holds"),
     ],
 )

@@ -9,16 +9,27 @@ import npalexnet as na
 from npalexnet.alexnet import VARIANTS
 from npalexnet.data.pipeline import PIXELS
 from npalexnet.data.pipeline import RECIPES as AUGMENTATIONS
-from npalexnet.training import RECIPES, Run, make_schedule
+from npalexnet.training import (
+    RECIPES,
+    Constant,
+    MultiStepDecay,
+    Plateau,
+    Run,
+    WarmUp,
+    WeightsAndBiases,
+    make_schedule,
+)
 from tests.training.small import assert_same_end, small_network, trainer_of
 
 # From the 2012 paper, sections 4.1 and 5; layers/layer-params-145.cfg and convnet.py of the released source;
-# solver.prototxt and train_val.prototxt of bvlc_alexnet; the README of torchvision's references/classification.
+# solver.prototxt and train_val.prototxt of bvlc_alexnet; the README of torchvision's references/classification;
+# layers/layer-params-imagenet-1gpu.cfg of cuda-convnet2.
 SOURCES = {  # images a step, base rate, momentum, weights' decay, biases' rate, biases' decay, colour jitter, 0..255
     "paper": (128, 0.01, 0.9, 0.0005, 0.01, 0.0005, True, True),
     "released": (128, 0.01, 0.9, 0.0005, 0.02, 0.0, True, True),
     "caffe": (256, 0.01, 0.9, 0.0005, 0.02, 0.0, False, True),
     "torchvision": (256, 0.01, 0.9, 0.0001, 0.01, 0.0001, False, False),
+    "one-weird-trick": (128, 0.01, 0.9, 0.0005, 0.02, 0.0, True, True),
 }
 
 
@@ -56,7 +67,7 @@ def test_the_groups_of_each_variant_are_its_eight_weights_and_its_eight_biases(n
         return [([names[p] for p in group["params"]], group["lr"], group["weight_decay"]) for group in found]
 
     weights, biases = [f"{layer}.weight" for layer in layers], [f"{layer}.bias" for layer in layers]
-    for recipe in ("released", "caffe"):
+    for recipe in ("released", "caffe", "one-weird-trick"):
         assert groups(recipe) == [(weights, 0.01, 0.0005), (biases, 0.02, 0.0)]
     everything = [name for pair in zip(weights, biases, strict=True) for name in pair]
     assert groups("paper") == [(everything, 0.01, 0.0005)]
@@ -88,13 +99,41 @@ def test_rates_fall_where_the_sources_let_them_fall():
     assert rates("torchvision", 90, (0, 29, 30, 59, 60, 89)) == [1e-2, 1e-2, 1e-3, 1e-3, 1e-4, 1e-4]
 
 
+def test_the_biases_of_one_weird_trick_slow_down_at_another_time_than_its_weights():
+    """dexp[base=0.01;tgtFactor=250;numSteps=4] and, for biases, dexp[base=0.02;tgtFactor=10;numSteps=2]."""
+    trainer = trainer_of(count=16, epochs=None, steps=8, **RECIPES["one-weird-trick"].trainer_settings())
+    rates = []
+    for step in range(8):
+        trainer.state.step = step
+        assert trainer.state.set_learning_rate() == trainer.state.optimizer.param_groups[0]["lr"]
+        rates.append([group["lr"] for group in trainer.state.optimizer.param_groups])
+    weights, biases = zip(*rates, strict=True)
+    falls = [1, 1, 250 ** (1 / 3), 250 ** (1 / 3), 250 ** (2 / 3), 250 ** (2 / 3), 250, 250]
+    assert weights == pytest.approx([0.01 / fall for fall in falls])
+    assert biases == pytest.approx([0.02] * 4 + [0.002] * 4)
+    with pytest.raises(ValueError, match="biases must be a schedule that remembers nothing, got Plateau"):
+        WeightsAndBiases(Constant(0.1), Plateau(0.1))
+    warming = WarmUp(WeightsAndBiases(Constant(0.1), MultiStepDecay(0.1, 4, (1,), 2)), 4)
+    assert [warming.bias_factor(step) for step in range(4)] == pytest.approx([0.25, 0.5, 0.075, 0.1])
+    assert [warming.factor(step) for step in range(4)] == pytest.approx([0.25, 0.5, 0.75, 1])
+
+
+def test_biases_that_are_trained_alone_have_their_own_rate():
+    model = small_network()
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad = name.endswith("bias")
+    trainer = trainer_of(model, count=16, epochs=None, steps=4, **RECIPES["one-weird-trick"].trainer_settings())
+    trainer.state.step = 1
+    assert trainer.state.set_learning_rate() == 0.02  # the weights' is lower by then
+
+
 def test_a_schedule_is_scaled_to_a_training_of_another_length():
     assert rates("caffe", 9, range(9)) == [1e-2, 1e-2, 1e-3, 1e-3, 1e-4, 1e-4, 1e-5, 1e-5, 1e-6]
     assert rates("released", 4, range(4)) == [1e-2, 1e-2, 1e-3, 1e-4]
 
 
 def test_a_stopped_run_goes_on_with_the_bits_of_one_that_never_stopped(tmp_path):
-    settings = {**RECIPES["released"].trainer_settings(), "lr": 0.002, "count": 20, "epochs": 2}
+    settings = {**RECIPES["one-weird-trick"].trainer_settings(), "lr": 0.002, "count": 20, "epochs": 2}
     assert trainer_of(run=Run(tmp_path / "whole"), **settings).fit()
     trainer = trainer_of(run=Run(tmp_path / "stopped"), **settings)
     assert not trainer.fit(should_stop=lambda: trainer.state.step >= 3)
@@ -128,6 +167,7 @@ OTHER_GROUPS = (
     ({"bias_decay_factor": 1.0}, r"its optimizer was .*'weight_decay': 0\.0.*, and is "),
     ({"bias_lr_factor": 1.0, "bias_decay_factor": 1.0}, "its optimizer was "),
     ({"schedule": "released"}, "its schedule's milestones was "),
+    ({"schedule": "one-weird-trick"}, "its schedule was 'MultiStep.*', and is 'MultiStep, biases MultiStep"),
     ({"schedule": "step"}, "its schedule was 'MultiStep.*', and is 'Step"),
     ({"optimizer": groups_by_layer}, r"its parameters in each group was \[\['0.weight', '4.weight'\], \['0.bias'"),
 )

@@ -104,6 +104,7 @@ def test_a_schedule_goes_on_from_its_state_which_json_can_hold():
         ("cosine", [1, 0.9330127, 0.75, 0.5, 0.25, 0.0669873]),
         ("released", [1, 1, 0.1, 0.1, 0.01, 0.01]),
         ("caffe", [1, 1, 0.1, 0.01, 0.001, 0.001]),
+        ("one-weird-trick", [1, 1, 0.158740105, 0.0251984209, 0.0251984209, 0.004]),
     ],
 )
 def test_each_name_gives_its_schedule(name, rates):
