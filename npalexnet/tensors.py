@@ -140,5 +140,6 @@ def _no_safetensors(path: str | Path, head: bytes) -> ValueError:
     if not head:
         return ValueError(f"{path} is damaged or cut short: it is empty")
     if what := what_it_is(head):
-        return ValueError(f"{path} is {what}, where a safetensors file is needed")
+        advised = ":" in what  # what to do instead
+        return ValueError(f"{path} is {what}" + ("" if advised else ", where a safetensors file is needed"))
     return _damaged(path, "its header does not end within it")

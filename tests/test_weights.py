@@ -150,7 +150,7 @@ def test_weights_are_found_by_their_folder_or_it_is_said_what_is_there(tmp_path)
 def test_weights_of_other_programs_in_a_folder_are_called_what_they_are(tmp_path):
     (tmp_path / "config.json").touch()
     (tmp_path / "pytorch_model.bin").write_bytes(b"\x80\2}q\0.")
-    with pytest.raises(ValueError, match=r"no weights\.safetensors; \S+pytorch_model\.bin is a file of torch\.save"):
+    with pytest.raises(ValueError, match=r"no weights\.safetensors; .* train --weights \S+pytorch_model\.bin$"):
         weights_file(tmp_path)
     for i in (1, 2):
         (tmp_path / f"model-0000{i}-of-00002.safetensors").touch()
@@ -159,20 +159,29 @@ def test_weights_of_other_programs_in_a_folder_are_called_what_they_are(tmp_path
     ):
         weights_file(tmp_path)
     (tmp_path / "model.safetensors.index.json").write_text('{"weight_map": {}}')
-    with pytest.raises(ValueError, match=r"index\.json is JSON, no weights: name the safetensors file itself"):
+    with pytest.raises(
+        ValueError, match=r"index\.json is JSON, not weights: the file that it describes is another one"
+    ):
         load_weights(tmp_path / "model.safetensors.index.json")
 
 
 @pytest.mark.parametrize(
     ("name", "content", "what"),
     [
-        ("a.png", b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "an image, no weights: the network comes first"),
-        ("a.jpg", b"\xff\xd8\xff\xe0\0\x10JFIF\0", "an image, no weights: the network comes first"),
-        ("a.onnx", b"\x08\x07\x12\x07pytorch\x1a\x051.9.0", "an ONNX file: save its initializers as safetensors"),
+        (
+            "a.png",
+            b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR",
+            "a PNG image, not weights: the network comes first, as in npalexnet predict RUN IMAGE$",
+        ),
+        (
+            "a.jpg",
+            b"\xff\xd8\xff\xe0\0\x10JFIF\0",
+            "a JPEG image, not weights: the network comes first, as in npalexnet predict RUN IMAGE$",
+        ),
         ("a.bin", b"BZh91AY&SY" + bytes(20), "a bzip2 archive: unpack it first"),
         ("a.mat", b"MATLAB 5.0 MAT-file" + bytes(20), "a MATLAB file: save its weights as safetensors"),
-        ("a.bin", b"\n\n <html><body>404", "a web page or XML, no weights: the download went wrong"),
-        ("a.bin", b"Entry not found\r\n", "damaged or cut short, or no safetensors file: it is text"),
+        ("a.bin", b"\n\n <html><body>404", "a web page .HTML., not weights: the download went wrong$"),
+        ("a.bin", b"Entry not found\r\n", "a text file, not weights, where a safetensors file is needed"),
         (
             "a.keras",
             b"PK\3\4" + bytes(22) + b"\x0d\0\0\0metadata.json" + bytes(9),
