@@ -97,15 +97,14 @@ def initialize(layer: Layer, scheme: str, seed: Seed = None) -> None:
 def initialize_as(layer: Layer, initial: Sequence[tuple[float, float]], seed: Seed = None) -> None:
     """Draw all parameters again, in place: those of each layer that has any from its own (deviation, bias).
 
-    Weights are from N(0, deviation^2), every bias is `bias`. A ValueError, with nothing changed, unless there are as many
-    layers as pairs.
+    Weights are from N(0, deviation^2), every bias is `bias`. Unless there are as many layers as pairs, that is a
+    ValueError, and nothing is changed.
     """
     rng = generator(seed)
     layers = [leaf for _, leaf in layer.named_leaves() if next(leaf.parameters(), None) is not None]
     if len(layers) != len(initial):
-        raise ValueError(
-            f"initial must have a pair for each of {len(layers)} layers with parameters, got {len(initial)}"
-        )
+        must = f"initial must have a pair for each of {len(layers)} layers with parameters"
+        raise ValueError(f"{must}, got {len(initial)}")
     for leaf, (deviation, bias) in zip(layers, initial, strict=True):
         for name, parameter in leaf.named_parameters():
             is_weight = name.endswith("weight")
