@@ -132,7 +132,7 @@ class SpatialResponseNorm(ResponseNorm):
 
     References
     ----------
-    Cuda-convnet: akrizhevsky/cuda-convnet2, ``NormLayerParser`` in ``layer.py`` and ``kRNorm`` in
+    Cuda-convnet: akrizhevsky/cuda-convnet2, ``NormLayerParser`` in ``layer.py`` and ``convResponseNorm`` in
     ``cudaconv3/src/conv_util.cu``.
     """
 

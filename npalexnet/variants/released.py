@@ -21,7 +21,7 @@ def released(make: Makers) -> Parts:
     ----------
     github.com/computerhistory/AlexNet-Source-Code: ``layers/layers-145.cfg`` (the layers), ``layer-params-145.cfg``
     beside it (what normalises how), ``layer.py`` (``modulesX`` rounds up; ``scale`` is divided) and ``src/layer.cu``.
-    The k = 1 over pixels is in cuda-convnet's ``kRNorm``, github.com/dnouri/cuda-convnet,
+    The k = 1 over pixels is in cuda-convnet's ``convResponseNorm``, github.com/dnouri/cuda-convnet,
     ``src/cudaconv2/conv_util.cu``.
     """
     conv, linear = make.conv, make.linear

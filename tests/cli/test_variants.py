@@ -1,6 +1,7 @@
 """A run of another variant than the default, from training to use."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -22,9 +23,12 @@ def picture(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("variant", "first", "init"), [("released", "layers", "paper"), ("torchvision", "features", "he")]
+    ("variant", "first", "init", "other"),
+    [("released", "layers", "paper", "paper"), ("torchvision", "features", "he", "one-weird-trick")],
 )
-def test_a_run_is_trained_and_used_as_the_variant_that_it_began_as(narrow, tmp_path, picture, variant, first, init):
+def test_a_run_is_trained_and_used_as_the_variant_that_it_began_as(
+    narrow, tmp_path, picture, capsys, variant, first, init, other
+):
     folder = tmp_path / "run"
     few = ["--steps", "1", "--batch-size", "2", "--train-images", "4", "--validation-images", "2"]
     begun = ["--variant", variant, "--init", init, "--freeze", f"{first}.0", "--out", str(folder)]
@@ -41,6 +45,12 @@ def test_a_run_is_trained_and_used_as_the_variant_that_it_began_as(narrow, tmp_p
     assert classifier.model.variant == variant
     assert classifier.inputs([Image.open(picture)]).shape == (1, 3, 224, 224)
     assert main(["predict", str(folder), picture]) == 0
+
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "variant": other}))
+    capsys.readouterr()
+    assert main(["train", "--resume", str(folder), "--steps", "3"]) == 1
+    assert re.search("a run goes on as it began|got 'features.0'", capsys.readouterr().err)
 
 
 @pytest.mark.parametrize(
