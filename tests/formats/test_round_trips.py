@@ -1,7 +1,5 @@
 """What is exported, is read back: by the package's own readers, to the bit."""
 
-import json
-
 import numpy as np
 import pytest
 
@@ -10,7 +8,7 @@ from npalexnet.formats.npz_writer import write_npz
 from npalexnet.formats.onnx_writer import write_onnx
 from npalexnet.formats.reader import read_tensor_file
 from npalexnet.formats.torch_file_writer import write_torch_file
-from npalexnet.weights import save_weights
+from npalexnet.weights import description, save_weights
 
 DESCRIPTION = {"variant": "seed", "classes": ["猫", "dog\n"], "pipeline": [{"name": "MiddleSquare", "size": 227}]}
 
@@ -22,8 +20,8 @@ def network():
     )
 
 
-def onnx_file(path, state, description):
-    write_onnx(path, network(), state, (4, 5, 5), description)
+def onnx_file(path, state, about):
+    write_onnx(path, network(), state, (4, 5, 5), about)
 
 
 WRITERS = {"torch": write_torch_file, "npz": write_npz, "safetensors": save_weights, "onnx": onnx_file}
@@ -44,4 +42,4 @@ def test_tensors_come_back_to_the_bit_and_the_description_with_them(tmp_path, ki
         expected = value.astype(np.float32) if dtype == "bfloat16" else value  # which holds all of them
         np.testing.assert_array_equal(found.tensors[name], expected, strict=True)
         np.testing.assert_array_equal(np.signbit(found.tensors[name]), np.signbit(expected))
-    assert json.loads(found.texts["npalexnet"]) == DESCRIPTION
+    assert description("file", found.texts) == DESCRIPTION
