@@ -32,10 +32,11 @@ _STORAGES = {
 }  # fmt: skip
 _INSTRUCTIONS = {
     "PROTO", "FRAME", "STOP", "MARK", "NONE", "NEWTRUE", "NEWFALSE", "INT", "BININT", "BININT1", "BININT2", "LONG",
-    "LONG1", "FLOAT", "BINFLOAT", "UNICODE", "BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8", "BINBYTES",
-    "SHORT_BINBYTES", "EMPTY_LIST", "APPEND", "APPENDS", "LIST", "EMPTY_TUPLE", "TUPLE", "TUPLE1", "TUPLE2", "TUPLE3",
-    "EMPTY_DICT", "DICT", "SETITEM", "SETITEMS", "EMPTY_SET", "ADDITEMS", "GET", "BINGET", "LONG_BINGET", "PUT",
-    "BINPUT", "LONG_BINPUT", "MEMOIZE", "GLOBAL", "STACK_GLOBAL", "REDUCE", "BUILD", "BINPERSID",
+    "LONG1", "FLOAT", "BINFLOAT", "STRING", "BINSTRING", "SHORT_BINSTRING", "UNICODE", "BINUNICODE",
+    "SHORT_BINUNICODE", "BINUNICODE8", "BINBYTES", "SHORT_BINBYTES", "EMPTY_LIST", "APPEND", "APPENDS", "LIST",
+    "EMPTY_TUPLE", "TUPLE", "TUPLE1", "TUPLE2", "TUPLE3", "EMPTY_DICT", "DICT", "SETITEM", "SETITEMS", "EMPTY_SET",
+    "ADDITEMS", "GET", "BINGET", "LONG_BINGET", "PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE", "GLOBAL", "STACK_GLOBAL",
+    "REDUCE", "BUILD", "BINPERSID",
 }  # fmt: skip
 _WHOLE_MODULE = ("torch.nn.modules.", "torchvision.models.", "__main__")
 
@@ -183,7 +184,7 @@ class _Reader(pickle._Unpickler):  # the one in Python: that in C allocates what
     dispatch = dict(pickle._Unpickler.dispatch)
 
     def __init__(self, content: io.BytesIO) -> None:
-        super().__init__(content)
+        super().__init__(content, encoding="utf-8")  # of the texts of Python 2
         self.storages: dict[str, Storage] = {}
 
     def find_class(self, module: str, name: str) -> Any:

@@ -32,7 +32,7 @@ class Records:
     Raises
     ------
     ValueError
-        If two have the same name, or all together take more bytes than there are.
+        If two have the same name, or all together take more bytes than there are, or lie elsewhere.
     """
 
     def __init__(self, archive: zipfile.ZipFile, size: int) -> None:
@@ -43,6 +43,8 @@ class Records:
             raise ValueError(f"it names {len(infos):,} records")
         if len(self._infos) < len(infos):
             raise ValueError("two of its records have the same name")
+        if any(not 0 <= info.header_offset < size for info in infos):
+            raise ValueError("its records do not lie within it")
         if sum(info.compress_size for info in infos) > size:
             raise ValueError("its records take more bytes than it has")
 
