@@ -33,7 +33,7 @@ IMAGE_SIZE = 227  # of the default network
 
 
 def seed(make: Makers) -> Parts:
-    """The default network."""
+    """The default network: (N, 3, 227, 227) -> (N, num_classes) logits."""
     conv, linear = make.conv, make.linear
     return {
         "layers": Sequential(  #                                            3 x 227 x 227

@@ -13,7 +13,7 @@ References
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from math import prod, sqrt
 
 import numpy as np
@@ -56,7 +56,7 @@ def weight_and_bias(
     return weight, Parameter(home.from_host(_uniform(rng, bound, np.empty(shape[:1], float_type))))
 
 
-def initialize(layer: Layer, scheme: str, seed: Seed = None, *, ones: Collection[str] = ()) -> None:
+def initialize(layer: Layer, scheme: str, seed: Seed = None) -> None:
     """Draw all parameters of a layer or model again, in place.
 
     Parameters
@@ -68,8 +68,6 @@ def initialize(layer: Layer, scheme: str, seed: Seed = None, *, ones: Collection
         See this module's references.
     seed : int, numpy.random.Generator or None
         Where the values come from.
-    ones : collection of str
-        Names of parameters that begin as ones, with any scheme.
 
     Raises
     ------
@@ -94,17 +92,19 @@ def initialize(layer: Layer, scheme: str, seed: Seed = None, *, ones: Collection
             _assign(parameter, _uniform(rng, 1 / sqrt(max(1, fan_in)), parameter))
         else:
             _assign(parameter, np.zeros(parameter.shape, parameter.dtype))
-        if name in ones:
-            _assign(parameter, np.ones(parameter.shape, parameter.dtype))
 
 
 def initialize_as(layer: Layer, initial: Sequence[tuple[float, float]], seed: Seed = None) -> None:
     """Draw all parameters again, in place: those of each layer that has any from its own (deviation, bias).
 
-    Weights are from N(0, deviation^2), every bias is `bias`. A ValueError unless there are as many layers as pairs.
+    Weights are from N(0, deviation^2), every bias is `bias`. Unless there are as many layers as pairs, that is a
+    ValueError, and nothing is changed.
     """
     rng = generator(seed)
     layers = [leaf for _, leaf in layer.named_leaves() if next(leaf.parameters(), None) is not None]
+    if len(layers) != len(initial):
+        must = f"initial must have a pair for each of {len(layers)} layers with parameters"
+        raise ValueError(f"{must}, got {len(initial)}")
     for leaf, (deviation, bias) in zip(layers, initial, strict=True):
         for name, parameter in leaf.named_parameters():
             is_weight = name.endswith("weight")

@@ -10,12 +10,12 @@ from npalexnet.variants.variant import Makers, Parts, Variant
 
 
 def released(make: Makers) -> Parts:
-    """The network of the source that the paper's first author released, which won the competition of 2012.
+    """The network of the source that the paper's first author released, as it was in 2012.
 
     The last windows of the first convolution hang over. Its response normalisation comes before pooling and ReLU, so
     that it sees negative numbers. Each column normalises its own channels, with alpha divided by the size and k = 2;
     behind the second convolution a normalisation over neighbouring pixels follows, with k = 1. Dropout comes after both
-    hidden layers. (Pooling rounds up there, too, which makes no difference at these sizes.)
+    hidden layers. (Pooling rounds up there, too, which makes no difference for 224 pixels.)
 
     References
     ----------

@@ -5,8 +5,8 @@ import pytest
 import torch
 from torch import nn
 
-from npalexnet import Conv2d, Linear, Sequential
-from npalexnet.layers.init import initialize
+from npalexnet import Conv2d, Linear, ReLU, Sequential
+from npalexnet.layers.init import initialize, initialize_as
 from tests.support import get
 
 
@@ -123,3 +123,23 @@ def test_an_unknown_scheme_changes_nothing():
         initialize(layer, "zeros")
     for name, array in values(layer).items():
         np.testing.assert_array_equal(array, before[name])
+
+
+def test_each_layer_is_drawn_with_its_own_deviation_and_bias():
+    network = Sequential(Linear(300, 40), ReLU(), Linear(40, 200))
+    initialize_as(network, ((0.5, 2), (0.01, -7)), 0)
+    first, first_bias, second, second_bias = network.state_dict().values()
+    assert first.std() == pytest.approx(0.5, rel=0.05)
+    assert second.std() == pytest.approx(0.01, rel=0.05)
+    assert [abs(weight.mean()) < 0.05 * weight.std() for weight in (first, second)] == [True, True]
+    np.testing.assert_array_equal(first_bias, np.full(40, 2, np.float32))
+    np.testing.assert_array_equal(second_bias, np.full(200, -7, np.float32))
+
+
+def test_another_number_of_layers_than_pairs_is_refused_and_changes_nothing():
+    network = Sequential(Linear(3, 4), ReLU(), Linear(4, 2))
+    before = network.state_dict()
+    with pytest.raises(ValueError, match="initial must have a pair for each of 2 layers with parameters, got 1"):
+        initialize_as(network, ((0.5, 2),), 0)
+    for name, value in network.state_dict().items():
+        np.testing.assert_array_equal(value, before[name])
