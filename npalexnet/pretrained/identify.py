@@ -50,11 +50,11 @@ class Identified:
         return layers_in_words(self.new)
 
 
-def counted(loaded: int, new: tuple[int, ...]) -> str:
-    """Return how many tensors were loaded, and which layers were not: "10 of 16 tensors; the classifier is new"."""
+def counted(tensors: int, new: tuple[int, ...]) -> str:
+    """Return how many tensors a file has, and which layers are new: "10 of 16 tensors; the classifier is new"."""
     words = layers_in_words(new)
     verb = "is" if words in ("the last layer", "the classifier") else "are"
-    return f"{loaded} of {TENSORS} tensors" + (f"; {words} {verb} new" if words else "")
+    return f"{tensors} of {TENSORS} tensors" + (f"; {words} {verb} new" if words else "")
 
 
 def layers_in_words(numbers: tuple[int, ...]) -> str:

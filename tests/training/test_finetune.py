@@ -29,8 +29,8 @@ def loaded(path, classes, variant="seed"):
     [
         (["a", "b", "c"], ["a", "b", "c"], "16 of 16 tensors"),
         (["a", "b", "c"], None, "16 of 16 tensors"),
-        (["a", "b", "d"], ["a", "b", "c"], "14 of 16 tensors; the last layer is new, for other classes"),
-        (["a", "b"], None, "14 of 16 tensors; the last layer is new, for other classes"),
+        (["a", "b", "d"], ["a", "b", "c"], "16 of 16 tensors; the last layer is new, for other classes"),
+        (["a", "b"], None, "16 of 16 tensors; the last layer is new, for other classes"),
         ([ACCENT, "b", "c"], [COMBINED, "b", "c"], "16 of 16 tensors"),
     ],
 )  # fmt: skip
