@@ -95,7 +95,7 @@ def identify(file: TensorFile, variant: str | None = None) -> Identified:
             continue  # other grouped networks have other names
         try:
             state, new = _state(file, name, named)
-            _check_rest(file, named, prefix)
+            _check_rest(file, named, prefix, parts=not is_caffes)
         except ValueError as error:
             faults.append((len(named), name, str(error)))
             continue
@@ -176,10 +176,20 @@ def _matrix(weight: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     return weight.reshape(shape) if weight.size == prod(shape) and weight.ndim != 2 else weight
 
 
-def _check_rest(file: TensorFile, named: Named, prefix: str) -> None:
-    """Raise a ValueError if the network in the file has more parameters: it computes something else."""
+def _check_rest(file: TensorFile, named: Named, prefix: str, *, parts: bool) -> None:
+    """Raise a ValueError if what is used of the file has more parameters: it computes something else.
+
+    With `parts`, that is the parts whose layers are used ("features", say), else all. Another part, such as a head
+    under a name of its own, may be left out.
+    """
+
+    def part(name: str) -> str:
+        return name.removeprefix(prefix).partition(".")[0] if parts else ""
+
     used = set(named.values())
-    rest = [name for name in file.tensors if name not in used and name.startswith(prefix) and _PARAMETER.search(name)]
+    inside = {part(name) for name in used}
+    rest = [name for name in file.tensors if name not in used and name.startswith(prefix) and part(name) in inside]
+    rest = [name for name in rest if _PARAMETER.search(name)]
     if file.kind != "onnx" and rest:
         raise ValueError(f"it has further parameters: {listed([*map(found, rest)], 3)}")
 
