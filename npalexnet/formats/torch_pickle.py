@@ -112,7 +112,12 @@ def _device(*_: Any) -> None:
     """Where a tensor was doesn't matter."""
 
 
-def _tensor(storage: Any, offset: Any, shape: Any, strides: Any, *_: Any) -> Tensor:
+def _tensor(storage: Any, offset: Any, shape: Any, strides: Any, *more: Any) -> Tensor:
+    """For (..., requires_grad, hooks, metadata): the last says whether the numbers are to be negated or conjugated."""
+    if more[2:] and more[2]:
+        raise Unreadable(
+            "can't be read: it holds a view of negated or conjugated numbers; save a tensor's .resolve_neg()"
+        )
     return _checked(storage, offset, shape, strides, storage.dtype)
 
 

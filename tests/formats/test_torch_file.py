@@ -170,6 +170,12 @@ def test_hostile_pickles_are_refused(tmp_path, pickled, message):
     refused(tmp_path / "w", (tmp_path / "x").read_bytes(), message)
 
 
+def test_numbers_that_are_stored_negated_are_refused(tmp_path):
+    negated = torch.ones(2, dtype=torch.complex64).conj().imag
+    assert negated.is_neg()
+    refused(tmp_path / "w", saved({"a": negated}), "holds a view of negated or conjugated numbers")
+
+
 def test_whole_modules_and_scripts_are_called_what_they_are(tmp_path):
     refused(tmp_path / "w", saved(torch.nn.Linear(2, 3)), r"holds a whole network .* \"torch\.nn\.modules\.linear\.Lin")
     with zipfile.ZipFile(tmp_path / "x", "w") as archive:
