@@ -7,6 +7,7 @@ must be the network's end, so that everything loaded works on what it was traine
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from math import prod
 
@@ -20,6 +21,10 @@ from npalexnet.pretrained.figures import COMPARED, CONVOLUTIONS, LAST, LAYERS, P
 from npalexnet.pretrained.naming import CAFFES, Named, name_layers
 
 TENSORS = len(LAYERS) * len(PARTS)
+_OTHERS = {  # ONNX's layers that have parameters, but for those of an AlexNet
+    "BatchNormalization", "InstanceNormalization", "LayerNormalization", "GroupNormalization", "PRelu", "ConvTranspose",
+    "ConvInteger", "QLinearConv", "RNN", "GRU", "LSTM", "Attention",
+}  # fmt: skip
 _PARAMETER = re.compile(r"\b(weight|bias|running_mean|running_var)$")
 
 
@@ -108,6 +113,9 @@ def identify(file: TensorFile, variant: str | None = None) -> Identified:
     if variant is None:
         fitting = _by_order(file, fitting)
     if not fitting:
+        if variant is not None:
+            with suppress(ValueError):
+                faults.append((TENSORS, variant, f"it holds weights of the variant {identify(file).variant}"))
         raise ValueError(f"{file.path}: {_refusal(file, faults, variant)}")
     if len(fitting) > 1:
         names = ", ".join(one.variant for one in fitting)
@@ -186,6 +194,8 @@ def _check_rest(file: TensorFile, named: Named, prefix: str, *, parts: bool) -> 
     def part(name: str) -> str:
         return name.removeprefix(prefix).partition(".")[0] if parts else ""
 
+    if strange := sorted(_OTHERS & {operator.kind for operator in file.operators}):
+        raise ValueError(f"it has layers of another kind: {listed(strange)}")
     used = set(named.values())
     inside = {part(name) for name in used}
     rest = [name for name in file.tensors if name not in used and name.startswith(prefix) and part(name) in inside]

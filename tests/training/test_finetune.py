@@ -97,7 +97,7 @@ def test_torchvisions_weights_are_not_loaded_into_half_of_another_network(tmp_pa
     """The linear layers of both have the same names, on other convolutions."""
     save_file(na.AlexNet(3, variant="torchvision").state_dict(), tmp_path / "w")
     assert open_weights(tmp_path / "w").variant == "torchvision"
-    with pytest.raises(ValueError, match=r"the AlexNet seed: it holds classifier\.6\.weight, but no layers\.0\.weight"):
+    with pytest.raises(ValueError, match=r"the AlexNet seed: it holds weights of the variant torchvision"):
         open_weights(tmp_path / "w", "seed")
     model = na.AlexNet(3)
     before = model.state_dict()
