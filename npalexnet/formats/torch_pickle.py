@@ -15,8 +15,7 @@ from math import prod
 from typing import Any, NamedTuple
 
 from npalexnet.fields import found
-from npalexnet.formats.tensor_file import MOST_DIMENSIONS
-from npalexnet.formats.zip_records import Unreadable
+from npalexnet.formats.tensor_file import MOST_DIMENSIONS, Unreadable
 
 MOST_PICKLE = 5_000_000  # bytes; a tensor takes about 200, but hostile ones fill memory sixty times as large
 DTYPES = {  # torch's names, as NumPy's codes without the byte order

@@ -13,7 +13,7 @@ import numpy as np
 
 from npalexnet.fields import found
 from npalexnet.files import open_regular
-from npalexnet.formats.tensor_file import MOST_TENSORS, damaged
+from npalexnet.formats.tensor_file import MOST_TENSORS, Unreadable, damaged
 
 DEFLATE = 1032  # no byte of deflate becomes more than so many
 _CHUNK = 1 << 20
@@ -103,7 +103,3 @@ def records(path: str | Path) -> Iterator[Records]:
             raise ValueError(f"{path} {error}") from None
         except ValueError as error:
             raise damaged(path, error) from None
-
-
-class Unreadable(ValueError):
-    """A file is whole, but can't be used; the text is the end of "FILE ..."."""
