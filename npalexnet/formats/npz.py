@@ -9,8 +9,8 @@ import numpy as np
 from numpy.lib import format as npy
 
 from npalexnet.fields import found
-from npalexnet.formats.tensor_file import TensorFile, native, shaped
-from npalexnet.formats.zip_records import Records, Unreadable, records
+from npalexnet.formats.tensor_file import TensorFile, Unreadable, native, shaped
+from npalexnet.formats.zip_records import Records, records
 
 MOST_HEADER = 10_000  # bytes of an array's
 MOST_TEXT = 20_000_000  # bytes of an entry that is no array

@@ -13,8 +13,7 @@ import numpy as np
 from npalexnet.fields import found
 from npalexnet.files import open_regular
 from npalexnet.formats import wire
-from npalexnet.formats.tensor_file import Operator, TensorFile, damaged, from_bfloat16, shaped
-from npalexnet.formats.zip_records import Unreadable
+from npalexnet.formats.tensor_file import Operator, TensorFile, Unreadable, damaged, from_bfloat16, shaped
 
 _GRAPH, _PROPERTIES = 7, 14  # of a model
 _NODE, _INITIALIZER = 1, 5  # of a graph

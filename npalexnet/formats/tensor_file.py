@@ -46,6 +46,10 @@ class TensorFile:
     operators: tuple[Operator, ...] = ()
 
 
+class Unreadable(ValueError):
+    """A file is whole, but can't be used; the text is the end of "FILE ..."."""
+
+
 def damaged(path: str | Path, why: object) -> ValueError:
     """Return the error for a file that does not hold what it says, or ends before it."""
     return ValueError(f"{path} is damaged or cut short: {why}"[:500])

@@ -16,9 +16,9 @@ from numpy.lib.stride_tricks import as_strided
 
 from npalexnet.fields import found
 from npalexnet.files import open_regular
-from npalexnet.formats.tensor_file import MOST_TENSORS, TensorFile, damaged, from_bfloat16, native, shaped
+from npalexnet.formats.tensor_file import MOST_TENSORS, TensorFile, Unreadable, damaged, from_bfloat16, native, shaped
 from npalexnet.formats.torch_pickle import DTYPES, MOST_PICKLE, Storage, Tensor, read_pickle
-from npalexnet.formats.zip_records import Unreadable, records
+from npalexnet.formats.zip_records import records
 
 MAGIC = 0x1950A86A20F9469CFC6C  # how a legacy file begins, as a pickle
 PROTOCOL = 1001

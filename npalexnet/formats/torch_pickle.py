@@ -15,8 +15,7 @@ from math import prod
 from typing import Any, NamedTuple
 
 from npalexnet.fields import found
-from npalexnet.formats.tensor_file import MOST_DIMENSIONS
-from npalexnet.formats.zip_records import Unreadable
+from npalexnet.formats.tensor_file import MOST_DIMENSIONS, Unreadable
 
 MOST_PICKLE = 5_000_000  # bytes; a tensor takes about 200, but hostile ones fill memory sixty times as large
 DTYPES = {  # torch's names, as NumPy's codes without the byte order
@@ -32,10 +31,11 @@ _STORAGES = {
 }  # fmt: skip
 _INSTRUCTIONS = {
     "PROTO", "FRAME", "STOP", "MARK", "NONE", "NEWTRUE", "NEWFALSE", "INT", "BININT", "BININT1", "BININT2", "LONG",
-    "LONG1", "FLOAT", "BINFLOAT", "UNICODE", "BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8", "BINBYTES",
-    "SHORT_BINBYTES", "EMPTY_LIST", "APPEND", "APPENDS", "LIST", "EMPTY_TUPLE", "TUPLE", "TUPLE1", "TUPLE2", "TUPLE3",
-    "EMPTY_DICT", "DICT", "SETITEM", "SETITEMS", "EMPTY_SET", "ADDITEMS", "GET", "BINGET", "LONG_BINGET", "PUT",
-    "BINPUT", "LONG_BINPUT", "MEMOIZE", "GLOBAL", "STACK_GLOBAL", "REDUCE", "BUILD", "BINPERSID",
+    "LONG1", "FLOAT", "BINFLOAT", "STRING", "BINSTRING", "SHORT_BINSTRING", "UNICODE", "BINUNICODE",
+    "SHORT_BINUNICODE", "BINUNICODE8", "BINBYTES", "SHORT_BINBYTES", "EMPTY_LIST", "APPEND", "APPENDS", "LIST",
+    "EMPTY_TUPLE", "TUPLE", "TUPLE1", "TUPLE2", "TUPLE3", "EMPTY_DICT", "DICT", "SETITEM", "SETITEMS", "EMPTY_SET",
+    "ADDITEMS", "GET", "BINGET", "LONG_BINGET", "PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE", "GLOBAL", "STACK_GLOBAL",
+    "REDUCE", "BUILD", "BINPERSID",
 }  # fmt: skip
 _WHOLE_MODULE = ("torch.nn.modules.", "torchvision.models.", "__main__")
 
@@ -111,7 +111,12 @@ def _device(*_: Any) -> None:
     """Where a tensor was doesn't matter."""
 
 
-def _tensor(storage: Any, offset: Any, shape: Any, strides: Any, *_: Any) -> Tensor:
+def _tensor(storage: Any, offset: Any, shape: Any, strides: Any, *more: Any) -> Tensor:
+    """For (..., requires_grad, hooks, metadata): the last says whether the numbers are to be negated or conjugated."""
+    if more[2:] and more[2]:
+        raise Unreadable(
+            "can't be read: it holds a view of negated or conjugated numbers; save a tensor's .resolve_neg()"
+        )
     return _checked(storage, offset, shape, strides, storage.dtype)
 
 
@@ -183,7 +188,7 @@ class _Reader(pickle._Unpickler):  # the one in Python: that in C allocates what
     dispatch = dict(pickle._Unpickler.dispatch)
 
     def __init__(self, content: io.BytesIO) -> None:
-        super().__init__(content)
+        super().__init__(content, encoding="utf-8")  # of the texts of Python 2
         self.storages: dict[str, Storage] = {}
 
     def find_class(self, module: str, name: str) -> Any:

@@ -13,7 +13,7 @@ import numpy as np
 
 from npalexnet.fields import found
 from npalexnet.files import open_regular
-from npalexnet.formats.tensor_file import MOST_TENSORS, damaged
+from npalexnet.formats.tensor_file import MOST_TENSORS, Unreadable, damaged
 
 DEFLATE = 1032  # no byte of deflate becomes more than so many
 _CHUNK = 1 << 20
@@ -32,7 +32,7 @@ class Records:
     Raises
     ------
     ValueError
-        If two have the same name, or all together take more bytes than there are.
+        If two have the same name, or all together take more bytes than there are, or lie elsewhere.
     """
 
     def __init__(self, archive: zipfile.ZipFile, size: int) -> None:
@@ -43,6 +43,8 @@ class Records:
             raise ValueError(f"it names {len(infos):,} records")
         if len(self._infos) < len(infos):
             raise ValueError("two of its records have the same name")
+        if any(not 0 <= info.header_offset < size for info in infos):
+            raise ValueError("its records do not lie within it")
         if sum(info.compress_size for info in infos) > size:
             raise ValueError("its records take more bytes than it has")
 
@@ -101,7 +103,3 @@ def records(path: str | Path) -> Iterator[Records]:
             raise ValueError(f"{path} {error}") from None
         except ValueError as error:
             raise damaged(path, error) from None
-
-
-class Unreadable(ValueError):
-    """A file is whole, but can't be used; the text is the end of "FILE ..."."""

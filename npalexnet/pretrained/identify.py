@@ -7,6 +7,7 @@ must be the network's end, so that everything loaded works on what it was traine
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from math import prod
 
@@ -20,6 +21,10 @@ from npalexnet.pretrained.figures import COMPARED, CONVOLUTIONS, LAST, LAYERS, P
 from npalexnet.pretrained.naming import CAFFES, Named, name_layers
 
 TENSORS = len(LAYERS) * len(PARTS)
+_OTHERS = {  # ONNX's layers that have parameters, but for those of an AlexNet
+    "BatchNormalization", "InstanceNormalization", "LayerNormalization", "GroupNormalization", "PRelu", "ConvTranspose",
+    "ConvInteger", "QLinearConv", "RNN", "GRU", "LSTM", "Attention",
+}  # fmt: skip
 _PARAMETER = re.compile(r"\b(weight|bias|running_mean|running_var)$")
 
 
@@ -50,11 +55,11 @@ class Identified:
         return layers_in_words(self.new)
 
 
-def counted(loaded: int, new: tuple[int, ...]) -> str:
-    """Return how many tensors were loaded, and which layers were not: "10 of 16 tensors; the classifier is new"."""
+def counted(tensors: int, new: tuple[int, ...]) -> str:
+    """Return how many tensors a file has, and which layers are new: "10 of 16 tensors; the classifier is new"."""
     words = layers_in_words(new)
     verb = "is" if words in ("the last layer", "the classifier") else "are"
-    return f"{loaded} of {TENSORS} tensors" + (f"; {words} {verb} new" if words else "")
+    return f"{tensors} of {TENSORS} tensors" + (f"; {words} {verb} new" if words else "")
 
 
 def layers_in_words(numbers: tuple[int, ...]) -> str:
@@ -95,7 +100,7 @@ def identify(file: TensorFile, variant: str | None = None) -> Identified:
             continue  # other grouped networks have other names
         try:
             state, new = _state(file, name, named)
-            _check_rest(file, named, prefix)
+            _check_rest(file, named, prefix, parts=not is_caffes)
         except ValueError as error:
             faults.append((len(named), name, str(error)))
             continue
@@ -108,6 +113,9 @@ def identify(file: TensorFile, variant: str | None = None) -> Identified:
     if variant is None:
         fitting = _by_order(file, fitting)
     if not fitting:
+        if variant is not None:
+            with suppress(ValueError):
+                faults.append((TENSORS, variant, f"it holds weights of the variant {identify(file).variant}"))
         raise ValueError(f"{file.path}: {_refusal(file, faults, variant)}")
     if len(fitting) > 1:
         names = ", ".join(one.variant for one in fitting)
@@ -176,10 +184,22 @@ def _matrix(weight: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     return weight.reshape(shape) if weight.size == prod(shape) and weight.ndim != 2 else weight
 
 
-def _check_rest(file: TensorFile, named: Named, prefix: str) -> None:
-    """Raise a ValueError if the network in the file has more parameters: it computes something else."""
+def _check_rest(file: TensorFile, named: Named, prefix: str, *, parts: bool) -> None:
+    """Raise a ValueError if what is used of the file has more parameters: it computes something else.
+
+    With `parts`, that is the parts whose layers are used ("features", say), else all. Another part, such as a head
+    under a name of its own, may be left out.
+    """
+
+    def part(name: str) -> str:
+        return name.removeprefix(prefix).partition(".")[0] if parts else ""
+
+    if strange := sorted(_OTHERS & {operator.kind for operator in file.operators}):
+        raise ValueError(f"it has layers of another kind: {listed(strange)}")
     used = set(named.values())
-    rest = [name for name in file.tensors if name not in used and name.startswith(prefix) and _PARAMETER.search(name)]
+    inside = {part(name) for name in used}
+    rest = [name for name in file.tensors if name not in used and name.startswith(prefix) and part(name) in inside]
+    rest = [name for name in rest if _PARAMETER.search(name)]
     if file.kind != "onnx" and rest:
         raise ValueError(f"it has further parameters: {listed([*map(found, rest)], 3)}")
 

@@ -12,7 +12,7 @@ from npalexnet.pretrained.opening import Weights
 
 
 def load_fitting(model: AlexNet, weights: Weights, classes: Sequence[str]) -> str:
-    """Load weights into a network for some classes, and return what was loaded, in a line.
+    """Load weights into a network for some classes; returns how many are there, and which layers are new, in a line.
 
     Layers that the weights don't have keep their values. So does the last layer if the weights are for other classes:
     for other names, or another number of them where they have no names.
@@ -36,4 +36,4 @@ def load_fitting(model: AlexNet, weights: Weights, classes: Sequence[str]) -> st
         model.load_state_dict(state, strict=False)
     except (ValueError, TypeError) as error:
         raise ValueError(f"{weights.path}: {error}") from None
-    return f"{counted(len(state), new)}{why}"
+    return f"{counted(len(found.state), new)}{why}"

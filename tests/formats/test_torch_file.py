@@ -97,6 +97,15 @@ def test_of_a_checkpoint_the_weights_are_taken(tmp_path, form, key):
     assert file.texts == {"arch": "alexnet"}
 
 
+def test_a_file_that_python_2_wrote_is_read(tmp_path):
+    """Its texts have instructions of their own."""
+    state = {"a": torch.arange(3.0)}
+    content = saved(state, FORMS["legacy"])
+    assert content.count(b"X\x01\x00\x00\x00aq") == 1
+    content = content.replace(b"X\x01\x00\x00\x00aq", b"U\x01aq")
+    assert_tensors(read(tmp_path / "w", content), {"a": np.arange(3, dtype=np.float32)})
+
+
 def test_a_file_of_a_machine_of_the_other_byte_order_is_read(tmp_path):
     values = np.arange(5, dtype=np.float32)
     source = zipfile.ZipFile(io.BytesIO(saved({"a": torch.from_numpy(values)})))
@@ -159,6 +168,12 @@ def test_hostile_pickles_are_refused(tmp_path, pickled, message):
     with zipfile.ZipFile(tmp_path / "x", "w") as archive:
         archive.writestr("a/data.pkl", pickled)
     refused(tmp_path / "w", (tmp_path / "x").read_bytes(), message)
+
+
+def test_numbers_that_are_stored_negated_are_refused(tmp_path):
+    negated = torch.ones(2, dtype=torch.complex64).conj().imag
+    assert negated.is_neg()
+    refused(tmp_path / "w", saved({"a": negated}), "holds a view of negated or conjugated numbers")
 
 
 def test_whole_modules_and_scripts_are_called_what_they_are(tmp_path):
@@ -234,6 +249,11 @@ def test_records_that_inflate_or_overlap_are_refused(tmp_path):
     central = content.rindex(b"PK\1\2", 0, content.rindex(b"PK\1\2"))  # of data.pkl
     content[central + 20 : central + 28] = struct.pack("<II", 2**31, 2**31)
     refused(tmp_path / "w", bytes(content), "its records take more bytes than it has")
+    content = bytearray(claiming([4], [1]))
+    content[central + 42 : central + 46] = struct.pack("<I", 2**32 - 2)  # where it begins
+    refused(tmp_path / "w", bytes(content), "its records do not lie within it")
+    content[-6:-2] = struct.pack("<I", len(content))  # where the directory does
+    refused(tmp_path / "w", bytes(content), "damaged or cut short")
 
 
 def test_a_legacy_file_whose_storages_lie_is_refused(tmp_path):

@@ -191,6 +191,18 @@ def test_a_graph_with_normalisation_is_not_taken_for_one_without(networks):
         assert identify(without, variant).variant == variant
 
 
+def test_a_graph_with_batch_normalisation_is_refused(networks):
+    """Its convolutions have the shapes of an AlexNet's, but learned something else."""
+    names = list(networks["seed"])
+    operators = []
+    for weight, bias in zip(names[::2], names[1::2], strict=True):
+        kind = "linear" if "classifier" in weight else "conv"
+        operators += [Operator(kind, weight, bias), Operator("BatchNormalization")]
+    file = TensorFile(Path("w"), "onnx", networks["seed"], operators=tuple(operators))
+    with pytest.raises(ValueError, match="the AlexNet seed: it has layers of another kind: BatchNormalization"):
+        identify(file)
+
+
 def test_the_onnx_packages_bvlc_alexnet_is_caffes_once_weights_are_put_in(networks, tmp_path):
     """Its own come from operators that fill them; the zoo's file has them as initialisers of the same names."""
     path = Path(onnx.__file__).parent / "backend" / "test" / "data" / "light" / "light_bvlc_alexnet.onnx"

@@ -29,8 +29,8 @@ def loaded(path, classes, variant="seed"):
     [
         (["a", "b", "c"], ["a", "b", "c"], "16 of 16 tensors"),
         (["a", "b", "c"], None, "16 of 16 tensors"),
-        (["a", "b", "d"], ["a", "b", "c"], "14 of 16 tensors; the last layer is new, for other classes"),
-        (["a", "b"], None, "14 of 16 tensors; the last layer is new, for other classes"),
+        (["a", "b", "d"], ["a", "b", "c"], "16 of 16 tensors; the last layer is new, for other classes"),
+        (["a", "b"], None, "16 of 16 tensors; the last layer is new, for other classes"),
         ([ACCENT, "b", "c"], [COMBINED, "b", "c"], "16 of 16 tensors"),
     ],
 )  # fmt: skip
@@ -83,11 +83,21 @@ def test_weights_that_would_fill_a_network_here_and_there_are_refused(tmp_path, 
     assert str(caught.value).startswith(str(tmp_path / "w"))
 
 
+def test_a_head_under_a_name_of_its_own_is_left_out_and_named(tmp_path, other):
+    """Convolutions that others have put another classifier on."""
+    names = [f"backbone.{name}" for name in list(other)[:10]]
+    state = dict(zip(names, other.values(), strict=False))
+    save_file({**state, "head.weight": np.ones((7, 9216), "f"), "backbone.pool.p": np.ones(1, "f")}, tmp_path / "w")
+    weights = open_weights(tmp_path / "w")
+    assert (weights.variant, weights.found.missing) == ("seed", "the classifier")
+    assert weights.found.notes == ('not used: "backbone.pool.p", "head.weight"',)
+
+
 def test_torchvisions_weights_are_not_loaded_into_half_of_another_network(tmp_path, narrow):
     """The linear layers of both have the same names, on other convolutions."""
     save_file(na.AlexNet(3, variant="torchvision").state_dict(), tmp_path / "w")
     assert open_weights(tmp_path / "w").variant == "torchvision"
-    with pytest.raises(ValueError, match=r"the AlexNet seed: it holds classifier\.6\.weight, but no layers\.0\.weight"):
+    with pytest.raises(ValueError, match=r"the AlexNet seed: it holds weights of the variant torchvision"):
         open_weights(tmp_path / "w", "seed")
     model = na.AlexNet(3)
     before = model.state_dict()
