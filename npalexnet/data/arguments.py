@@ -42,9 +42,13 @@ def as_image(picture: Any) -> Image:
 
 
 def is_one_picture(pictures: Any) -> bool:
-    """Whether something is one picture, or a path, rather than several."""
+    """Whether something is one picture, or a path, rather than several.
+
+    An array with one to four numbers at each pixel is one, too, so that one with transparency (H, W, 4) is refused as
+    that: it is not taken for H grey pictures, four pixels wide.
+    """
     one_array = isinstance(pictures, np.ndarray) and (
-        pictures.ndim < 3 or (pictures.ndim == 3 and pictures.shape[2] == 3)
+        pictures.ndim < 3 or (pictures.ndim == 3 and pictures.shape[2] <= 4)
     )
     return hasattr(pictures, "convert") or isinstance(pictures, str | PathLike) or one_array
 

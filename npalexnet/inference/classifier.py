@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -129,7 +129,7 @@ class Classifier:
         """
         top = integer("top", top, 1)
         one = is_one_picture(pictures)
-        several = [pictures] if one else list(pictures)
+        several = list(pictures) if not one and isinstance(pictures, Iterable) else [pictures]
         answers = []
         for start in range(0, len(several), BATCH_SIZE):  # only so many of them are in memory
             batch = several[start : start + BATCH_SIZE]

@@ -48,8 +48,8 @@ def export(
 ) -> Exported:
     """Write a network to a file, in the format that its suffix says: whole, or not at all.
 
-    The same network gives the same bytes, but for the order of a safetensors file's metadata. Of a classifier, all
-    formats keep the variant, the classes' names and how pictures are prepared.
+    The same network gives the same bytes. Of a classifier, all formats keep the variant, the classes' names and how
+    pictures are prepared.
 
     ========================  =========================================================================================
     ``.onnx``                 the network in eval mode, opset 17: "images" (N, C, H, W) -> "logits" (N, K), for any N

@@ -77,7 +77,7 @@ def _other(path: Path, variant: str | None, classes: Any, mean: Any, std: Any) -
         try:
             pipeline = preparation(weights.variant, mean, std)
         except (ValueError, TypeError) as error:
-            raise ValueError(f"{path} does not say how pictures are prepared: {error}") from None
+            raise ValueError(f"{path} does not say how pictures are prepared, and {error}") from None
     metadata = {**weights.metadata, "variant": weights.variant}
     return Network(path, _filled(path, weights.variant, weights.found.state, outputs), known, pipeline, metadata)
 
@@ -93,7 +93,8 @@ def _filled(path: Path, variant: str, state: Any, outputs: int) -> AlexNet:
 
 def _given(path: Path, classes: Sequence[str], outputs: int) -> list[str]:
     if len(classes) != outputs:
-        raise ValueError(f"{path} has {outputs:,} outputs, but {len(classes):,} classes are given")
+        given = "1 class is" if len(classes) == 1 else f"{len(classes):,} classes are"
+        raise ValueError(f"{path} has {outputs:,} outputs, but {given} given")
     return CLASSES.check(list(classes), "classes")
 
 

@@ -74,15 +74,19 @@ def test_a_thousand_outputs_are_imagenets_classes_unless_others_are_given(tmp_pa
     assert na.load(tmp_path / "w", classes=[f"{number}" for number in range(1000)]).classes[7] == "7"
     with pytest.raises(ValueError, match="w has 1,000 outputs, but 2 classes are given"):
         na.load(tmp_path / "w", classes=["a", "b"])
+    with pytest.raises(ValueError, match="w has 1,000 outputs, but 1 class is given"):
+        na.load(tmp_path / "w", classes=["a"])
 
 
 def test_what_a_file_does_not_say_can_be_given(tmp_path):
     save_file(na.AlexNet(2).state_dict(), tmp_path / "w")
     with pytest.raises(
         ValueError,
-        match="w does not say how pictures are prepared: no preparation of pictures goes with the variant seed",
+        match="w does not say how pictures are prepared, and no preparation of pictures goes with the variant seed",
     ):
         na.load(tmp_path / "w")
+    with pytest.raises(ValueError, match=r"w does not say .*, and std must be above 0, got \(0\.0, 1\.0, 1\.0\)"):
+        na.load(tmp_path / "w", mean=[0.5, 0.25, 0.125], std=[0, 1, 1])
     classifier = na.load(tmp_path / "w", mean=[0.5, 0.25, 0.125], std=[0.25, 0.25, 0.25])
     assert classifier.pipeline.transforms == (
         ResizeCenterCrop(227), Normalize((0.5, 0.25, 0.125), (0.25, 0.25, 0.25)),
@@ -151,6 +155,8 @@ def test_more_pictures_than_a_batch_are_answered_in_order(classifier):
     [
         ("missing.jpg", 5, FileNotFoundError, "missing.jpg"),
         ([PICTURE, 7], 5, TypeError, "a picture must be a PIL.Image or an array of uint8, got int"),
+        (7, 5, TypeError, "a picture must be a PIL.Image or an array of uint8, got int"),
+        (np.zeros((9, 8, 4), np.uint8), 5, ValueError, r"\(H, W, 3\), not empty, got uint8 of shape \(9, 8, 4\)"),
         (PICTURE.astype(float), 5, ValueError, "a picture must be of uint8"),
         (PICTURE, 0, ValueError, "top must be at least 1, got 0"),
     ],
