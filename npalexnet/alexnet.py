@@ -2,9 +2,10 @@
 
     A. Krizhevsky, I. Sutskever and G. Hinton, "ImageNet Classification with Deep Convolutional Neural Networks", 2012.
 
-Three things differ in the default network, `seed`. The paper speaks of 224 x 224 pixels; it is 227 that give its
+Four things differ in the default network, `seed`. The paper speaks of 224 x 224 pixels; it is 227 that give its
 figure's 55 x 55. Its two columns, which shared the work between two GPUs, are one here (no grouping). Its local
-response normalisation is left out, for its effect is small. (And ``init="paper"`` is not the default.)
+response normalisation is left out, for its effect is small. Dropout stands before the hidden linear layers, as in
+torchvision's network, not after them. (And ``init="paper"`` is not the default.)
 
 Other networks that are called AlexNet, the paper's as printed among them, are in `variants/`; `VARIANTS` lists all.
 """

@@ -100,13 +100,16 @@ def add_ten_crop(parser: argparse.ArgumentParser) -> None:
 def add_out(parser: argparse.ArgumentParser, folder: str) -> None:
     """Add --out, by default a folder of this name in the run's."""
     parser.add_argument(
-        "--out", type=as_path, metavar="FOLDER", help=f"where to write (default: {folder}/ in the run's folder)"
+        "--out",
+        type=as_path,
+        metavar="FOLDER",
+        help=f"where to write (default: {folder}/ in the run's folder, or beside the file of weights)",
     )
 
 
 def add_variant(parser: argparse.ArgumentParser) -> None:
     """Add ``--variant`` to a command's parser."""
-    parser.add_argument("--variant", choices=tuple(VARIANTS), default="seed", help=f"{VARIANT_HELP} (default: seed)")
+    parser.add_argument("--variant", choices=tuple(VARIANTS), default="seed", help=VARIANT_HELP)
 
 
 def add_device(parser: argparse.ArgumentParser, default: str = "auto") -> None:

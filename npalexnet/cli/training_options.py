@@ -49,7 +49,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         key = name.replace("-", "_")
         default = DEFAULTS[key]
         if default not in (None, False, []):
-            whose = "the recipe's, for simple " if key in SET_BY_RECIPE else ""
+            whose = "the recipe's; simple's is " if key in SET_BY_RECIPE else ""
             help += f" (default: {whose}{default})"
         group.add_argument(f"--{name}", help=help, default=argparse.SUPPRESS, **settings)
 
@@ -73,8 +73,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "of --data, or to the file's own folder", data, metavar="FILE")  # fmt: skip
     add("strict", "refuse a folder with files that are not images, instead of reporting and skipping them", data,
         action="store_true")  # fmt: skip
-    add("augment", "how images are prepared: simple, the center crop; crops, random crops and horizontal flips; paper, "
-        "colour jitter, too; resized, crops of random size and shape, and flips", data,
+    add("augment", "how images are prepared: simple, the central square; crops, random crops and horizontal flips; "
+        "paper, colour jitter, too; resized, crops of random size and shape, and flips", data,
         choices=AUGMENTATIONS)  # fmt: skip
     add("pixels", "how large an image's numbers are, when the mean is subtracted: std, divided by their standard "
         "deviation; 255, as they are. A mean and std that are given win", data, choices=PIXELS)  # fmt: skip
@@ -101,7 +101,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         choices=tuple(SCHEDULES))  # fmt: skip
     add(
         "warmup",
-        "steps over which it rises first (default: the recipe's, for simple 20, or a third of all if that is fewer)",
+        "steps over which it rises first (default: the recipe's; simple's is 20, or a third of all if that is fewer)",
         length,
         type=whole,
         metavar="N",

@@ -208,7 +208,7 @@ def test_the_help_names_the_recipes_and_says_of_each_option_that_they_set_it(cap
     for name in RECIPES["simple"].options():
         option = f"--{name.replace('_', '-')} "
         entry = text[text.rindex(option) + len(option) :].partition(" --")[0]
-        assert "(default: the recipe's, for simple " in entry, name
+        assert "(default: the recipe's; simple's is " in entry, name
 
 
 def test_a_recipe_reaches_the_trainer(noted, pictures):
