@@ -30,5 +30,5 @@ def _words(step: Mapping[str, Any]) -> str:
         case "Normalize":
             return f"minus {list(step['mean'])}, divided by {list(step['std'])} (red, green, blue)"
         case "SubtractMeanImage":
-            return "minus the mean image (in the description)"
+            return "minus the mean image (in the description, as float32 in base64)"
     return json.dumps(step)
