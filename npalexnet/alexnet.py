@@ -16,7 +16,7 @@ from contextlib import suppress
 
 import numpy as np
 
-from npalexnet.checks import integer
+from npalexnet.checks import integer, number
 from npalexnet.layers.activation import Flatten, ReLU
 from npalexnet.layers.init import Seed, generator, initialize, initialize_as
 from npalexnet.layers.parameter import Shape
@@ -132,6 +132,8 @@ class AlexNet(Sequential):
     ) -> None:
         described = described_variant(variant)
         num_classes = integer("num_classes", num_classes, 1)
+        if not 0 <= number("dropout", dropout) <= 1:
+            raise ValueError(f"dropout must be from 0 to 1, got {dropout}")
         rng = generator(seed)
         super().__init__(
             **described.figure(Makers(num_classes, dropout, {"dtype": dtype, "device": device, "seed": rng}))

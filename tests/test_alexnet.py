@@ -215,7 +215,7 @@ def test_bad_inputs_are_refused_with_what_is_expected(x, error, message, model):
     [
         ({"num_classes": 0}, ValueError, "num_classes must be at least 1, got 0"),
         ({"num_classes": 10.0}, TypeError, r"num_classes must be an int, got 10\.0"),
-        ({"dropout": 2}, ValueError, "p must be from 0 to 1, got 2"),
+        ({"dropout": 2}, ValueError, "dropout must be from 0 to 1, got 2"),
         ({"dtype": "float16"}, ValueError, "dtype must be 'float32' or 'float64', got 'float16'"),
         ({"device": "tpu"}, ValueError, "device must be 'cpu', 'cuda', 'cuda:N' or 'auto', got 'tpu'"),
         ({"seed": -1}, ValueError, "seed must not be negative, got -1"),

@@ -24,10 +24,8 @@ def announce(options: argparse.Namespace, data: Data, trainer: Trainer, output: 
     print(f"{shown(data.name)}: {counts} of {len(data.classes)} classes")
     device, threads = backend.get_device(options.device), backend.get_num_threads()
     place = f"{threads} CPU thread{'s' * (threads > 1)}" if device is backend.CPU else device.name
-    print(
-        f"{state.steps} steps, {trainer.steps_per_epoch} an epoch, on {place} in {options.precision}; "
-        f"the run is {shown(str(output.folder))}/"
-    )
+    steps = f"{state.steps} step{'s' * (state.steps != 1)}, {trainer.steps_per_epoch} an epoch"
+    print(f"{steps}, on {place} in {options.precision}; the run is {shown(str(output.folder))}/")
     if not state.step:
         size = sum(parameter.data.nbytes for parameter in trainer.model.parameters()) / 1e9
         alone = "at the end the weights alone stay" if options.keep == "weights" else "--keep weights keeps them alone"

@@ -177,7 +177,6 @@ def test_a_graph_with_normalisation_is_not_taken_for_one_without(networks):
     """torchvision's and the network of 2014 have weights of the same shapes."""
     state = networks["torchvision"]
     names = list(state)
-    layers = iter(zip(names[::2], names[1::2], strict=True))
     kinds = {variant: figure_of(variant).order for variant in ("torchvision", "one-weird-trick")}
     for variant, order in kinds.items():
         layers = iter(zip(names[::2], names[1::2], strict=True))
