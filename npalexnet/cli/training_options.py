@@ -80,7 +80,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "deviation; 255, as they are. A mean and std that are given win", data, choices=PIXELS)  # fmt: skip
     for name in ("mean", "std"):
         add(name, COLORS_HELP[name] + " (default: measured on the training images, or what goes with --weights of "
-            "another program)", data, type=float, nargs=3, metavar=("R", "G", "B"))  # fmt: skip
+            "another program; give both or neither)", data, type=float, nargs=3, metavar=("R", "G", "B"))  # fmt: skip
     add("train-images", "use N only, spread evenly", data, type=positive, metavar="N")
     add("validation-images", "use N only, spread evenly", data, type=positive, metavar="N")
     add("workers", "threads that prepare images ahead of the step", data, type=positive, metavar="N")

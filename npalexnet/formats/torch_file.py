@@ -42,7 +42,7 @@ def read_torch_zip(path: Path) -> TensorFile:
     """
     with records(path) as archive:
         names = archive.names
-        [pickled] = [name for name in names if name.endswith("data.pkl")][:1] or [""]
+        pickled = next((name for name in names if name.endswith("data.pkl")), "")
         folder = pickled.removesuffix("data.pkl")
         if f"{folder}constants.pkl" in names or any(name.startswith(f"{folder}code/") for name in names):
             raise Unreadable(

@@ -232,7 +232,7 @@ def _refusal(file: TensorFile, faults: list[tuple[int, str, str]], variant: str 
         of = "AlexNet" if variant is None else f"the variant {variant}"
         return f"none of its tensors is called as one of {of}: it holds {names or 'none'}"
     _, name, why = max(faults, key=lambda fault: (fault[0], -list(VARIANTS).index(fault[1])))
-    return f"its weights don't make up the AlexNet {name}: {why}" + ("" if variant else "; nor do they make up any other")
+    return f"its weights don't make up the AlexNet {name}: {why}" + ("" if variant else "; nor do they any other")
 
 
 def _make_rgb(variant: str, state: dict[str, np.ndarray]) -> None:

@@ -58,7 +58,7 @@ def colors(
     if variant in _UNKNOWN and (mean is None or std is None):
         raise ValueError(
             f"no preparation of pictures goes with the variant {variant}: give both the mean and the standard "
-            "deviation of the colours that it was trained on, --mean R G B --std R G B"
+            "deviation of the colours, --mean R G B --std R G B"
         )
     usual_mean, usual_std = _MEAN_AND_STD[variant]
     own_mean, own_std = _three("mean", mean), _three("std", std)
