@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import inf
 from typing import Any
 
-from npalexnet.checks import number
+from npalexnet.checks import has, number
 from npalexnet.layers.layer import Layer
 
 
@@ -31,9 +31,10 @@ def weights_and_biases(
 
     Raises
     ------
-    ValueError
-        If a factor is negative or not finite.
+    TypeError, ValueError
+        If `model` is none, or a factor is no number, negative or not finite.
     """
+    has("model", model, "named_parameters", "a model, with named_parameters")
     for name, factor in (("bias_lr_factor", bias_lr_factor), ("bias_decay_factor", bias_decay_factor)):
         if not 0 <= number(name, factor) < inf:
             raise ValueError(f"{name} must be finite and not negative, got {factor}")

@@ -71,3 +71,8 @@ def test_steps_with_these_groups_are_torchs_with_the_rates_and_decays_of_caffes_
 def test_a_factor_that_can_not_be_is_refused_by_its_name(name, value):
     with pytest.raises(ValueError, match=f"{name} must be finite and not negative, got {value}"):
         weights_and_biases(network(), 0.1, 0.1, **{name: value})
+
+
+def test_what_is_no_model_is_refused_by_name():
+    with pytest.raises(TypeError, match="model must be a model, with named_parameters, got 5"):
+        weights_and_biases(5, 0.1, 0.1)
