@@ -6,7 +6,7 @@ import re
 
 HEAD, TAIL = 512, 16  # bytes of a file's beginning and end that tell
 _SAFETENSORS_ADVICE = "save its weights as safetensors, under torch's names"
-_NO_WEIGHTS = "not weights: the network comes first, as in npalexnet predict RUN IMAGE"
+_NO_WEIGHTS = "not weights: to classify it, name the network first, npalexnet predict RUN IMAGE"
 _BY_BEGINNING: tuple[tuple[bytes, str], ...] = (
     (b"version https://git-lfs", "a pointer of Git LFS, not the file itself: get that with git lfs pull"),
     (b"\x93NUMPY", "one array of NumPy, where weights are several, by names: save them with numpy.savez"),

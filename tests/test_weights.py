@@ -169,12 +169,12 @@ def test_weights_of_other_programs_in_a_folder_are_called_what_they_are(tmp_path
         (
             "a.png",
             b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR",
-            "a PNG image, not weights: the network comes first, as in npalexnet predict",
+            "a PNG image, not weights: to classify it, name the network first, npalexnet predict RUN IMAGE",
         ),
         (
             "a.jpg",
             b"\xff\xd8\xff\xe0\0\x10JFIF\0",
-            "a JPEG image, not weights: the network comes first, as in npalexnet predict",
+            "a JPEG image, not weights: to classify it, name the network first, npalexnet predict RUN IMAGE",
         ),
         ("a.bin", b"BZh91AY&SY" + bytes(20), "a bzip2 archive: unpack it first"),
         ("a.mat", b"MATLAB 5.0 MAT-file" + bytes(20), "a MATLAB file: save its weights as safetensors"),
