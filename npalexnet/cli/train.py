@@ -22,7 +22,7 @@ from npalexnet.cli.training_options import add_options, as_config, complete
 from npalexnet.data import Data, DataLoader, Subset, open_data
 from npalexnet.layers.algorithm_choice import get_convolution_algorithm
 from npalexnet.pretrained.opening import Weights, open_weights
-from npalexnet.pretrained.preparation import colors, has_usual_colors
+from npalexnet.pretrained.preparation import colors, has_usual_colors, own_colors
 from npalexnet.tensors import read_header
 from npalexnet.terminal import say, shown
 from npalexnet.training.checkpoint import LAST, PREVIOUS
@@ -149,6 +149,10 @@ def _weights(options: argparse.Namespace) -> Weights | None:
         options.variant = weights.variant
         if not weights.metadata and has_usual_colors(weights.variant):
             options.mean, options.std = map(list, colors(weights.variant, options.mean, options.std))
+        elif (found := own_colors(weights.metadata)) and options.mean is options.std is None:
+            options.mean, options.std = map(list, found)
+    if (options.mean is None) != (options.std is None):
+        raise ValueError("--mean and --std go together: give both, or neither")
     options.variant = options.variant or "seed"
     return weights
 

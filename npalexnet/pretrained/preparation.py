@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 from npalexnet.alexnet import VARIANTS
 from npalexnet.checks import number
 from npalexnet.data.pipeline import Pipeline
-from npalexnet.data.transforms import CenterCrop, Normalize, ResizeCenterCrop, Triple
+from npalexnet.data.transforms import CenterCrop, Normalize, ResizeCenterCrop, SubtractMeanImage, Triple
 from npalexnet.fields import FieldError, Kind, List, Record, Text, parse_json
 from npalexnet.files import open_regular
 from npalexnet.weights import CLASSES, MOST_CLASSES
@@ -72,6 +73,17 @@ def colors(
 def has_usual_colors(variant: str) -> bool:
     """Whether pictures are always prepared in one way for a variant's weights, if they say nothing else."""
     return variant not in _UNKNOWN
+
+
+def own_colors(metadata: Mapping[str, Any]) -> tuple[Triple, Triple] | None:
+    """Return the mean and the standard deviation that a file of weights states; None if it states no such pair."""
+    try:
+        steps = Pipeline.from_json(metadata["pipeline"]).transforms
+    except (KeyError, ValueError):
+        return None
+    normalize = [step for step in steps if isinstance(step, Normalize)]
+    subtracts = any(isinstance(step, SubtractMeanImage) for step in steps)
+    return (normalize[0].mean, normalize[0].std) if len(normalize) == 1 and not subtracts else None
 
 
 def _three(name: str, values: Sequence[float] | None) -> Triple | None:

@@ -22,7 +22,7 @@ _RECORDED = (  # in all configurations
     "batch_size", "seed", "accumulate", "clip_norm", "dtype", "frozen", "schedule",
 )  # fmt: skip
 _LATER = (  # in all but those of older runs
-    "convolution", "label_smoothing", "float32_matmul_precision", "shuffle", "drop_last",
+    "variant", "convolution", "label_smoothing", "float32_matmul_precision", "shuffle", "drop_last",
     "preparation of held-out images", "held-out batch_size", LAYER, "schedule's",
 )  # fmt: skip
 _LATEST = (PARAMETER_GROUPS,)  # in those of the newest runs

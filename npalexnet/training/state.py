@@ -156,6 +156,7 @@ class TrainingState:
             for group, lr in zip(self.optimizer.param_groups, self.base_lrs, strict=True)
         ]
         return {
+            "variant": getattr(self.model, "variant", None),  # first, for all else may follow from it
             **self._data(),
             "classes": list(loader.dataset.classes),
             "preparation of images": _preparation(loader),

@@ -50,7 +50,7 @@ def test_a_run_is_trained_and_used_as_the_variant_that_it_began_as(
     (folder / "config.json").write_text(json.dumps({**config, "variant": other}))
     capsys.readouterr()
     assert main(["train", "--resume", str(folder), "--steps", "3"]) == 1
-    assert re.search("a run goes on as it began|got 'features.0'", capsys.readouterr().err)
+    assert re.search(f"its variant was '{variant}', and is '{other}'|got 'features.0'", capsys.readouterr().err)
 
 
 @pytest.mark.parametrize(

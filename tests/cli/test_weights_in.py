@@ -55,6 +55,12 @@ def test_a_network_in_a_file_is_evaluated_and_begun_with_as_the_runs(trained_run
     for name in before:
         if not name.startswith("classifier.6"):
             np.testing.assert_array_equal(after[name], before[name])
+    colours = [
+        load_weights(folder / "weights.safetensors")[1]["pipeline"][-1] for folder in (trained_run, tmp_path / "run")
+    ]
+    assert colours[0] == colours[1]  # not those of these pictures
+    assert main(["train", *few[:-1], str(tmp_path / "other"), "--mean", "0.5", "0.5", "0.5"]) == 1
+    assert "--mean and --std go together: give both, or neither" in capsys.readouterr().err
 
 
 def test_torchvisions_convolutions_give_their_variant_and_their_colours_to_a_run(narrow, pictures, tmp_path, capsys):
