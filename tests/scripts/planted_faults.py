@@ -12,10 +12,13 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from queue import SimpleQueue
 
 ROOT = Path(__file__).parents[2]
+AT_ONCE = 2
 
 
 @dataclass
@@ -226,8 +229,9 @@ FAULTS = {
 }
 
 
-def caught_by(fault: Fault, copy: Path) -> str | None:
-    """Return a test that fails on the copy with this fault, or None."""
+def caught_by(fault: Fault, copies: SimpleQueue[Path]) -> str | None:
+    """Return a test that fails on a copy with this fault, or None; another fault may be tried on another copy."""
+    copy = copies.get()
     path = copy / fault.path
     original = text = path.read_text(encoding="utf-8")
     for code, broken in fault.code.items():
@@ -238,6 +242,7 @@ def caught_by(fault: Fault, copy: Path) -> str | None:
     environment = {**os.environ, "PYTHONPATH": str(copy)}
     done = subprocess.run(command, cwd=copy, env=environment, capture_output=True, text=True, check=False)
     path.write_text(original, encoding="utf-8")
+    copies.put(copy)
     failed = (line for line in done.stdout.splitlines() if line.startswith("FAILED "))
     return next((line.removeprefix("FAILED ").partition(" - ")[0] for line in failed), None)
 
@@ -257,11 +262,13 @@ def main() -> int:
         print(f"{len(faults)} faults can be planted")
         return 0
     unnoticed = 0
-    with tempfile.TemporaryDirectory() as folder:
-        copy = Path(folder) / "npalexnet"
-        shutil.copytree(ROOT, copy, ignore=shutil.ignore_patterns(".*", "runs", "*.egg-info", "__pycache__"))
-        for name, fault in faults.items():
-            test = caught_by(fault, copy)
+    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(AT_ONCE) as pool:
+        copies: SimpleQueue[Path] = SimpleQueue()
+        for number in range(AT_ONCE):
+            copy = Path(folder) / str(number) / "npalexnet"
+            shutil.copytree(ROOT, copy, ignore=shutil.ignore_patterns(".*", "runs", "*.egg-info", "__pycache__"))
+            copies.put(copy)
+        for name, test in zip(faults, pool.map(lambda fault: caught_by(fault, copies), faults.values()), strict=True):
             unnoticed += test is None
             print(f"{name}: {f'caught by {test}' if test else 'NOT NOTICED'}", flush=True)
     return unnoticed
