@@ -395,6 +395,7 @@ def _(paper):
 @row("5", "rule")
 def _(paper, thing):
     momentum, decay = numbers(paper)
+    assert (momentum, decay) == (PAPER.momentum, PAPER.weight_decay)
     rng, lr = np.random.default_rng(0), 0.01
     w = rng.standard_normal(5)
     parameter, v = Parameter(w.copy()), np.zeros(5)
