@@ -1,4 +1,4 @@
-"""The chapters of docs/study print what is committed, and the solutions of their exercises are right."""
+"""The chapters of docs/study print what is committed, and their exercises tell right answers from wrong ones."""
 
 import re
 
@@ -11,21 +11,28 @@ import nbformat  # noqa: E402
 
 from tests.notebooks import NOTEBOOKS, STUDY, executed, exercises, read, text_of  # noqa: E402
 
+# Of each solution, what a wrong answer has in the place of what.
+MISTAKES = {
+    "2-convolution": [("top, left = p * stride, q * stride", "top, left = p, q"), ("axis=2", "axis=1")],
+    "3-convolution-backward": [("+=", "="), ("[:, :, ::-1, ::-1]", "")],
+}
 chapters = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 
 
 @chapters
-def test_a_chapter_prints_what_is_committed_and_its_solutions_are_right(path):
+def test_a_chapter_prints_what_is_committed_and_judges_answers_as_they_are(path):
     committed = read(path)
     extended = nbformat.v4.new_notebook(cells=list(committed.cells), metadata=committed.metadata)
-    for _, solution, judge in exercises(committed):
-        extended.cells += [nbformat.v4.new_code_cell(code) for code in (solution, judge)]
+    for (_, solution, judge), (right, wrong) in zip(exercises(committed), MISTAKES[path.stem], strict=True):
+        assert right in solution
+        for code in (solution, judge, solution.replace(right, wrong), judge):
+            extended.cells.append(nbformat.v4.new_code_cell(code))
     found = executed(extended).cells
     for cell, now in zip(committed.cells, found, strict=False):
         if cell.cell_type == "code":
             assert text_of(now) == text_of(cell), cell.source
-    answers = [text_of(cell) for cell in found[len(committed.cells) :]]
-    assert answers == 2 * [[], [("stdout", "right\n")]]
+    answers = [cell.outputs[0].text for cell in found[len(committed.cells) :] if cell.outputs]
+    assert [answer.split(":")[0].strip() for answer in answers] == 2 * ["right", "wrong"]
 
 
 @chapters
