@@ -1,4 +1,4 @@
-"""Plants faults in a copy of the package, one at a time, and sees whether the tests notice: a test of the tests.
+"""Plants faults in a copy of the package, each alone, and sees whether the tests notice: a test of the tests.
 
 ``python tests/scripts/planted_faults.py [NAME ...]`` plants all faults, or the named ones, prints a line for each with
 a test that caught it, and fails if one went unnoticed. ``--check`` plants nothing: it only looks whether each piece of
