@@ -32,6 +32,7 @@ def tests_pass(folder: Path, oldest: bool, arguments: list[str]) -> bool:
         [python, "-m", "pip", "install", "--quiet", "--upgrade", "--upgrade-strategy", "eager", *requirements(oldest)],
         check=True,
     )
+    subprocess.run([python, "-m", "pip", "install", "--quiet", "--no-deps", str(ROOT)], check=True)  # for its version
     subprocess.run([python, "-m", "pip", "list"], check=True)
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     return subprocess.run([python, "-m", "pytest", "-q", *arguments], cwd=ROOT, env=environment).returncode == 0
