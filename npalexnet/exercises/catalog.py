@@ -20,4 +20,10 @@ EXERCISES = {
     "col2im": Exercise("its adjoint: rows added back into an image", "columns"),
     "conv2d_backward": Exercise("the three gradients of a convolution", "convolution_backward"),
     "max_pool2d": Exercise("max-pooling, forward and backward", "pooling"),
+    "linear": Exercise("a linear layer, forward and backward", "linear"),
+    "relu": Exercise("ReLU, forward and backward", "activation"),
+    "dropout": Exercise("dropout, forward and backward", "dropout"),
+    "cross_entropy": Exercise("softmax and cross-entropy, with the gradient", "loss"),
+    "sgd": Exercise("a step of SGD with momentum", "sgd"),
+    "alexnet": Exercise("your own AlexNet, put together from them", "alexnet", seconds=120.0),
 }

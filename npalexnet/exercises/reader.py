@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import traceback
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -34,7 +34,7 @@ def judge(folder: Path, name: str) -> Verdict:
     except Wrong as wrong:
         return Verdict(WRONG, wrong.message, wrong.hint, tuple(wrong.details))
     except Raised as raised:
-        return _of_error(raised.error, folder, f" (called with {raised.case})")
+        return replace(_of_error(raised.error, folder, f" (called with {raised.case})"), hint=raised.hint)
     return Verdict(PASSED, "; ".join(held))
 
 

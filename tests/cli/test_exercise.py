@@ -95,7 +95,6 @@ TROUBLE = {
     "def conv2d(*a):\n    return [1]\n": r"conv2d: WRONG: conv2d returned a list, must return an array, y",
     "import numpy as np\ndef conv2d(*a):\n    return np.zeros((1, 1, 2, 3), int)\n": "dtype int64, must be float64",
     "def conv2d(*a):\n    raise SystemExit(3)\n": r"conv2d: WRONG: conv2d.py, line 2: SystemExit: 3",
-    "import os\nos._exit(5)\n": r"conv2d: WRONG: conv2d.py ended Python itself \(exit status 5\)",
     "def conv2d(*a):\n    return conv2d(*a)\n": r"line 2: RecursionError",
     "from npalexnet.naive import conv2d\n": "is npalexnet's own function: the exercise is to write it",
     "def conv2d(x, weight, *a):\n    x += 1\n    return x\n": "conv2d changed x, which belongs to the caller",
@@ -103,12 +102,18 @@ TROUBLE = {
 
 
 @pytest.mark.parametrize(("text", "line"), TROUBLE.items())
-def test_whatever_the_readers_code_does_is_one_clear_line(folder, capsys, text, line):
+def test_whatever_the_readers_code_does_is_one_clear_line(folder, capsys, at_once, text, line):
     (folder / "conv2d.py").write_text(text)
     assert check(folder, "conv2d") == 1
     output = capsys.readouterr().out
     assert re.search(line, output.splitlines()[0]), output
     assert "Traceback" not in output
+
+
+def test_code_that_ends_its_process_is_one_clear_line(folder, capsys):
+    (folder / "conv2d.py").write_text("import os\nos._exit(5)\n")
+    assert check(folder, "conv2d") == 1
+    assert capsys.readouterr().out.startswith("conv2d: WRONG: conv2d.py ended Python itself (exit status 5)\n")
 
 
 def test_an_endless_loop_is_stopped_and_its_line_named(folder, capsys):

@@ -35,10 +35,10 @@ def text_of(name, way="loops"):
     return (SOLUTIONS / way / f"{name}.py").read_text(encoding="utf-8")
 
 
-def verdict_on_text(folder, name, text):
-    """What the judge says of an exercise with this text, in a new folder beside the right solutions of the others."""
+def verdict_on_text(folder, name, text, way="loops"):
+    """What the judge says of an exercise with this text, in a new folder with right solutions of the others."""
     folder.mkdir()
-    for other in (SOLUTIONS / "loops").glob("*.py"):
+    for other in (SOLUTIONS / way).glob("*.py"):
         (folder / other.name).write_bytes(other.read_bytes())
     (folder / f"{name}.py").write_text(text, encoding="utf-8")
     return verdict_on(folder, name)

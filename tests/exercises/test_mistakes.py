@@ -11,7 +11,7 @@ from tests.exercises.readers_folder import text_of, verdict_on_text
 def test_a_planted_mistake_is_found_and_named(tmp_path, name, way, old, new, hint):
     text = text_of(name, way)
     assert old in text
-    verdict = verdict_on_text(tmp_path / "reader", name, text.replace(old, new))
+    verdict = verdict_on_text(tmp_path / "reader", name, text.replace(old, new), way)
     assert verdict.state == WRONG
     assert hint in verdict.hint, (verdict.message, verdict.hint)
     assert "must be" in verdict.message or hint in verdict.hint
