@@ -12,7 +12,7 @@ CONVOLUTION = [
     ("conv2d", "loops", "p * stride + i - padding\n                                s = q * stride + j - padding", "p * stride + i\n                                s = q * stride + j", "off by one padding"),
     ("conv2d", "loops", "r = p * stride + i - padding\n                                s = q * stride + j", "r = p + i - padding\n                                s = q + j", "windows move by 1"),
     ("conv2d", "einsum", "(padding, padding), (padding, padding)", "(padding, 0), (padding, 0)", "top and at the left alone"),
-    ("conv2d", "einsum", "y = y + np", "y = np", ""),
+    ("conv2d", "einsum", "y = y + np", "y = np", "last row and column"),
     ("conv2d", "loops", "for c in range(C)", "for c in range(C - 1, C)", "only the last channel"),
     ("conv2d", "einsum", "(padding, padding), (padding, padding)", "(0, 0), (0, 0)", "padding is left out"),
 ]  # fmt: skip
@@ -33,37 +33,38 @@ COLUMNS = [
     ("col2im", "strided", "padded[:, :, padding : padding + H, padding : padding + W]", "padded", "not cut off"),
     ("col2im", "strided", "padding : padding + H, padding : padding + W", ":H, :W", "off by one padding"),
     ("col2im", "strided", "oW, C, kH, kW).transpose(4, 5, 0, 3, 1, 2)", "oW, kH, kW, C).transpose(3, 4, 0, 5, 1, 2)", "another order"),
-    ("col2im", "loops", "stride, padding)", "padding, stride)", ""),
+    ("col2im", "loops", "stride, padding)", "padding, stride)", "stride and padding are swapped"),
 ]  # fmt: skip
 BACKWARD = [
-    ("conv2d_backward", "loops", "grad_x[n, c, r, s] +=", "grad_x[n, c, r, s] =", ""),
+    ("conv2d_backward", "loops", "grad_x[n, c, r, s] +=", "grad_x[n, c, r, s] =", "only the last of the products"),
     ("conv2d_backward", "loops", "weight[o, c, i, j]\n", "weight[o, c, -1 - i, -1 - j]\n", "kernel is rotated"),
     ("conv2d_backward", "loops", "grad_weight[o, c, i, j]", "grad_weight[o, c, -1 - i, -1 - j]", "weights is rotated"),
-    ("conv2d_backward", "loops", "grad_bias[o] += g", "grad_bias[o] = g", ""),
+    ("conv2d_backward", "loops", "grad_bias[o] += g", "grad_bias[o] = g", "only the last of the products"),
     ("conv2d_backward", "loops", "return grad_x, grad_weight,", "return grad_x, grad_weight / len(x),", "number of images"),
     ("conv2d_backward", "loops", "return grad_x,", "return -grad_x,", "sign is wrong"),
     ("conv2d_backward", "loops", "- padding, q * stride + j - padding", ", q * stride + j", "off by one padding"),
     ("conv2d_backward", "einsum", "padding : padding + H, padding : padding + W", ":H, :W", "off by one padding"),
     ("conv2d_backward", "einsum", "grad_padded[:, :, padding : padding + H, padding : padding + W]", "grad_padded", "not cut off"),
-    ("conv2d_backward", "einsum", "grad_padded[met] +=", "grad_padded[met] =", ""),
+    ("conv2d_backward", "einsum", "grad_padded[met] +=", "grad_padded[met] =", "where windows overlap"),
     ("conv2d_backward", "einsum", '"nopq->o"', '"nopq->no"', "the sum over images is missing"),
     ("conv2d_backward", "einsum", '"nopq->o"', '"nopq->"', "not one number"),
     ("conv2d_backward", "einsum", 'np.einsum("nopq,ncpq->oc", grad_y, padded[met])', 'np.einsum("opq,cpq->oc", grad_y[-1], padded[met][-1])', "only the last image"),
     ("conv2d_backward", "strided", "grad_weight, G.sum", "grad_weight.transpose(0, 1, 3, 2), G.sum", "rows and columns swapped"),
     ("conv2d_backward", "strided", "G.sum(", "G.mean(", "mean over images and windows"),
+    ("conv2d_backward", "loops", "grad_weight[o, c, i, j] +=", "grad_weight[o, c, i, j] =", "only the last of the products"),
 ]  # fmt: skip
 POOLING = [
     ("max_pool2d", "loops", "def max_pool2d(x, kernel_size, stride)", "def max_pool2d(x, stride, kernel_size)", "kernel_size and stride are swapped"),
     ("max_pool2d", "loops", "x[n, c, p * stride + i, q * stride + j]", "x[n, c, p + i, q + j]", "windows move by 1"),
     ("max_pool2d", "loops", "largest = -np.inf", "largest = 0", "negative numbers are lost"),
     ("max_pool2d", "loops", "// stride + 1", "// stride", "the + 1 is missing"),
-    ("max_pool2d", "loops", "// stride + 1", "// kernel_size + 1", ""),
+    ("max_pool2d", "loops", "// stride + 1", "// kernel_size + 1", "divided by stride"),
     ("max_pool2d", "strided", ".max(axis", ".mean(axis", "the average is taken"),
     ("max_pool2d", "strided", ".max(axis", ".min(axis", "the smallest number"),
     ("max_pool2d", "loops", "largest = max(largest, x[n, c, p * stride + i, q * stride + j])", "largest = max(largest, abs(x[n, c, p * stride + i, q * stride + j]))", "largest magnitude"),
     ("max_pool2d", "loops", "left + j] += grad", "left + j] = grad", "+= is needed"),
     ("max_pool2d", "einsum", "wins = open_windows & (x[pixels] == y)", "wins = x[pixels] == y", "goes to all ties"),
-    ("max_pool2d", "strided", ".argmax(axis=-1)", "[..., ::-1].argmax(axis=-1)", ""),
+    ("max_pool2d", "strided", "windows_of(x, kernel_size, stride).argmax(axis=-1)", "kernel_size**2 - 1 - windows_of(x, kernel_size, stride)[..., ::-1].argmax(axis=-1)", "last of ties"),
     ("max_pool2d", "loops", "+= grad_y[n, c, p, q]", "+= 1", "gradient is left out"),
     ("max_pool2d", "loops", "+= grad_y[n, c, p, q]", "+= grad_y[n, c, p, q] * window[i, j]", "multiplied by the number itself"),
 ]  # fmt: skip
@@ -79,7 +80,7 @@ LINEAR = [
     ("linear", "strided", "grad_y.sum(axis=0)", "grad_y.sum(axis=1)", "not over the outputs"),
     ("linear", "loops", "grad_weight[o, i] +=", "grad_weight[o, i] =", "only the last image"),
     ("linear", "strided", "return grad_y @", "return -grad_y @", "sign is wrong"),
-]
+]  # fmt: skip
 RELU = [
     ("relu", "strided", "np.maximum(x, 0)", "np.abs(x)", "magnitude"),
     ("relu", "strided", "np.maximum(x, 0)", "np.minimum(x, 0)", "the positive ones become 0"),
@@ -89,7 +90,7 @@ RELU = [
     ("relu", "strided", "np.where(x > 0, grad_y", "np.where(x > 0, 1.0", "gradient is left out"),
     ("relu", "strided", "np.where(x > 0, grad_y", "np.where(x > 0, grad_y * x", "multiplied by x"),
     ("relu", "strided", "np.where(x > 0", "np.where(x < 0", "the wrong way round"),
-]
+]  # fmt: skip
 DROPOUT = [
     ("dropout", "strided", "scale = 1 / (1 - p) if training else 1", "scale = 1", "not scaled"),
     ("dropout", "strided", "scale = 1 / (1 - p) if", "scale = 1 / p if", "divided by p"),
@@ -104,109 +105,47 @@ DROPOUT = [
     ("dropout", "strided", "np.where(dropped, 0, grad_y * scale)", "grad_y * scale", "mask is not applied"),
     ("dropout", "strided", "np.where(dropped, 0, grad_y * scale)", "grad_y", "neither mask nor scale"),
     ("dropout", "einsum", "grad_y if kept is None", "grad_y / (1 - p) if kept is None", "scaled in evaluation"),
-]
+]  # fmt: skip
 LOSS = [
     ("cross_entropy", "loops", "return total / len(labels)", "return total", "mean is forgotten"),
     ("cross_entropy", "einsum", "logits - logits.max(axis=1, keepdims=True)", "1 * logits", "not subtracted"),
     ("cross_entropy", "einsum", "axis=1, keepdims", "axis=0, keepdims", "over the images"),
     ("cross_entropy", "einsum", "return -np", "return np", "sign is wrong"),
     ("cross_entropy", "einsum", "/ len(labels)\n\n", "/ logits.size\n\n", "over the classes, too"),
-    (
-        "cross_entropy",
-        "einsum",
-        "log_softmax(logits)) / len(labels)\n\n",
-        "np.exp(log_softmax(logits))) / len(labels)\n\n",
-        "logarithm is missing",
-    ),
+    ("cross_entropy", "einsum", "log_softmax(logits)) / len(labels)\n\n", "np.exp(log_softmax(logits))) / len(labels)\n\n", "logarithm is missing"),
     ("cross_entropy", "einsum", "one_hot, log_softmax(logits))", "one_hot, logits)", "softmax is missing"),
-    (
-        "cross_entropy",
-        "strided",
-        "np.mean(sums - np.take_along_axis(logits, labels[:, None], axis=1)[:, 0])",
-        "np.mean(sums - np.take_along_axis(logits, labels[:, None], axis=1)[:, 0]) / np.log(2)",
-        "base 2",
-    ),
+    ("cross_entropy", "strided", "np.mean(sums - np.take_along_axis(logits, labels[:, None], axis=1)[:, 0])", "np.mean(sums - np.take_along_axis(logits, labels[:, None], axis=1)[:, 0]) / np.log(2)", "base 2"),
     ("cross_entropy", "strided", "return p / len(labels)", "return p", "mean is forgotten"),
     ("cross_entropy", "strided", "p[np.arange(len(labels)), labels] -= 1\n    ", "", "one-hot label is not subtracted"),
     ("cross_entropy", "strided", "return p / len(labels)", "return -p / len(labels)", "sign is wrong"),
     ("cross_entropy", "strided", "return p / len(labels)", "return p / p.size", "classes, too"),
     ("cross_entropy", "strided", "return p / len(labels)", "return p / p.shape[1]", "number of images"),
-    (
-        "cross_entropy",
-        "strided",
-        "np.exp(logits - logits.max(axis=1, keepdims=True))",
-        "np.exp(logits)",
-        "not subtracted",
-    ),
-    ("cross_entropy", "strided", "p.sum(axis=1", "p.sum(axis=0", ""),
-]
-LOSS += [
+    ("cross_entropy", "strided", "np.exp(logits - logits.max(axis=1, keepdims=True))", "np.exp(logits)", "not subtracted"),
+    ("cross_entropy", "strided", "axis=1, keepdims", "axis=0, keepdims", "over the images"),
     ("cross_entropy", "loops", "- largest) for logit in row)) + largest", ") for logit in row))", "not subtracted"),
-    (
-        "cross_entropy",
-        "einsum",
-        "one_hot, log_softmax(logits))",
-        "one_hot, np.log(1e-300 * 1e-300 + np.exp(log_softmax(logits))))",
-        "",
-    ),
-    (
-        "cross_entropy",
-        "strided",
-        "np.mean(sums - np.take_along_axis(logits, labels[:, None], axis=1)[:, 0])",
-        "-np.log(np.exp(logits - sums[:, None])[np.arange(len(labels)), labels]).mean()",
-        "underflows",
-    ),
-]
+    ("cross_entropy", "einsum", "one_hot, log_softmax(logits))", "one_hot, np.log(1e-300 * 1e-300 + np.exp(log_softmax(logits))))", "underflows"),
+    ("cross_entropy", "strided", "np.mean(sums - np.take_along_axis(logits, labels[:, None], axis=1)[:, 0])", "-np.log(np.exp(logits - sums[:, None])[np.arange(len(labels)), labels]).mean()", "underflows"),
+]  # fmt: skip
 SGD = [
-    (
-        "sgd",
-        "einsum",
-        "    velocity = momentum * velocity + gradient\n    return weight - lr * velocity, velocity",
-        "    return weight - lr * velocity, momentum * velocity + gradient",
-        "momentum order",
-    ),
+    ("sgd", "einsum", "    velocity = momentum * velocity + gradient\n    return weight - lr * velocity, velocity", "    return weight - lr * velocity, momentum * velocity + gradient", "momentum order"),
     ("sgd", "einsum", "momentum * velocity + gradient", "gradient", "momentum is left out"),
     ("sgd", "einsum", "weight - lr", "weight + lr", "sign is wrong"),
     ("sgd", "einsum", "weight - lr * velocity", "weight - velocity", "learning rate is missing"),
-    (
-        "sgd",
-        "einsum",
-        "+ gradient\n    return weight - lr * velocity",
-        "+ lr * gradient\n    return weight - velocity",
-        "rate is in the velocity; here",
-    ),
+    ("sgd", "einsum", "+ gradient\n    return weight - lr * velocity", "+ lr * gradient\n    return weight - velocity", "rate is in the velocity; here"),
     ("sgd", "einsum", "+ gradient", "+ lr * gradient", "and in the step"),
-    (
-        "sgd",
-        "einsum",
-        "momentum * velocity + gradient",
-        "momentum * (velocity + gradient)",
-        "multiplies the gradient, too",
-    ),
+    ("sgd", "einsum", "momentum * velocity + gradient", "momentum * (velocity + gradient)", "multiplies the gradient, too"),
     ("sgd", "einsum", "+ gradient", "+ (1 - momentum) * gradient", "that is an average"),
     ("sgd", "einsum", "lr * velocity,", "lr * (gradient + momentum * velocity),", "Nesterov"),
-    (
-        "sgd",
-        "einsum",
-        "momentum * velocity + gradient",
-        "velocity + momentum * gradient",
-        "gradient instead of the velocity",
-    ),
-    (
-        "sgd",
-        "einsum",
-        "momentum * velocity + gradient\n    return weight - lr",
-        "momentum * velocity - gradient\n    return weight + lr",
-        "subtracted from the velocity",
-    ),
-]
+    ("sgd", "einsum", "momentum * velocity + gradient", "velocity + momentum * gradient", "gradient instead of the velocity"),
+    ("sgd", "einsum", "momentum * velocity + gradient\n    return weight - lr", "momentum * velocity - gradient\n    return weight + lr", "subtracted from the velocity"),
+]  # fmt: skip
 ALEXNET = [
-    ("alexnet", "einsum", "if name in POOLED:\n            saved", "if name in ():\n            saved", ""),
+    ("alexnet", "einsum", "if name in POOLED:\n            saved", "if name in ():\n            saved", "compare the shape after each layer"),
     ("alexnet", "einsum", "x = relu(y)\n        if", "x = relu(y) if name != 'layers.6' else y\n        if", "no ReLU after layers.6"),
     ("alexnet", "einsum", "y if name == LINEAR[-1] else relu(y)", "relu(y)", "logits may be negative"),
     ("alexnet", "einsum", "x, mask = dropout(x, p, training, rng)", "mask = np.ones(x.shape)", "dropout stands before"),
     ("alexnet", "einsum", "dropout_backward(grad, mask, p)", "grad", "masks of the forward pass"),
-    ("alexnet", "einsum", '"layers.8": (1, 1), "layers.10": (1, 1)', '"layers.8": (1, 0), "layers.10": (1, 0)', ""),
+    ("alexnet", "einsum", '"layers.8": (1, 1), "layers.10": (1, 1)', '"layers.8": (1, 0), "layers.10": (1, 0)', "compare the shape after each layer"),
     ("alexnet", "einsum", "grad = relu_backward(grad, y)\n        stride", "stride", "are right: look between"),
 ]  # fmt: skip
 MISTAKES = [*CONVOLUTION, *COLUMNS, *BACKWARD, *POOLING, *LINEAR, *RELU, *DROPOUT, *LOSS, *SGD, *ALEXNET]

@@ -14,4 +14,4 @@ def test_a_planted_mistake_is_found_and_named(tmp_path, name, way, old, new, hin
     verdict = verdict_on_text(tmp_path / "reader", name, text.replace(old, new), way)
     assert verdict.state == WRONG
     assert hint in verdict.hint, (verdict.message, verdict.hint)
-    assert "must be" in verdict.message or hint in verdict.hint
+    assert len(hint) > 5

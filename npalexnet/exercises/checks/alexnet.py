@@ -13,7 +13,7 @@ import numpy as np
 from npalexnet import naive
 from npalexnet.exercises.checks.convolution import conv2d
 from npalexnet.exercises.checks.convolution_backward import gradients
-from npalexnet.exercises.judge import Array, Wrong, call, function_of, same, slope
+from npalexnet.exercises.judge import Array, Raised, Wrong, call, function_of, same, slope
 
 Weights = dict[str, Array]
 CONVOLUTIONS = {"layers.0": (4, 0), "layers.3": (1, 2), "layers.6": (1, 1), "layers.8": (1, 1), "layers.10": (1, 1)}
@@ -55,6 +55,16 @@ def logits_of(images: Array, weights: Weights, mistake: str = "") -> tuple[Array
         saved.append((name, x, y))
         x = y if (name == LINEAR[-1] and mistake != "last") or mistake == name else naive.relu(y)
     return x, saved
+
+
+def _shapes() -> list[str]:
+    """Return what comes out of each convolution, of each pooling and of the reshaping."""
+    images, weights, _ = _problem()
+    _, saved = logits_of(images, weights)
+    inputs = [*(x.shape for _, x, *_ in saved[1:5]), saved[5]]
+    lines = [f"{name} {y.shape}" + f", pooled {after}" * (name in POOLED)
+             for (name, _, y, _), after in zip(saved[:5], inputs, strict=True)]  # fmt: skip
+    return [*lines, f"reshaped {saved[6][1].shape}"]
 
 
 def gradients_of(grad: Array, saved: list[Any], weights: Weights) -> Weights:
@@ -114,7 +124,11 @@ class Forward:
         """Judge the function of a reader's module; returns what it was held against. Raises `Wrong` or `Raised`."""
         images, weights, _ = _problem()
         right = _right()[0]
-        logits, _ = _forward(module, weights, 0.5, False)
+        try:
+            logits, _ = _forward(module, weights, 0.5, False)
+        except Raised as raised:
+            raised.hint = f"compare the shape after each layer with these: {', '.join(_shapes())}"
+            raise
         if not same(logits, right):
             raise self._difference(logits, right)
         if same(_forward(module, weights, 0.5, True)[0], right):

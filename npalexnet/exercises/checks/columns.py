@@ -21,6 +21,8 @@ GEOMETRIES = [  # x, kernel_size, stride, padding
     ((2, 1, 7, 6), (2, 2), 3, 1),  # windows that leave gaps
 ]
 
+DENSE = ((1, 1, 2, 3), (2, 2), 1, 2)  # stride and padding swapped, there are fewer windows, and so no error
+
 
 def im2col(x: Array, kernel_size: Pair, stride: int, padding: int) -> Array:
     """Return the windows of images as rows: (N, C, H, W) -> (N*oH*oW, C*kH*kW)."""
@@ -112,6 +114,11 @@ def _reordered(columns: Array, x_shape: Shape, kernel_size: Pair, stride: int, p
     return col2im(cells.reshape(columns.shape), x_shape, kernel_size, stride, padding)
 
 
+def _swapped(columns: Array, x_shape: Shape, kernel_size: Pair, stride: int, padding: int) -> Array:
+    count = len(im2col(np.zeros(x_shape), kernel_size, padding, stride))  # of rows that are then looked at
+    return col2im(columns[:count], x_shape, kernel_size, padding, stride)
+
+
 COL2IM_MISTAKES: dict[str, Callable[..., Any]] = {
     windows.ASSIGNED: _assigned("windows"),
     windows.ASSIGNED + " (here, over all offsets i, j inside the windows)": _assigned("offsets"),
@@ -119,7 +126,7 @@ COL2IM_MISTAKES: dict[str, Callable[..., Any]] = {
     "the padding is not cut off: the result is the image without it": _uncut,
     windows.CUT: (lambda c, shape, k, s, p: _uncut(c, shape, k, s, p)[:, :, : shape[2], : shape[3]]),
     "a row is taken apart in another order: its numbers are in the order (C, kH, kW)": _reordered,
-    windows.SWAPPED: lambda c, shape, k, s, p: col2im(c, shape, k, p, s),
+    windows.SWAPPED: _swapped,
 }
 
 
@@ -191,8 +198,8 @@ CHECKS = {
     ],
     "col2im": [
         Check(
-            "col2im", ("x",), [_col2im_case(*g) for g in GEOMETRIES], col2im, COL2IM_MISTAKES, origin=_col2im_origin,
-            torch=_fold,
+            "col2im", ("x",), [_col2im_case(*g) for g in (DENSE, *GEOMETRIES)], col2im, COL2IM_MISTAKES,
+            origin=_col2im_origin, torch=_fold,
         )
     ],
 }  # fmt: skip

@@ -58,6 +58,13 @@ def _too_few(x: Array, weight: Array, bias: Array, stride: int, padding: int) ->
     return conv2d(x, weight, bias, stride, padding)[:, :, :-1, :-1]
 
 
+def _last_element(x: Array, weight: Array, bias: Array, stride: int, padding: int) -> Array:
+    """What is left if the loop is over i, j, and each pair's products replace those of the one before."""
+    one = np.zeros_like(weight)
+    one[:, :, -1, -1] = weight[:, :, -1, -1]
+    return conv2d(x, one, bias, stride, padding)
+
+
 MISTAKES = {
     windows.ROTATED: lambda x, w, b, s, p: conv2d(x, w[:, :, ::-1, ::-1], b, s, p),
     "the kernel's rows and columns are swapped: weight[o, c, j, i] for weight[o, c, i, j]": (
@@ -73,6 +80,7 @@ MISTAKES = {
     ),
     "the bias is subtracted": lambda x, w, b, s, p: conv2d(x, w, -b, s, p),
     "= where += is needed: only the last channel's sum is left": _last_channel,
+    "= where += is needed: only the products with the kernel's last row and column, i and j, are left": _last_element,
     "= where += is needed: only the last product of each window is left": _last_product,
     "= where += is needed: only the last product of each window, and the bias, are left": (
         lambda x, w, b, s, p: _last_product(x, w, b, s, p) + b[:, None, None]

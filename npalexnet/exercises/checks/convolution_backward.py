@@ -73,6 +73,15 @@ def _per_image(change: str) -> Callable[..., Three]:
     return mistake
 
 
+def _last_products(grad_y: Array, x: Array, weight: Array, stride: int, padding: int) -> Three:
+    """What is left of each sum if every product replaces the one before: loops over n, o, p, q, then c, i, j."""
+    grad_weight = np.zeros_like(weight)
+    for (p, q), (i, j), (r, s) in windows.places(x.shape, weight.shape[2:], stride, padding):
+        grad_weight[:, :, i, j] = np.multiply.outer(grad_y[-1, :, p, q], x[-1, :, r, s])
+    assigned = _wrong_x(columns.COL2IM_MISTAKES[windows.ASSIGNED])
+    return assigned(grad_y[:, -1:], x, weight[-1:], stride, padding)[0], grad_weight, grad_y[-1, :, -1, -1]
+
+
 def _rotated(grad_y: Array, x: Array, weight: Array, stride: int, padding: int) -> Three:
     return (gradients(grad_y, x, weight[:, :, ::-1, ::-1], stride, padding)[0],
             *gradients(grad_y, x, weight, stride, padding)[1:])  # fmt: skip
@@ -90,6 +99,7 @@ MISTAKES: dict[str, Callable[..., Any]] = {
     windows.ASSIGNED + " (here, over all offsets i, j inside the windows)": _wrong_x(
         columns.COL2IM_MISTAKES[windows.ASSIGNED + " (here, over all offsets i, j inside the windows)"]
     ),
+    "= where += is needed: only the last of the products is left": _last_products,
     "the kernel is rotated by 180 degrees: a window's pixel (i, j) gets grad_y * weight[o, c, i, j]": _rotated,
     "the gradient of the weights is rotated by 180 degrees": _changed(weight=lambda w: w[:, :, ::-1, ::-1]),
     "the gradient of the weights has rows and columns swapped": _changed(weight=lambda w: w.transpose(0, 1, 3, 2)),

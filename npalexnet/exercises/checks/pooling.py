@@ -47,6 +47,9 @@ MISTAKES = {
         lambda x, k, s: max_pool2d(x, k, s)[:, :, :-1, :-1]
     ),
     **windows.border_mistakes(max_pool2d),
+    "the number of windows is (H - kernel_size) // stride + 1: it is divided by stride, not by kernel_size": (
+        lambda x, k, s: max_pool2d(x, k, s)[:, :, : (x.shape[2] - k) // k + 1, : (x.shape[3] - k) // k + 1]
+    ),
     "off by one at the border: windows that hang over the border don't count (the size is rounded down)": _ceil,
     "the maximum begins at 0, so negative numbers are lost: begin with the window's first number, or -inf": (
         lambda x, k, s: np.maximum(max_pool2d(x, k, s), 0)

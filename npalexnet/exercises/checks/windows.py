@@ -109,6 +109,10 @@ def contributions(
 ) -> list[str]:
     """Return lines that list the windows which contain a pixel, each with what it adds there."""
     found = [(w, o) for w, o, at in places(x_shape, kernel_size, stride, padding) if at == pixel]
-    lines = [f"pixel ({pixel[0]}, {pixel[1]}) lies in {len(found)} windows:" if found else "no window contains it"]
+    lines = [
+        f"pixel ({pixel[0]}, {pixel[1]}) lies in {len(found)} window{'s' * (len(found) > 1)}:"
+        if found
+        else "no window contains it"
+    ]
     lines += [f"  window {w}, there at row {o[0]}, column {o[1]}: adds {value(w, o)}" for w, o in found[:6]]
     return lines + [f"  ... and {len(found) - 6} more"] * (len(found) > 6)
