@@ -9,8 +9,8 @@ from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 
+from npalexnet.exercises.calls import Raised, Wrong
 from npalexnet.exercises.catalog import EXERCISES
-from npalexnet.exercises.judge import Raised, Wrong
 
 PASSED, WRONG, UNWRITTEN = "passed", "wrong", "not yet written"
 

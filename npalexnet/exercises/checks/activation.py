@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from npalexnet import naive
+from npalexnet.exercises.calls import Arguments, Array
 from npalexnet.exercises.checks import windows
-from npalexnet.exercises.judge import Arguments, Array, Case, Check
+from npalexnet.exercises.judge import Case, Check
 
 MISTAKES: dict[str, Callable[..., Any]] = {
     "the magnitude is taken: negative numbers become 0": np.abs,

@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 
 from npalexnet import naive
+from npalexnet.exercises.calls import Array, Raised, Wrong, call, function_of
 from npalexnet.exercises.checks.convolution import conv2d
 from npalexnet.exercises.checks.convolution_backward import gradients
-from npalexnet.exercises.judge import Array, Raised, Wrong, call, function_of, same, slope
+from npalexnet.exercises.judge import same, slope
 
 Weights = dict[str, Array]
 CONVOLUTIONS = {"layers.0": (4, 0), "layers.3": (1, 2), "layers.6": (1, 1), "layers.8": (1, 1), "layers.10": (1, 1)}

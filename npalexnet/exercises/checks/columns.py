@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from npalexnet.exercises.calls import Arguments, Array
 from npalexnet.exercises.checks import windows
-from npalexnet.exercises.judge import Arguments, Array, Case, Check
+from npalexnet.exercises.judge import Case, Check
 
 Pair = tuple[int, int]
 Shape = tuple[int, ...]

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from npalexnet import naive
+from npalexnet.exercises.calls import Arguments, Array
 from npalexnet.exercises.checks import columns, windows
 from npalexnet.exercises.checks.convolution import GEOMETRIES, case, conv2d
-from npalexnet.exercises.judge import Arguments, Array, Case, Check
+from npalexnet.exercises.judge import Case, Check
 
 Three = tuple[Array, Array, Array]
 

@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from npalexnet.exercises.calls import Array, Wrong, call, function_of
 from npalexnet.exercises.checks import windows
-from npalexnet.exercises.judge import Array, Wrong, call, function_of, same, slope
+from npalexnet.exercises.judge import same, slope
 
 P = 0.3
 SHAPE = (40, 50)

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from npalexnet import naive
+from npalexnet.exercises.calls import Arguments, Array
 from npalexnet.exercises.checks import windows
-from npalexnet.exercises.judge import Arguments, Array, Case, Check
+from npalexnet.exercises.judge import Case, Check
 
 
 def _softmax(logits: Array, axis: int = 1, subtract: bool = True) -> Array:

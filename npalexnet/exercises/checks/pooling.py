@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from npalexnet import naive
+from npalexnet.exercises.calls import Arguments, Array
 from npalexnet.exercises.checks import windows
-from npalexnet.exercises.judge import Arguments, Array, Case, Check
+from npalexnet.exercises.judge import Case, Check
 
 GEOMETRIES = [  # x, kernel_size, stride; overlapping windows, sizes that don't divide
     ((1, 1, 5, 7), 3, 2),

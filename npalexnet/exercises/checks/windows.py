@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from npalexnet.exercises.judge import Array
+from npalexnet.exercises.calls import Array
 from npalexnet.naive.windows import count_windows
 
 Index = tuple[int, ...]
