@@ -15,6 +15,11 @@ CONVOLUTION = [
     ("conv2d", "einsum", "y = y + np", "y = np", "last row and column"),
     ("conv2d", "loops", "for c in range(C)", "for c in range(C - 1, C)", "only the last channel"),
     ("conv2d", "einsum", "(padding, padding), (padding, padding)", "(0, 0), (0, 0)", "padding is left out"),
+    ("conv2d", "loops", "weight[o, c, i, j]", "weight[o, c, j, i]", "kernel's rows and columns are swapped"),
+    ("conv2d", "strided", "+ bias", "+ bias * weight[0].size", "bias is added with each product"),
+    ("conv2d", "loops", "+= weight", "= weight", "only the last product of each window is left"),
+    ("conv2d", "loops", "in range(oW)", "in range(oW - 1)", "the last column of windows is left 0"),
+    ("conv2d", "einsum", "return y + bias[None, :, None, None]", "y = y + bias[None, :, None, None]\n    y[:, :, -1] = y[..., -1:] = 0\n    return y", "last row and the last column"),
 ]  # fmt: skip
 COLUMNS = [
     ("im2col", "strided", "(0, 2, 3, 1, 4, 5)", "(0, 2, 3, 4, 5, 1)", "the channel moves fastest"),
@@ -52,6 +57,8 @@ BACKWARD = [
     ("conv2d_backward", "strided", "grad_weight, G.sum", "grad_weight.transpose(0, 1, 3, 2), G.sum", "rows and columns swapped"),
     ("conv2d_backward", "strided", "G.sum(", "G.mean(", "mean over images and windows"),
     ("conv2d_backward", "loops", "grad_weight[o, c, i, j] +=", "grad_weight[o, c, i, j] =", "only the last of the products"),
+    ("conv2d_backward", "strided", "(G.T @", "(G.T / grad_y[0, 0].size @", "mean over the windows"),
+    ("conv2d_backward", "einsum", '"nopq->o"', '"nopq->opq"', "the bias is a sum over images and windows"),
 ]  # fmt: skip
 POOLING = [
     ("max_pool2d", "loops", "def max_pool2d(x, kernel_size, stride)", "def max_pool2d(x, stride, kernel_size)", "kernel_size and stride are swapped"),
@@ -67,6 +74,15 @@ POOLING = [
     ("max_pool2d", "strided", "windows_of(x, kernel_size, stride).argmax(axis=-1)", "kernel_size**2 - 1 - windows_of(x, kernel_size, stride)[..., ::-1].argmax(axis=-1)", "last of ties"),
     ("max_pool2d", "loops", "+= grad_y[n, c, p, q]", "+= 1", "gradient is left out"),
     ("max_pool2d", "loops", "+= grad_y[n, c, p, q]", "+= grad_y[n, c, p, q] * window[i, j]", "multiplied by the number itself"),
+    ("max_pool2d", "loops", "(x, kernel_size, stride):\n    N", "(x, kernel_size, stride):\n    stride = kernel_size\n    N", "windows don't overlap"),
+    ("max_pool2d", "loops", "np.ndindex(y.shape)", "np.ndindex(N, C, oH - 1, oW)", "the last row of windows is left 0"),
+    ("max_pool2d", "loops", "np.ndindex(y.shape)", "np.ndindex(N, C, oH, oW - 1)", "the last column of windows is left 0"),
+    ("max_pool2d", "loops", "np.ndindex(y.shape)", "np.ndindex(N, C, oH - 1, oW - 1)", "last row and the last column"),
+    ("max_pool2d", "loops", "i, j = np.unravel_index(np.argmax(window), window.shape)\n        grad_x[n, c, top + i, left + j] += grad_y[n, c, p, q]", "ties = window == window.max()\n        grad_x[n, c, top : top + kernel_size, left : left + kernel_size] += grad_y[n, c, p, q] * ties / ties.sum()", "shared among ties"),
+    ("max_pool2d", "loops", "i, j = np.unravel_index(np.argmax(window), window.shape)\n        grad_x[n, c, top + i, left + j] += grad_y[n, c, p, q]", "grad_x[n, c, top : top + kernel_size, left : left + kernel_size] += grad_y[n, c, p, q] / window.size", "as average-pooling does"),
+    ("max_pool2d", "loops", "i, j = np.unravel_index(np.argmax(window), window.shape)\n        grad_x[n, c, top + i, left + j] += grad_y[n, c, p, q]", "grad_x[n, c, top : top + kernel_size, left : left + kernel_size] += grad_y[n, c, p, q]", "every number of the window"),
+    ("max_pool2d", "loops", "i, j = np.unravel_index(np.argmax(window), window.shape)\n        grad_x[n, c, top + i, left + j] += grad_y[n, c, p, q]", "first = np.arange(window.size).reshape(window.shape) == np.argmax(window)\n        grad_x[n, c, top : top + kernel_size, left : left + kernel_size] = grad_y[n, c, p, q] * first", "zeros replace it, too"),
+    ("max_pool2d", "loops", "i, j = np.unravel_index(np.argmax(window), window.shape)\n        grad_x[n, c, top + i, left + j] += grad_y[n, c, p, q]", "grad_x[n, c, top : top + kernel_size, left : left + kernel_size][window == window.max()] = grad_y[n, c, p, q]", "and the gradient goes to all ties"),
 ]  # fmt: skip
 LINEAR = [
     ("linear", "strided", "weight.T + bias", "weight + bias", "weight is transposed"),
@@ -90,6 +106,8 @@ RELU = [
     ("relu", "strided", "np.where(x > 0, grad_y", "np.where(x > 0, 1.0", "gradient is left out"),
     ("relu", "strided", "np.where(x > 0, grad_y", "np.where(x > 0, grad_y * x", "multiplied by x"),
     ("relu", "strided", "np.where(x > 0", "np.where(x < 0", "the wrong way round"),
+    ("relu", "strided", "np.maximum(x, 0)", "x * 1", "not cut off"),
+    ("relu", "strided", "np.where(x > 0, grad_y, 0)", "grad_y * 1", "passes everywhere"),
 ]  # fmt: skip
 DROPOUT = [
     ("dropout", "strided", "scale = 1 / (1 - p) if training else 1", "scale = 1", "not scaled"),
@@ -125,6 +143,7 @@ LOSS = [
     ("cross_entropy", "loops", "- largest) for logit in row)) + largest", ") for logit in row))", "not subtracted"),
     ("cross_entropy", "einsum", "one_hot, log_softmax(logits))", "one_hot, np.log(1e-300 * 1e-300 + np.exp(log_softmax(logits))))", "underflows"),
     ("cross_entropy", "strided", "np.mean(sums - np.take_along_axis(logits, labels[:, None], axis=1)[:, 0])", "-np.log(np.exp(logits - sums[:, None])[np.arange(len(labels)), labels]).mean()", "underflows"),
+    ("cross_entropy", "loops", "return total / len(labels)", "return sum(1 - softmax(row)[label] for row, label in zip(logits, labels, strict=True)) / len(labels)", "not 1 - p"),
 ]  # fmt: skip
 SGD = [
     ("sgd", "einsum", "    velocity = momentum * velocity + gradient\n    return weight - lr * velocity, velocity", "    return weight - lr * velocity, momentum * velocity + gradient", "momentum order"),
@@ -138,6 +157,8 @@ SGD = [
     ("sgd", "einsum", "lr * velocity,", "lr * (gradient + momentum * velocity),", "Nesterov"),
     ("sgd", "einsum", "momentum * velocity + gradient", "velocity + momentum * gradient", "gradient instead of the velocity"),
     ("sgd", "einsum", "momentum * velocity + gradient\n    return weight - lr", "momentum * velocity - gradient\n    return weight + lr", "subtracted from the velocity"),
+    ("sgd", "einsum", "velocity = momentum * velocity + gradient\n    return weight - lr * velocity,", "return weight - lr * (momentum * velocity + gradient),", "the old velocity is returned"),
+    ("sgd", "einsum", "lr * velocity, velocity", "lr * velocity, -velocity", "with another sign"),
 ]  # fmt: skip
 ALEXNET = [
     ("alexnet", "einsum", "if name in POOLED:\n            saved", "if name in ():\n            saved", "compare the shape after each layer"),

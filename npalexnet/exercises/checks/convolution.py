@@ -43,11 +43,11 @@ def _unstrided(x: Array, weight: Array, bias: Array, stride: int, padding: int) 
     return conv2d(x, weight, bias, 1, padding)[:, :, : y.shape[2], : y.shape[3]]
 
 
-def _last_product(x: Array, weight: Array, bias: Array, stride: int, padding: int) -> Array:
-    """What is left of a sum over c, i, j if each product replaces the one before, and the bias."""
-    y = np.zeros_like(conv2d(x, weight, bias, stride, padding))
+def _last_product(x: Array, weight: Array, bias: Array, stride: int, padding: int, again: float = 0.0) -> Array:
+    """What is left if each product replaces what is there, to which the bias may be added again."""
+    y = np.zeros_like(conv2d(x, weight, bias, stride, padding)) + bias[:, None, None]  # windows of zeros alone
     for (p, q), (i, j), (r, s) in windows.places(x.shape, weight.shape[2:], stride, padding):
-        y[:, :, p, q] = x[:, -1, r, s, None] * weight[:, -1, i, j]
+        y[:, :, p, q] = x[:, -1, r, s, None] * weight[:, -1, i, j] + again * bias
     return y
 
 
@@ -84,7 +84,7 @@ MISTAKES = {
     "= where += is needed: only the products with the kernel's last row and column, i and j, are left": _last_element,
     "= where += is needed: only the last product of each window is left": _last_product,
     "= where += is needed: only the last product of each window, and the bias, are left": (
-        lambda x, w, b, s, p: _last_product(x, w, b, s, p) + b[:, None, None]
+        lambda x, w, b, s, p: _last_product(x, w, b, s, p, again=1.0)
     ),
     windows.ONE_TOO_FEW: _too_few,
     **windows.border_mistakes(conv2d),
