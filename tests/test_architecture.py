@@ -23,9 +23,11 @@ IMPORTS = {
     "formats": "layers",
     "pretrained": "formats data weights alexnet variants layers",
     "training": "pretrained visualize data optim weights alexnet losses layers backend",
+    "exercises": "naive",
     "inference": "training pretrained formats data weights alexnet layers backend",
     "npalexnet": "alexnet gradcheck losses optim layers backend",  # the public names
-    "cli": "npalexnet alexnet gradcheck losses weights layers backend data pretrained training inference visualize",
+    "cli": "npalexnet alexnet exercises gradcheck losses weights layers backend data pretrained training inference "
+    "visualize",
     "__main__": "cli",
 }
 

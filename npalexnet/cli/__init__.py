@@ -39,6 +39,10 @@ COMMANDS = {
         "The names of the classes and how images are prepared are kept in all of them.",
     ),
     "summary": ("Print each layer with its shape, parameters, multiply-adds and memory", ""),
+    "exercise": (
+        "Write convolution and the rest yourself: exercises, and a judge of your code",
+        "start writes stubs to a folder; check runs your functions, and says what is wrong and where it comes from.",
+    ),
     "gradcheck": ("Check every layer's gradients against finite differences", ""),
     "info": ("Print versions, devices and, where a device is not usable, why", ""),
 }

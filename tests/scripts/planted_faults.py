@@ -223,6 +223,17 @@ FAULTS = {
     "the order of layers overlooked": Fault(
         "pretrained/identify.py", {"if variant is None:\n        fitting": "if False:\n        fitting"}
     ),
+    "a reader's wrong numbers pass": Fault(
+        "exercises/judge.py",
+        {"if first is None and not all(map(same, got, expected)):": "if False:"},
+        "exercises/test_mistakes.py",
+    ),
+    "the package's own function passes for the reader's": Fault(
+        "exercises/calls.py", {"if owner in (": "if owner in () and owner in ("}, "cli/test_exercise.py"
+    ),
+    "a stub written over a reader's file": Fault(
+        "exercises/folder.py", {'"x", enc': '"w", enc'}, "cli/test_exercise.py"
+    ),
     "exporting replaces a file unasked": Fault(
         "inference/export.py", {"if not overwrite and os.path.lexists(path)": "if False"}
     ),

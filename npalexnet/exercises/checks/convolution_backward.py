@@ -1,0 +1,181 @@
+"""A convolution's gradients, held against `naive.conv2d_gradients` and against finite differences of the definition."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from npalexnet import naive
+from npalexnet.exercises.calls import Arguments, Array
+from npalexnet.exercises.checks import columns, windows
+from npalexnet.exercises.checks.convolution import GEOMETRIES, case, conv2d
+from npalexnet.exercises.judge import Case, Check
+
+Three = tuple[Array, Array, Array]
+
+
+def gradients(grad_y: Array, x: Array, weight: Array, stride: int, padding: int) -> Three:
+    """Differentiate by the definition."""
+    return naive.conv2d_gradients(grad_y, x, weight, (stride, stride), (padding, padding), (1, 1), 1)
+
+
+def _case(*geometry: Any) -> Case:
+    forward = case(*geometry).arguments
+    bias = forward.pop("bias")
+    shape = conv2d(forward["x"], forward["weight"], bias, forward["stride"], forward["padding"]).shape
+    return Case({"grad_y": windows.integers(shape, geometry[-1] + 10), **forward})
+
+
+def _wrong_x(from_columns: Callable[..., Array]) -> Callable[..., Three]:
+    """Return the gradients with another col2im."""
+
+    def mistake(grad_y: Array, x: Array, weight: Array, stride: int, padding: int) -> Three:
+        rows = grad_y.transpose(0, 2, 3, 1).reshape(-1, len(weight)) @ weight.reshape(len(weight), -1)
+        _, grad_weight, grad_bias = gradients(grad_y, x, weight, stride, padding)
+        return from_columns(rows, x.shape, weight.shape[2:], stride, padding), grad_weight, grad_bias
+
+    return mistake
+
+
+def _changed(
+    x: Callable[[Array], Array] = np.asarray,
+    weight: Callable[[Array], Array] = np.asarray,
+    bias: Callable[[Array, Array], Array] = lambda b, g: b,
+) -> Callable[..., Three]:
+    """Return the gradients with something done to each."""
+
+    def mistake(grad_y: Array, *rest: Any) -> Three:
+        grad_x, grad_weight, grad_bias = gradients(grad_y, *rest)
+        return x(grad_x), weight(grad_weight), bias(grad_bias, grad_y)
+
+    return mistake
+
+
+def _last_image(grad_y: Array, x: Array, weight: Array, stride: int, padding: int) -> Three:
+    _, grad_weight, grad_bias = gradients(grad_y[-1:], x[-1:], weight, stride, padding)
+    return gradients(grad_y, x, weight, stride, padding)[0], grad_weight, grad_bias
+
+
+def _per_image(change: str) -> Callable[..., Three]:
+    def mistake(grad_y: Array, x: Array, weight: Array, stride: int, padding: int) -> Three:
+        grad_x, grad_weight, grad_bias = gradients(grad_y, x, weight, stride, padding)
+        if change == "mean":
+            return grad_x / len(x), grad_weight / len(x), grad_bias / len(x)
+        windows_, pixels = grad_y[0, 0].size, grad_y[:, 0].size
+        return (
+            grad_x,
+            grad_weight / (windows_ if change == "windows" else pixels),
+            grad_bias / (windows_ if change == "windows" else pixels),
+        )
+
+    return mistake
+
+
+def _last_products(grad_y: Array, x: Array, weight: Array, stride: int, padding: int) -> Three:
+    """What is left of each sum if every product replaces the one before: loops over n, o, p, q, then c, i, j."""
+    grad_weight = np.zeros_like(weight)
+    for (p, q), (i, j), (r, s) in windows.places(x.shape, weight.shape[2:], stride, padding):
+        grad_weight[:, :, i, j] = np.multiply.outer(grad_y[-1, :, p, q], x[-1, :, r, s])
+    assigned = _wrong_x(columns.COL2IM_MISTAKES[windows.ASSIGNED])
+    return assigned(grad_y[:, -1:], x, weight[-1:], stride, padding)[0], grad_weight, grad_y[-1, :, -1, -1]
+
+
+def _rotated(grad_y: Array, x: Array, weight: Array, stride: int, padding: int) -> Three:
+    return (gradients(grad_y, x, weight[:, :, ::-1, ::-1], stride, padding)[0],
+            *gradients(grad_y, x, weight, stride, padding)[1:])  # fmt: skip
+
+
+def _unpadded(grad_y: Array, x: Array, weight: Array, stride: int, padding: int) -> Three:
+    """The windows begin at 0 instead of -padding."""
+    padded = np.pad(x, ((0, 0), (0, 0), (0, 2 * padding), (0, 2 * padding)))
+    grad_x, grad_weight, grad_bias = gradients(grad_y, padded, weight, stride, 0)
+    return grad_x[:, :, : x.shape[2], : x.shape[3]], grad_weight, grad_bias
+
+
+MISTAKES: dict[str, Callable[..., Any]] = {
+    windows.ASSIGNED: _wrong_x(columns.COL2IM_MISTAKES[windows.ASSIGNED]),
+    windows.ASSIGNED + " (here, over all offsets i, j inside the windows)": _wrong_x(
+        columns.COL2IM_MISTAKES[windows.ASSIGNED + " (here, over all offsets i, j inside the windows)"]
+    ),
+    "= where += is needed: only the last of the products is left": _last_products,
+    "the kernel is rotated by 180 degrees: a window's pixel (i, j) gets grad_y * weight[o, c, i, j]": _rotated,
+    "the gradient of the weights is rotated by 180 degrees": _changed(weight=lambda w: w[:, :, ::-1, ::-1]),
+    "the gradient of the weights has rows and columns swapped": _changed(weight=lambda w: w.transpose(0, 1, 3, 2)),
+    "= where += is needed over the images: only the last image's gradient is left": _last_image,
+    "divided by the number of images: the loss takes the mean, and grad_y has that already": _per_image("mean"),
+    "the mean over the windows is taken: gradients add up": _per_image("windows"),
+    "the mean over images and windows is taken: gradients add up": _per_image("pixels"),
+    windows.CUT: _unpadded,
+    "the padding is not cut off: grad_x is the image without it": _wrong_x(columns._uncut),
+    "the gradient of the bias is a sum over images and windows: the sum over images is missing": (
+        _changed(bias=lambda b, g: g.sum((2, 3)))
+    ),
+    "the gradient of the bias is a sum over images and windows: the sum over windows is missing": (
+        _changed(bias=lambda b, g: g.sum(0))
+    ),
+    "the gradient of the bias is a sum over images and windows, not one number": (
+        _changed(bias=lambda b, g: np.asarray(g.sum()))
+    ),
+    "the sign is wrong: a gradient points uphill": _changed(lambda x: -x, lambda w: -w, lambda b, g: -b),
+}  # fmt: skip
+
+
+def _origin(arguments: Arguments, output: str, index: tuple[int, ...]) -> list[str]:
+    """Show the products that the element is the sum of."""
+    grad_y, x, weight, stride, padding = arguments.values()
+    if output == "grad_bias":
+        return [
+            f"it is the sum of grad_y[:, {index[0]}]:",
+            *windows.beside((f"grad_y[0, {index[0]}]", grad_y[0, index[0]])),
+        ]
+    if output == "grad_x":
+        n, c, r, s = index
+
+        def value(w: tuple[int, ...], o: tuple[int, ...]) -> str:
+            terms = [f"{grad_y[(n, k, *w)]:g} * {weight[(k, c, *o)]:g}" for k in range(len(weight))]
+            return f"grad_y[{n}, o, {w[0]}, {w[1]}] * weight[o, {c}, {o[0]}, {o[1]}], summed: {' + '.join(terms)}"
+
+        return windows.contributions(x.shape, weight.shape[2:], stride, padding, (r, s), value)
+    o, c, i, j = index
+    oH, oW = grad_y.shape[2:]
+    met = np.pad(x, ((0, 0), (0, 0), (padding,) * 2, (padding,) * 2))[0, c, i::stride, j::stride][:oH, :oW]
+    return [
+        "it is the sum, over images and windows, of grad_y times the pixel that this weight met; for image 0:",
+        *windows.beside((f"grad_y[0, {o}]", grad_y[0, o]), (f"pixels of x[0, {c}]", met)),
+    ]
+
+
+def _objective(arguments: Arguments, module: ModuleType) -> list[tuple[Array, Callable[[Array], float]]]:
+    grad_y, x, weight, stride, padding = arguments.values()
+    bias = np.zeros(len(weight))
+
+    def f(x: Array, weight: Array, bias: Array) -> float:
+        return (grad_y * conv2d(x, weight, bias, stride, padding)).sum()
+
+    return [
+        (x, lambda moved: f(moved, weight, bias)),
+        (weight, lambda moved: f(x, moved, bias)),
+        (bias, lambda moved: f(x, weight, moved)),
+    ]
+
+
+def _torch(grad_y: Array, x: Array, weight: Array, stride: int, padding: int) -> Three:
+    import torch
+
+    moved = [torch.from_numpy(array).requires_grad_() for array in (x, weight, np.zeros(len(weight)))]
+    y = torch.nn.functional.conv2d(*moved, stride=stride, padding=padding)
+    found = torch.autograd.grad(y, moved, torch.from_numpy(grad_y))
+    return found[0].numpy(), found[1].numpy(), found[2].numpy()
+
+
+CHECKS = {
+    "conv2d_backward": [
+        Check(
+            "conv2d_backward", ("grad_x", "grad_weight", "grad_bias"), [_case(*g) for g in GEOMETRIES], gradients,
+            MISTAKES, origin=_origin, objective=_objective, torch=_torch,
+        )
+    ]
+}  # fmt: skip
