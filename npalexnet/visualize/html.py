@@ -40,7 +40,7 @@ def tile(address: str, description: str, lines: Sequence[str] = (), *, box: Box 
         frame = f"<i style='{';'.join(f'{name}:{100 * part:.2f}%' for name, part in places)}'></i>"
     words = [f"<b>{text(lines[0])}</b>", *(f"<span>{text(line)}</span>" for line in lines[1:])] if lines else []
     caption = f"<figcaption>{''.join(words)}</figcaption>" if words else ""
-    image = f"<img alt='{text(description)}' src='{address}' loading='lazy'>"
+    image = f"<img alt='{text(description)}' src='{address}'>"
     return f"<figure class='tile'><div class='image'>{image}{frame}</div>{caption}</figure>"
 
 

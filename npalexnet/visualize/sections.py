@@ -170,17 +170,17 @@ def confusion(matrix: Confusion | np.ndarray, classes: Sequence[str]) -> str:
 
 
 def _confusion_table(matrix: np.ndarray, totals: np.ndarray, classes: Sequence[str]) -> str:
-    head = "".join(f"<th scope='col'>{text(name)}</th>" for name in classes)
+    head = "".join(f"<th scope='col' title='{text(name)}'>{text(name)}</th>" for name in classes)
     lines = []
     for name, row, total in zip(classes, matrix.tolist(), totals.tolist(), strict=True):
         cells = (
             f"<td style='--share:{n / total:.3f}'>{n:,}<span>{100 * n / total:.0f} %</span></td>" if n else "<td></td>"
             for n in row
         )
-        lines.append(f"<tr><th scope='row'>{text(name)}</th>{''.join(cells)}</tr>")
-    caption = "<caption>Rows: the true class. Columns: the predicted class. Percent of the row.</caption>"
-    table = f"{caption}<thead><tr><td></td>{head}</tr></thead><tbody>{''.join(lines)}</tbody>"
-    return f"<div class='scroll'><table class='confusion'>{table}</table></div>"
+        lines.append(f"<tr><th scope='row' title='{text(name)}'>{text(name)}</th>{''.join(cells)}</tr>")
+    table = f"<thead><tr><td></td>{head}</tr></thead><tbody>{''.join(lines)}</tbody>"
+    words = "A row for each true class, a column for each predicted class; percent of the row."
+    return f"{paragraph(words)}<div class='scroll' tabindex='0'><table class='confusion'>{table}</table></div>"
 
 
 def curves(records: Sequence[dict[str, Any]], kept_step: int | None) -> str:
