@@ -22,6 +22,7 @@ from npalexnet.layers.init import Seed, generator, initialize, initialize_as
 from npalexnet.layers.parameter import Shape
 from npalexnet.layers.pooling import MaxPool2d
 from npalexnet.layers.sequential import Sequential
+from npalexnet.layers.summary import Summary, summarize
 from npalexnet.variants.caffe import CAFFE, CAFFENET
 from npalexnet.variants.one_weird_trick import ONE_WEIRD_TRICK
 from npalexnet.variants.paper import PAPER
@@ -156,6 +157,12 @@ class AlexNet(Sequential):
             f"AlexNet expects images of shape (N, 3, {size}, {size}) ({others}), got an input of shape {input_shape}"
             f"{layout_advice(input_shape, self._fits)}"
         )
+
+    def summary(self, batch_size: int = 1) -> Summary:
+        """Return the layers with their output shapes, parameters, multiply-adds and memory: a table, if printed."""
+        size = self.image_size
+        shape = integer("batch_size", batch_size, 1), 3, size, size
+        return Summary(list(summarize(self, shape, np.dtype(self.dtype).itemsize)))
 
     def _fits(self, input_shape: Shape) -> bool:
         if len(input_shape) == 4 and input_shape[1] == 3:

@@ -37,17 +37,23 @@ def _columns(text: str) -> int:
     return sum(0 if combining(c) else 1 + (east_asian_width(c) in "WF") for c in text)
 
 
+def shows_bars() -> bool:
+    """Whether progress bars are shown: with tqdm, on a terminal or, with ipywidgets, in a notebook."""
+    in_notebook = "ipykernel.zmqshell" in sys.modules and find_spec("ipywidgets")
+    return bool((in_notebook or Console(sys.stderr).isatty()) and find_spec("tqdm"))
+
+
 @contextmanager
 def progress(what: str, total: int, unit: str = "image") -> Iterator[Callable[[int], object]]:
     """Context with a function that advances a progress bar by a number of images.
 
-    The bar appears after a second, on a terminal and if tqdm is installed; elsewhere nothing is shown.
+    The bar appears after a second, on a terminal or in a notebook, if tqdm is installed; elsewhere nothing is shown.
     """
     stream = Console(sys.stderr)
-    if not (stream.isatty() and find_spec("tqdm")):
+    if not shows_bars():
         yield lambda done: None
         return
-    from tqdm import tqdm
+    from tqdm.auto import tqdm
 
     with tqdm(desc=what, total=total, unit=unit, dynamic_ncols=True, leave=False, delay=1, file=stream) as bar:
         yield bar.update

@@ -33,6 +33,19 @@ def test_a_bar_is_drawn_on_a_terminal_alone_and_needs_no_tqdm(monkeypatch, termi
 
 
 @pytest.mark.parametrize(
+    ("kernel", "missing", "shown"),
+    [(True, (), True), (True, ("ipywidgets",), False), (True, ("tqdm",), False), (False, (), False)],
+)
+def test_a_notebook_shows_bars_if_it_has_what_draws_them(monkeypatch, kernel, missing, shown):
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    monkeypatch.setattr(progress, "find_spec", lambda name: None if name in missing else name)
+    monkeypatch.delitem(sys.modules, "ipykernel.zmqshell", raising=False)
+    if kernel:
+        monkeypatch.setitem(sys.modules, "ipykernel.zmqshell", SimpleNamespace())
+    assert progress.shows_bars() == shown
+
+
+@pytest.mark.parametrize(
     ("name", "expected"),
     [("猫 é", "猫 é"), ("\x1b[31mred", r"\x1b[31mred"), ("a\u202eb\n\x9b", r"a\u202eb\n\x9b"), ("d\udce9", r"d\xe9")],
 )

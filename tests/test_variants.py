@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from npalexnet import VARIANTS, AlexNet, convolution_algorithm, get_num_threads, set_num_threads
-from npalexnet.cli.summary import summarize
+from npalexnet.layers.summary import summarize
 from tests.networks import WIDTH
 from tests.support import assert_close, forward_backward, normal, tensor, torch_forward_backward
 from tests.torch_variants import torch_variant

@@ -7,9 +7,9 @@ import pytest
 
 import npalexnet as na
 from npalexnet.alexnet import VARIANTS
-from npalexnet.cli.summary import summarize
 from npalexnet.layers.average_pooling import AdaptiveAvgPool2d
 from npalexnet.layers.normalization import LocalResponseNorm, ResponseNorm, SpatialResponseNorm
+from npalexnet.layers.summary import summarize
 from npalexnet.training import RECIPES
 
 DOCS = Path(__file__).parent.parent / "docs"

@@ -31,8 +31,9 @@ COMMANDS = {
     ),
     "look": (
         "Look inside a network",
-        "Draws its filters, its feature maps for an image, what its prediction depends on, the images that activate "
-        "its channels most, and its mistakes; and writes index.html, one file that shows them all.",
+        "Writes index.html, one file for any browser: what the network answers for your images and what that depends "
+        "on, its mistakes, the images that activate its channels most, its feature maps, its filters, its training. "
+        "Figures of them are written beside it.",
     ),
     "export": (
         "Export a trained network: to ONNX, or its weights to torch, safetensors or NumPy",

@@ -1,4 +1,4 @@
-"""``npalexnet look``: figures of the inside of a trained network, and a page that shows them all."""
+"""``npalexnet look``: figures of the inside of a trained network, and a page that shows it all."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from npalexnet import backend, visualize
+from npalexnet.cli.look_facts import network_facts, network_name, validation_facts
 from npalexnet.cli.look_options import add_options, class_number, existing_unit
 from npalexnet.cli.options import chosen_device, described_device, load_classifier
+from npalexnet.data.datasets import picture_key
 from npalexnet.data.images import open_picture
 from npalexnet.files import atomic_write, make_folder
-from npalexnet.inference.classifier import Classifier
 from npalexnet.inference.validation import ValidationSet
 from npalexnet.layers.activation import ReLU
 from npalexnet.layers.conv import Conv2d
@@ -24,10 +25,11 @@ from npalexnet.layers.pooling import MaxPool2d
 from npalexnet.terminal import progress, shown
 from npalexnet.training.metrics import Metrics
 from npalexnet.training.run import METRICS
-from npalexnet.visualize.activations import most_variable, responses
+from npalexnet.visualize import html, sections
+from npalexnet.visualize.activations import activations, most_variable, occlusion_map, responses
+from npalexnet.visualize.names import layer_title, unit_title
 from npalexnet.visualize.page import Section, page
 from npalexnet.visualize.results import read_metrics
-from npalexnet.weights import FILE_NAME
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -36,13 +38,14 @@ if TYPE_CHECKING:
 
 SHOWN = (ReLU, MaxPool2d, ResponseNorm)  # the layers whose outputs are drawn, besides the last one's
 LOGITS = "classifier.6"
+OPEN = ("convolution 1", "convolution 3", "convolution 5")  # the others are unfolded with a click
 CELLS = 15
 
 __all__ = ["Look", "add_options", "convolutions", "run"]
 
 
 class Look:
-    """Draws figures of a network, and writes a page of them.
+    """Draws figures of a network, and makes the parts of a page that shows the same.
 
     Parameters
     ----------
@@ -55,22 +58,45 @@ class Look:
     def __init__(self, validation: ValidationSet, out: Path) -> None:
         self.classifier, self.validation, self.out = validation.classifier, validation, out
         make_folder(out)
-        self.sections: list[Section] = []
         self.figures: list[Path] = []
 
-    def training(self) -> None:
-        """Draw the filters and, if the run's folder has its metrics, the curves of training."""
-        layers = (layer for _, layer in self.classifier.model.named_leaves())
-        weight = next(layer.weight.data for layer in layers if isinstance(layer, Conv2d))
-        weight = backend.device_of(weight).to_host(weight)
-        filters = self._draw("filters.png", visualize.filters(weight, grey=self.validation.grey))
-        if records := read_metrics(self.classifier.path.with_name(METRICS)):
-            curves = self._draw("curves.png", visualize.curves(records))
-            self._add("Training", "Loss and accuracy, of each batch and on the validation images.", [(curves, "")])
-        self._add("Filters", "The weights of the first convolution.", [(filters, "")])
+    def answer(self, picture: Picture, name: str, label: int | None, suffix: str = "") -> str:
+        """Return what the network answers for a picture, and where the evidence for a class is; draw it, too.
 
-    def evaluation(self) -> Metrics:
-        """Classify the validation pictures; draw the confusion matrix and the mistakes."""
+        `label` is the class, by default the most probable one; `suffix` is for the name of the figure's file.
+        """
+        image, seen = self.classifier.inputs([picture])[0], self.classifier.seen(picture)
+        model, classes = self.classifier.model, self.classifier.names
+        probabilities = np.exp(self.classifier.log_probabilities(image[None])[0])
+        label = int(probabilities.argmax()) if label is None else label
+        with progress("occlusion", CELLS**2, "square") as watch:
+            found = occlusion_map(model, image, label, cells=CELLS, watch=watch)
+        self._draw(
+            f"occlusion{suffix}.png",
+            visualize.occlusion(model, image, label, name=classes[label], picture=seen, found=found),
+        )
+        return sections.answer(seen, name, probabilities, classes, label, found[1])
+
+    def layers(self, picture: Picture, suffix: str = "") -> str:
+        """Return the network's feature maps for a picture; draw them, too."""
+        image, seen = self.classifier.inputs([picture])[0], self.classifier.seen(picture)
+        model = self.classifier.model
+        names = [*(layer for layer, kind in model.named_leaves() if isinstance(kind, SHOWN)), LOGITS]
+        parts = []
+        for layer, found in activations(model, image[None], names).items():
+            outputs = self.classifier.names if layer == LOGITS else None
+            self._draw(
+                f"features-{layer}{suffix}.png",
+                visualize.feature_maps(model, image, layer, picture=seen, names=outputs),
+            )
+            values = backend.device_of(found).to_host(found)[0].astype(np.float32, copy=False)
+            title = layer_title(model, layer)
+            note, body = sections.layer(values, title, outputs)
+            parts.append(html.unfolding(title, f"{note} ({layer})", body, is_open=title in OPEN))
+        return "".join(parts)
+
+    def evaluation(self) -> tuple[Metrics, list[Section]]:
+        """Classify the validation pictures; show the mistakes and the confusion matrix."""
         classes, probabilities = self.classifier.names, []
         with progress("classifying", len(self.validation)) as advance:
 
@@ -79,83 +105,74 @@ class Look:
                 advance(len(found))
 
             metrics = self.validation.compute_metrics(watch=keep)
-        confusion = self._draw("confusion.png", visualize.confusion(metrics.confusion, classes))
-        pictures, labels = self.validation.picture, self.validation.labels
-        mistakes = visualize.mistakes(pictures, labels, np.concatenate(probabilities), classes)
-        text = "A row for each true class, a column for each predicted class; all images off the diagonal are mistakes."
-        self._add("Confusion matrix", text, [(confusion, "")])
-        text = "Misclassified validation images: the true class, the predicted class and its probability."
-        self._add("Mistakes", text, [(self._draw("mistakes.png", mistakes), "")])
-        return metrics
+        self._draw("confusion.png", visualize.confusion(metrics.confusion, classes))
+        labels, found = self.validation.labels, np.concatenate(probabilities)
+        self._draw("mistakes.png", visualize.mistakes(self.validation.picture, labels, found, classes))
+        return metrics, [
+            Section("Mistakes", "", sections.mistakes(self.validation.picture, labels, found, classes)),
+            Section("What is confused with what", "", sections.confusion(metrics.confusion, classes)),
+        ]
 
-    def top_activating(self, units: Sequence[tuple[str, int]], image: np.ndarray | None) -> None:
-        """Draw the top-activating images of some channels.
+    def top_activating(self, units: Sequence[tuple[str, int]], image: np.ndarray | None) -> Section:
+        """Show the images that activate some channels most.
 
         By default, of one channel of each convolution: the one that `image` activates most or, without an image, the
-        one whose activation varies most.
+        one whose activation varies most; none of a convolution that is 0 in all images.
         """
-        layers = list(dict.fromkeys(layer for layer, _ in units)) or list(convolutions(self.classifier.model).values())
+        model, classes = self.classifier.model, self.classifier.names
+        layers = list(dict.fromkeys(layer for layer, _ in units)) or list(convolutions(model).values())
         with progress("responses", len(self.validation)) as watch:
-            found = responses(self.classifier.model, self.validation, layers, watch)
+            found = responses(model, self.validation, layers, watch)
         if units:
             which = "The channels that were asked for."
         elif image is not None:
-            which = "Of each convolution, the channel that the image activates most."
-            in_image = responses(self.classifier.model, image[None], layers)
+            which = "Of each convolution, the channel that the picture activates most."
+            in_image = responses(model, image[None], layers)
             units = [(layer, int(in_image[layer].values[0].argmax())) for layer in layers]
+            units = [(layer, channel) for layer, channel in units if in_image[layer].values[0, channel] != 0]
         else:
             which = "Of each convolution, the channel whose activation varies most between the images."
-            units = list(most_variable(found).items())
-        classes = self.classifier.names
-        names = [classes[k] for k in self.validation.labels]
-        pictures = []
+            chosen = most_variable(found).items()
+            units = [(layer, channel) for layer, channel in chosen if found[layer].values[:, channel].any()]
+        names, seen, parts = [classes[k] for k in self.validation.labels], self.validation.seen, []
         for layer, channel in units:
             figure = visualize.top_activating(
-                self.classifier.model, self.validation, (layer, channel), names=names, pictures=self.validation.seen,
-                found=found[layer],
-            )  # fmt: skip
-            pictures.append((self._draw(f"top-activating-{layer}-{channel}.png", figure), ""))
-        self._add("Top-activating images", f"{which} The frame is the receptive field of the maximum.", pictures)
-
-    def image(self, picture: Picture, name: str, label: int | None) -> None:
-        """Draw the feature maps of a picture, and the occlusion map for a class, by default the most probable one."""
-        image, seen = self.classifier.inputs([picture])[0], self.classifier.seen(picture)
-        model, classes = self.classifier.model, self.classifier.names
-        probabilities = np.exp(self.classifier.log_probabilities(image[None])[0])
-        label = int(probabilities.argmax()) if label is None else label
-        with progress("occlusion", CELLS**2, "square") as watch:
-            figure = visualize.occlusion(
-                model, image, label, name=classes[label], picture=seen, cells=CELLS, watch=watch
+                model, self.validation, (layer, channel), names=names, pictures=seen, found=found[layer]
             )
-        top = np.argsort(-probabilities, kind="stable")[:3]
-        best = ", ".join(f"{classes[k]} {100 * probabilities[k]:.1f} %" for k in top)
-        occlusion = self._draw("occlusion.png", figure)
-        text = f"The image is {name}. The network predicts: {best}."
-        self._add("What the prediction depends on", text, [(occlusion, "")])
-        pictures = []
-        for layer in [*(layer for layer, kind in model.named_leaves() if isinstance(kind, SHOWN)), LOGITS]:
-            names = classes if layer == LOGITS else None
-            figure = visualize.feature_maps(model, image, layer, picture=seen, names=names)
-            pictures.append((self._draw(f"features-{layer}.png", figure), ""))
-        self._add("Layer by layer", f"The network's feature maps for {name}.", pictures)
+            self._draw(f"top-activating-{layer}-{channel}.png", figure)
+            tiles = sections.excites(model, self.validation, (layer, channel), names, seen, found[layer])
+            title = f"{html.text(unit_title(model, layer, channel))} <span>{html.text(f'{layer}:{channel}')}</span>"
+            parts.append(f"<h3>{title}</h3>{tiles}")
+        words = f"{which} The frame is all that the activation, the number, depends on; without one it is all."
+        return Section("What excites its channels", words, "".join(parts))
 
-    def page(self, facts: Sequence[tuple[str, str]]) -> Path:
+    def training(self) -> list[Section]:
+        """Show the filters and, if the run's folder has its metrics, the curves of training."""
+        layers = (layer for _, layer in self.classifier.model.named_leaves())
+        weight = next(layer.weight.data for layer in layers if isinstance(layer, Conv2d))
+        weight, grey = backend.device_of(weight).to_host(weight), self.validation.grey
+        self._draw("filters.png", visualize.filters(weight, grey=grey))
+        what = ", summed over the colour channels, which are equal in grey images" * grey
+        words = f"The weights of convolution 1{what}, each filter scaled on its own."
+        found = [Section("Filters", words, sections.filters(weight, grey=grey))]
+        if records := read_metrics(self.classifier.path.with_name(METRICS)):
+            step = self.classifier.metadata.get("steps")
+            step = step if isinstance(step, int) else None
+            self._draw("curves.png", visualize.curves(records, kept_step=step))
+            found.append(Section("Training", "", sections.curves(records, step)))
+        return found
+
+    def page(self, opening: str, parts: Sequence[Section]) -> Path:
         """Write the page, and return its path."""
         path = self.out / "index.html"
-        weights = self.classifier.path
-        name = weights.parent if weights.name == FILE_NAME else weights
-        content = page(f"A look inside the network of {name}", facts, self.sections)
+        content = page(f"A look inside the network of {network_name(self.classifier)}", opening, parts)
         with atomic_write(path) as temporary:
             temporary.write_text(content, encoding="utf-8")
         return path
 
-    def _add(self, title: str, text: str, pictures: Sequence[tuple[Path, str]]) -> None:
-        self.sections.append(Section(title, text, pictures))
-
-    def _draw(self, name: str, figure: Figure) -> Path:
+    def _draw(self, name: str, figure: Figure) -> None:
         visualize.write_figure(self.out / name, figure)
         self.figures.append(self.out / name)
-        return self.out / name
 
 
 def convolutions(model: Layer) -> dict[str, str]:
@@ -176,49 +193,36 @@ def run(options: argparse.Namespace) -> int:
     classifier = load_classifier(options, device)
     units = [existing_unit(classifier, layer, channel) for layer, channel in options.unit or []]
     label = None if options.class_name is None else class_number(classifier, options.class_name)
-    picture: Picture | None = None if options.image is None else open_picture(options.image)
-    validation = ValidationSet.open(options.data, classifier, labels=options.labels)
-    total = len(validation)
-    validation = validation.sample(options.images)
+    pictures: list[tuple[str, Picture]] = [(picture_key(path), open_picture(path)) for path in options.image]
+    whole = ValidationSet.open(options.data, classifier, labels=options.labels)
+    validation = whole.sample(options.images)
     for note in validation.notes:
         print(shown(note))
     look = Look(validation, options.out or classifier.path.parent / "look")
-    name = options.image
-    if picture is None:
-        where, is_a = validation.dataset.name(0), classifier.names[validation.labels[0]]
-        name = f"the first validation image ({where}, of class {is_a})"
-        picture = validation.picture(0)
-    look.training()
-    metrics = look.evaluation()
-    look.image(picture, name, label)
-    look.top_activating(units, None if options.image is None else classifier.inputs([picture])[0])
-    path = look.page([*_facts(classifier), *_results(validation, total, metrics)])
+    if not pictures:
+        name = picture_key(validation.dataset.name(0))
+        is_a = classifier.names[validation.labels[0]]
+        pictures = [(f"a validation image: {name}, of class {is_a}", validation.picture(0))]
+    suffixes = ["", *(f"-{i}" for i in range(2, len(pictures) + 1))]
+    answers = [
+        look.answer(picture, name, label, suffix) for (name, picture), suffix in zip(pictures, suffixes, strict=True)
+    ]
+    metrics, results = look.evaluation()
+    excites = look.top_activating(units, classifier.inputs([pictures[0][1]])[0] if options.image else None)
+    layers = look.layers(pictures[0][1])
+    for (name, picture), suffix in zip(pictures[1:], suffixes[1:], strict=True):
+        layers += html.unfolding(f"The same for {name}", "", look.layers(picture, suffix), is_open=False)
+    words = f"The feature maps for {pictures[0][0]}, black at 0; a layer's are on one scale."
+    facts = html.facts([*network_facts(classifier), *validation_facts(validation, len(whole), metrics)])
+    mistakes, confusion = results
+    path = look.page(
+        "".join(answers),
+        [
+            mistakes, excites, Section("Layer by layer", words, layers), *look.training(), confusion,
+            Section("The run", "", facts),
+        ],
+    )  # fmt: skip
     images = f"{len(validation):,} validation images, computed on {described_device(device)}"
     print(f"{shown(validation.name)}: accuracy {100 * metrics.top1:.1f} % on {images}")
     print(shown(f"Wrote {len(look.figures)} figures to {look.out}/; {path} shows them all"))
     return 0
-
-
-def _facts(classifier: Classifier) -> list[tuple[str, str]]:
-    """Return what the weights file says about the training."""
-    options = classifier.metadata.get("options")
-    options = options if isinstance(options, dict) else {}
-    wanted = (
-        "recipe", "augment", "pixels", "epochs", "batch_size", "lr", "schedule", "warmup", "momentum", "weight_decay",
-        "bias_lr_factor", "bias_decay_factor", "dropout", "init", "precision", "seed",
-    )  # fmt: skip
-    facts = [("weights", str(classifier.path)), ("classes", f"{len(classifier.classes)}")]
-    if "steps" in classifier.metadata:
-        facts.append(("training steps", f"{classifier.metadata['steps']}"))
-    settings = [f"{name.replace('_', ' ')} {options[name]}" for name in wanted if name in options]
-    return facts + ([("settings", ", ".join(settings))] if settings else [])
-
-
-def _results(validation: ValidationSet, total: int, metrics: Metrics) -> list[tuple[str, str]]:
-    sample = f", {len(validation):,} of them chosen at random for this page" if len(validation) < total else ""
-    return [
-        ("validation data", f"{validation.name}: {total:,} images{sample}"),
-        ("loss", f"{metrics.loss:.3f}"),
-        ("top-1 accuracy", f"{100 * metrics.top1:.1f} %"),
-        ("top-5 accuracy", f"{100 * metrics.top5:.1f} %"),
-    ]

@@ -18,7 +18,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of the command to its parser."""
     add_weights(parser)
     parser.add_argument(
-        "image", nargs="?", metavar="IMAGE", help="image file to show in the network (default: a validation image)"
+        "image", nargs="*", metavar="IMAGE", help="image files to show in the network (default: a validation image)"
     )
     add_data(parser)
     parser.add_argument(
@@ -31,8 +31,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument(
         "--class", dest="class_name", metavar="NAME",
-        help="show which part of the image is evidence for this class (default: the most probable one); a name that "
-        "begins with - is given as --class=NAME",
+        help="show which part of each image is evidence for this class (default: the image's most probable one); a "
+        "name that begins with - is given as --class=NAME",
     )  # fmt: skip
     add_out(parser, "look")
     add_device(parser)

@@ -6,7 +6,7 @@ import sys
 import time
 from typing import Any
 
-from npalexnet.terminal import Console, say, shown
+from npalexnet.terminal import Console, say, shown, shows_bars
 from npalexnet.training.metrics import Metrics
 from npalexnet.training.steps import StepResult
 
@@ -30,14 +30,15 @@ class Callback:
 class Progress(Callback):
     """Shows loss, accuracy, images per second and the time left.
 
-    On a terminal it is tqdm's bar, on the standard error stream; elsewhere a line every 20 seconds, and one for each
-    validation, on the standard output stream. Loss and accuracy are running means, so that they don't jump about.
+    On a terminal, on its standard error stream, and in a notebook it is tqdm's bar; elsewhere a line every 20 seconds,
+    and one for each validation, on the standard output stream. Loss and accuracy are running means, so
+    that they don't jump about.
     """
 
     QUIET_SECONDS = 20.0
 
     def __init__(self) -> None:
-        self.on_terminal = Console(sys.stderr).isatty()
+        self.with_bar = shows_bars()
         self.loss = self.accuracy = 0.0
         self.seen = self.first_step = 0  # of this process, which may have gone on from a checkpoint
         self.last_line = self.started = time.monotonic()
@@ -65,7 +66,7 @@ class Progress(Callback):
         self.loss = keep * self.loss + (1 - keep) * step.loss
         self.accuracy = keep * self.accuracy + (1 - keep) * step.accuracy
         before, self.seen = self.seen, step.images
-        if self.on_terminal:
+        if self.with_bar:
             self._show_bar(step, step.images - before if before else 0)
         elif time.monotonic() - self.last_line >= self.QUIET_SECONDS:
             self.last_line = time.monotonic()
@@ -77,7 +78,7 @@ class Progress(Callback):
             )
 
     def _show_bar(self, step: StepResult, images: int) -> None:
-        from tqdm import tqdm
+        from tqdm.auto import tqdm
 
         if self._bar is None:
             total = round(step.images / step.number * step.steps)

@@ -33,10 +33,10 @@ def write_figure(path: str | Path, figure: Figure) -> None:
 
 
 def new_figure(width: float, height: float, dpi: int = 120) -> Figure:
-    """Return an empty figure of a size in inches."""
-    from matplotlib.figure import Figure
+    """Return an empty figure of a size in inches; a notebook displays it."""
+    from npalexnet.visualize.notebook import ShownFigure
 
-    return Figure(figsize=(width, height), dpi=dpi, layout="constrained")
+    return ShownFigure(figsize=(width, height), dpi=dpi, layout="constrained")
 
 
 def displayable(picture: Any) -> np.ndarray:

@@ -10,6 +10,7 @@ import numpy as np
 from npalexnet.layers.layer import Layer
 from npalexnet.visualize.activations import Images, Responses, check_layer, occlusion_map, receptive_field, responses
 from npalexnet.visualize.figures import displayable, image_grid, new_figure, picture_at, shortened
+from npalexnet.visualize.names import unit_title
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -25,6 +26,7 @@ def occlusion(
     cells: int = 15,
     size: int = 45,
     watch: Callable[[int], object] = lambda done: None,
+    found: tuple[float, np.ndarray] | None = None,
 ) -> Figure:
     """Show how a class's probability decreases when a grey square covers a part of the image.
 
@@ -42,10 +44,14 @@ def occlusion(
         The image as it is shown: a PIL image or uint8 (H, W, 3). By default `image`, scaled to the full range.
     cells, size, watch
         See `npalexnet.visualize.activations.occlusion_map`.
+    found : tuple, optional
+        What that returned, with the same `size`, to save the computation.
     """
     from matplotlib.cm import ScalarMappable
 
-    probability, decreases = occlusion_map(model, image, label, cells=cells, size=size, watch=watch)
+    if found is None:
+        found = occlusion_map(model, image, label, cells=cells, size=size, watch=watch)
+    probability, decreases = found
     name = shortened(f"class {label}" if name is None else name)
     figure = new_figure(8.4, 4.4)
     left, right = figure.subplots(1, 2)
@@ -90,7 +96,7 @@ def top_activating(
     unit : pair of str and int
         A layer's name and a channel of it: ``("layers.4", 17)``.
     count : int
-        Number of images to show.
+        Number of images to show, at most: those in which the channel is 0 are left out.
     names : sequence of str, optional
         Title of each image: its class, say.
     pictures : sequence, or callable that returns picture i, optional
@@ -106,7 +112,9 @@ def top_activating(
     if not 0 <= channel < found.values.shape[1]:
         raise ValueError(f"unit must be a channel of {layer} from 0 to {found.values.shape[1] - 1}, got {channel}")
     values = found.values[:, channel]
-    best = np.argsort(-values, kind="stable")[:count].tolist()
+    best, title = strongest(values, count), unit_title(model, layer, channel)
+    if not best:
+        return _in_words(f"{title}, is 0 in all {len(values):,} images")
     figure, places = image_grid(len(best), 6, cell=(1.4, 1.65))
     for axes, i in zip(places, best, strict=True):
         image = images[i]
@@ -119,7 +127,7 @@ def top_activating(
         above = "" if names is None else f"{shortened(names[i], 14)}\n"
         axes.set_title(f"{above}{values[i]:#.3g}", size=7)
     figure.suptitle(
-        f"Top-activating images of channel {channel} of {layer}, among {len(values):,} images\n"
+        f"Top-activating images of {title} ({layer}), among {len(values):,} images\n"
         "The number is the largest activation, the red frame its receptive field",
         size=9,
     )
@@ -154,25 +162,37 @@ def mistakes(
             f"probabilities must have shape ({len(labels)}, {len(classes)}), for the labels and the classes, got "
             f"{probabilities.shape}"
         )
-    predicted = probabilities.argmax(axis=1)
-    confidence = probabilities.max(axis=1)
-    wrong = np.flatnonzero(predicted != labels)
-    worst = wrong[np.argsort(-confidence[wrong], kind="stable")][:count]
-    if not len(worst):
-        return _nothing_wrong(len(labels))
+    predicted, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1)
+    worst, wrong = worst_mistakes(labels, probabilities, count)
+    if not worst:
+        return _in_words(f"No mistakes among {len(labels):,} images")
     figure, places = image_grid(len(worst), 6, cell=(1.55, 1.85))
-    for axes, i in zip(places, worst.tolist(), strict=True):
+    for axes, i in zip(places, worst, strict=True):
         axes.imshow(displayable(picture_at(pictures, i)))
         true, mistaken = shortened(classes[labels[i]], 20), shortened(classes[predicted[i]], 14)
         axes.set_title(f"{true}\npredicted: {mistaken}\nwith {100 * confidence[i]:.0f} %", size=7)
-    which = f"{len(worst)} of the {len(wrong):,}" if len(worst) < len(wrong) else f"All {len(wrong)}"
+    which = f"{len(worst)} of the {wrong:,}" if len(worst) < wrong else f"All {wrong}"
     figure.suptitle(f"{which} mistakes among {len(labels):,} images, the most confident first", size=10)
     return figure
 
 
-def _nothing_wrong(images: int) -> Figure:
-    from matplotlib.figure import Figure
+def strongest(values: np.ndarray, count: int) -> list[int]:
+    """Return where the `count` largest of the values, (N,), are, the largest first; those that are 0 are left out."""
+    order = np.argsort(-values, kind="stable")
+    return order[values[order] != 0][:count].tolist()
 
-    figure = Figure(figsize=(4.8, 1.2), dpi=120)
-    figure.text(0.5, 0.5, f"No mistakes among {images:,} images", ha="center", va="center")
+
+def worst_mistakes(labels: np.ndarray, probabilities: np.ndarray, count: int) -> tuple[list[int], int]:
+    """Return which `count` images are misclassified most confidently, and how many are misclassified.
+
+    The labels are integers (N,), the probabilities (N, K).
+    """
+    wrong = np.flatnonzero(probabilities.argmax(axis=1) != labels)
+    order = np.argsort(-probabilities[wrong].max(axis=1), kind="stable")
+    return wrong[order][:count].tolist(), len(wrong)
+
+
+def _in_words(words: str) -> Figure:
+    figure = new_figure(4.8, 1.2)
+    figure.text(0.5, 0.5, words, ha="center", va="center")
     return figure

@@ -64,8 +64,9 @@ def feature_maps(
 ) -> Figure:
     """Show a layer's output for an image.
 
-    For a convolutional layer, the channels with the largest activations beside the image, on one common scale. For a
-    linear layer, all outputs: as bars, if there are `names`, else as pixels, row by row.
+    For a convolutional layer, the channels with the largest activations beside the image, on one common scale; channels
+    that are 0 everywhere are left out. For a linear layer, all outputs: as bars, if there are `names`, else as pixels,
+    row by row.
 
     Parameters
     ----------
@@ -106,7 +107,10 @@ def _described(model: Layer, layer: str) -> str:
 
 
 def _maps(values: np.ndarray, image: np.ndarray, what: str, count: int, columns: int) -> Figure:
-    strongest = np.argsort(-values.max(axis=(1, 2)), kind="stable")[:count]
+    highest = values.max(axis=(1, 2))
+    order = np.argsort(-highest, kind="stable")
+    strongest = order[values[order].any(axis=(1, 2))][:count]
+    strongest = strongest if len(strongest) else order[:1]
     figure, grid = image_grid(len(strongest) + 1, columns, cell=(1.15, 1.3))
     grid[0].imshow(image)
     grid[0].set_title("the image", size=7)
@@ -116,7 +120,7 @@ def _maps(values: np.ndarray, image: np.ndarray, what: str, count: int, columns:
         axes.set_title(f"channel {channel}", size=7)
     figure.colorbar(shown, ax=list(grid), shrink=0.8, pad=0.01, aspect=30).ax.tick_params(labelsize=7)
     channels, height, width = values.shape
-    active = int((values.max(axis=(1, 2)) > 0).sum())
+    active = int((highest > 0).sum())
     figure.suptitle(
         f"{what}: the {len(strongest)} strongest of {channels} channels, {height} x {width} each, one scale\n"
         f"{active} of the {channels} channels are above 0 somewhere in this image",

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 SMOOTHING_STEPS = 25
 MOST_CELLS = 1000  # of a confusion matrix, each way
+MOST_WITH_PERCENT = 20  # classes up to which it shows percent of the row, too
 MOST_NUMBERED = 100  # classes up to which a confusion matrix shows its numbers and names
 
 
@@ -36,35 +37,72 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
     return records
 
 
-def curves(records: Sequence[dict[str, Any]]) -> Figure:
-    """Plot loss and accuracy over the course of training.
+def kept(records: Sequence[dict[str, Any]], step: int | None = None) -> dict[str, Any] | None:
+    """Return the evaluation whose weights a run keeps; None if there was none, or none after `step` steps.
+
+    Parameters
+    ----------
+    records : sequence of dict
+        See `curves`.
+    step : int, optional
+        The weights' own ``steps``. By default it is the best evaluation: the most accurate, of several the one with
+        the lowest loss.
+    """
+    tests = [record for record in records if record.get("test_accuracy") is not None]
+    if step is not None:
+        return next((record for record in tests if record["step"] == step), None)
+
+    def badness(record: dict[str, Any]) -> tuple[float, float]:
+        loss = record["test_loss"]
+        return -record["test_accuracy"], np.inf if loss is None else loss
+
+    return min(tests, key=badness, default=None)
+
+
+def kept_title(record: dict[str, Any]) -> str:
+    """Return "kept: epoch 7"."""
+    epoch = record.get("epoch")
+    return f"kept: step {record['step']}" if epoch is None else f"kept: epoch {epoch:.4g}"
+
+
+def curves(records: Sequence[dict[str, Any]], *, kept_step: int | None = None) -> Figure:
+    """Plot loss and accuracy over the course of training; a dashed line marks the evaluation whose weights are kept.
 
     Parameters
     ----------
     records : sequence of dict
         From `read_metrics`: with "loss" and "accuracy" they are training steps, with "test_loss" and
         "test_accuracy" evaluations on the validation images. Numbers that were not finite are None there, and left out.
+    kept_step : int, optional
+        The step after which the weights were kept; by default that of the best evaluation, see `kept`.
     """
-    steps = [record for record in records if "loss" in record]
-    tests = [record for record in records if "test_loss" in record]
+    best = kept(records, kept_step)
     figure = new_figure(10, 4)
     for axes, name, label in zip(
         figure.subplots(1, 2), ("loss", "accuracy"), ("cross-entropy loss", "accuracy (%)"), strict=True
     ):
-        scale = 100 if name == "accuracy" else 1
-        values = scale * np.array([record[name] for record in steps], np.float64)  # NaN for None
-        seen = [record["images"] for record in steps]
+        (seen, values), (tested, validation) = series(records, name), series(records, f"test_{name}")
         axes.plot(seen, values, color="tab:blue", alpha=0.25, linewidth=0.8, label="training, each batch")
-        axes.plot(seen, _moving_average(values), color="tab:blue", label=f"training, mean of {SMOOTHING_STEPS} batches")
-        validation = scale * np.array([record[f"test_{name}"] for record in tests], np.float64)
-        axes.plot([record["images"] for record in tests], validation, "o-", color="tab:orange", label="validation")
+        axes.plot(seen, smoothed(values), color="tab:blue", label=f"training, smoothed over {SMOOTHING_STEPS} batches")
+        axes.plot(tested, validation, "o-", color="tab:orange", label="validation")
+        if best is not None:
+            axes.axvline(best["images"], color="grey", linestyle="--", linewidth=1, label=kept_title(best))
         axes.set_xlabel("training images seen")
         axes.set_ylabel(label)
-        highest = np.nanmax([*values, *validation, 1e-9])
-        axes.set_ylim(0, 100 if name == "accuracy" else 1.05 * highest)
+        axes.set_ylim(0, 100 if name == "accuracy" else 1.05 * np.nanmax([*values, *validation, 1e-9]))
         axes.grid(alpha=0.3)
         axes.legend(loc="lower right" if name == "accuracy" else "upper right")
     return figure
+
+
+def series(records: Sequence[dict[str, Any]], name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return where the records have a number, in images seen, and the numbers, NaN for None; accuracies in percent."""
+    found = [record for record in records if name in record]
+    scale = 100 if name.endswith("accuracy") else 1
+    return (
+        np.array([record["images"] for record in found], np.float64),
+        scale * np.array([record[name] for record in found], np.float64),
+    )
 
 
 def confusion(matrix: Confusion | np.ndarray, classes: Sequence[str], *, title: str = "") -> Figure:
@@ -105,8 +143,8 @@ def confusion(matrix: Confusion | np.ndarray, classes: Sequence[str], *, title: 
         axes.set_yticks(range(K), names, fontsize=font)
         for i, j, count in zip(rows, columns, counts, strict=True):
             colour = "white" if fractions[i, j] > 0.55 else "black"
-            number = f"{count}"
-            fitting = min(font, 95 * cell / len(number))
+            number = f"{count}\n{100 * fractions[i, j]:.0f} %" if K <= MOST_WITH_PERCENT else f"{count}"
+            fitting = min(font, 95 * cell / max(map(len, number.splitlines())))
             axes.text(j, i, number, ha="center", va="center", color=colour, fontsize=fitting)
     kind = "" if numbered else " (its number)" if together == 1 else f" (its number; {together} in a cell)"
     axes.set_xlabel(f"predicted class{kind}")
@@ -117,14 +155,24 @@ def confusion(matrix: Confusion | np.ndarray, classes: Sequence[str], *, title: 
     return figure
 
 
-def _moving_average(values: np.ndarray) -> np.ndarray:
-    """Return the means of the last `SMOOTHING_STEPS` values up to each, NaN left out."""
-    end = np.arange(1, len(values) + 1)
-    start = np.maximum(0, end - SMOOTHING_STEPS)
+def smoothed(values: np.ndarray) -> np.ndarray:
+    """Return numbers smoothed over `SMOOTHING_STEPS`, (n,), without lag: a straight line stays as it is.
 
-    def windows(numbers: np.ndarray) -> np.ndarray:
-        total = np.concatenate([[0.0], np.cumsum(numbers)])
-        return total[end] - total[start]
-
-    counts = windows(~np.isnan(values))
-    return np.where(counts > 0, windows(np.nan_to_num(values)) / np.maximum(counts, 1), np.nan)
+    Each becomes the value, in its place, of the line that fits best, in the sense of least squares, the numbers from
+    half of `SMOOTHING_STEPS` before it to half behind it. NaN are left out.
+    """
+    half = SMOOTHING_STEPS // 2
+    padded = np.pad(values, half, constant_values=np.nan)
+    known, numbers = ~np.isnan(padded), np.nan_to_num(padded)
+    count, x, xx, y, xy = np.zeros((5, len(values)))  # sums over each window
+    for offset in range(-half, half + 1):
+        place = slice(half + offset, half + offset + len(values))
+        count += known[place]
+        x += offset * known[place]
+        xx += offset**2 * known[place]
+        y += numbers[place]
+        xy += offset * numbers[place]
+    several = np.maximum(count, 1)
+    variance = xx - x**2 / several  # 0 where a single number is known, else at least 1/2
+    slope = np.where(variance > 0.25, (xy - x * y / several) / np.maximum(variance, 0.25), 0)
+    return np.where(count > 0, (y - slope * x) / several, np.nan)

@@ -1,6 +1,7 @@
 import itertools
 import json
 import os
+import re
 import sys
 
 import numpy as np
@@ -62,12 +63,28 @@ def test_look_writes_all_pictures_and_a_page_that_holds_them(run, data, capsys):
     for path in out.glob("*.png"):
         with Image.open(path) as image:
             assert image.width > 400, path
-    checker = check_self_contained((out / "index.html").read_text(encoding="utf-8"))
-    pictures = [reference for reference in checker.references if reference.startswith("data:image/png")]
-    assert len(pictures) == len(list(out.glob("*.png"))) == len(set(pictures))
+    document = (out / "index.html").read_text(encoding="utf-8")
+    checker = check_self_contained(document)
     text = " ".join(checker.texts)
-    assert f"A look inside the network of {run}" in text
-    assert "8 images" in text
+    headings = [
+        "Mistakes", "What excites its channels", "Layer by layer", "Filters", "Training", "What is confused with what",
+        "The run",
+    ]  # fmt: skip
+    assert [words for words in checker.texts if words in headings] == 2 * headings  # links, then the parts
+    for words in ("A look inside the network of run <1>", "8 images", "bright/0.png, of class bright"):
+        assert words in text
+    for place in (run, data):
+        assert str(place.parent) not in text
+    opening = checker.texts[: checker.texts.index("Evidence for bright")]
+    assert [words for words in opening if words.startswith("bright, ")]
+    for words in ("taken for bright", "convolution 2, channel 0 ", "layers.4:0", "channel 0", "3", "75 %"):
+        assert words in checker.texts
+    parts = re.findall(r"<details( open)?><summary><b>([^<]*)", document)
+    assert [title for is_open, title in parts if is_open] == [f"convolution {i}" for i in (1, 3, 5)]
+    assert [title for is_open, title in parts if not is_open] == [
+        "pooling 1", "convolution 2", "pooling 2", "convolution 4", "pooling 3",
+        "linear layer 1", "linear layer 2", "linear layer 3",
+    ]  # fmt: skip
     assert "87.5 %" in text
     output = capsys.readouterr()
     assert "accuracy 87.5 % on 8 validation images" in output.out
@@ -86,8 +103,31 @@ def test_look_at_ones_own_image_units_and_class(run, data, tmp_path, monkeypatch
     checker = check_self_contained((out / "index.html").read_text(encoding="utf-8"))
     text = " ".join(checker.texts)
     assert "3 of them chosen at random for this page" in text
-    assert f"The image is {image}. The network predicts: dark 73.1 %, bright 26.9 %." in text
+    for words in (f"{tmp_path.name}/mine.png", "dark, 73.1 %", "26.9 %", "Evidence for bright"):
+        assert words in checker.texts
+    assert str(tmp_path) not in text
+    for words in ("convolution 2, channel 0 ", "linear layer 3, unit 1 "):
+        assert words in checker.texts
     assert not (run / "side").exists()
+
+
+def test_several_images_are_shown_one_below_the_other_and_an_unreadable_one_is_named_before_anything_is_written(
+    run, data, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setattr("npalexnet.cli.look.SHOWN", ())
+    for name in ("black", "white"):
+        Image.new("RGB", (20, 20), name).save(tmp_path / f"{name}.png")
+    pictures, out = [str(tmp_path / f"{name}.png") for name in ("black", "white")], tmp_path / "out"
+    options = ["--data", str(data), "--out", str(out), "--images", "2", "--unit", "classifier.6:0"]
+    assert main(["look", str(run), *pictures, *options]) == 0
+    checker = check_self_contained((out / "index.html").read_text(encoding="utf-8"))
+    places = [checker.texts.index(f"{tmp_path.name}/{name}.png") for name in ("black", "white")]
+    assert places[0] < checker.texts.index("dark, 73.1 %") < places[1] < checker.texts.index("Mistakes", places[0])
+    assert f"The same for {tmp_path.name}/white.png" in checker.texts
+    assert {"occlusion.png", "occlusion-2.png", "features-classifier.6-2.png"} <= names(out)
+    (tmp_path / "bad.png").write_text("no picture")
+    assert main(["look", str(run), pictures[0], str(tmp_path / "bad.png"), "--data", str(data)]) == 1
+    assert "bad.png" in capsys.readouterr().err
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="file names are any bytes on Linux alone")
@@ -105,7 +145,8 @@ def test_classes_and_folders_whose_names_are_no_text_are_shown_all_the_same(run,
     assert r"d\xe9\n\x1b[2J," in (folder / "evaluation" / "confusion.csv").read_text(encoding="utf-8")
     assert main(["look", str(folder), image, *data, "--unit", "classifier.6:0"]) == 0
     page = (folder / "look" / "index.html").read_text(encoding="utf-8")
-    assert r"1.png. The network predicts: d\xe9\n\x1b[2J 73.1 %" in page
+    assert r"d\xe9\n\x1b[2J/1.png" in page
+    assert r"<h3>d\xe9\n\x1b[2J, 73.1 %</h3>" in page
     assert "\x1b" not in page
     assert main(["predict", str(folder), image, "--top", "1"]) == 0
     out = capsys.readouterr().out

@@ -39,7 +39,7 @@ def test_pictures_are_shown_in_the_place_of_the_networks_inputs():
     np.testing.assert_array_equal(left.images[0].get_array(), picture)
     assert right.images[0].get_array().shape == (8, 8)
     images = np.zeros((2, 3, 8, 8), np.float32)
-    images[1, 0, 4, 4] = 1
+    images[0, 0, 4, 4], images[1, 0, 4, 4] = 0.5, 1
     pictures = [picture, picture[::-1]]
     for given in (pictures, pictures.__getitem__):
         first, second = visualize.top_activating(edge_network(), images, ("1", 1), pictures=given).axes
@@ -99,7 +99,15 @@ def test_top_activating_images_come_from_the_strongest_down_with_their_receptive
         ((4.5, -0.5), 3, 2),  # row -1 is padding
         ((2.5, -0.5), 3, 2),
     ]
-    assert "channel 1 of 1, among 20 images" in figure.get_suptitle()
+    assert "convolution 1, channel 1 (1), among 20 images" in figure.get_suptitle()
+
+
+def test_images_in_which_a_channel_is_0_are_not_shown_as_activating_it():
+    images = np.zeros((3, 3, 8, 8), np.float32)
+    figure = visualize.top_activating(edge_network(), images, ("1", 1))
+    assert figure.texts[0].get_text() == "convolution 1, channel 1, is 0 in all 3 images"
+    images[1, 0, 4, 4] = 1
+    assert len(visualize.top_activating(edge_network(), images, ("1", 1)).axes) == 1
 
 
 def test_top_activating_refuses_units_that_do_not_exist():

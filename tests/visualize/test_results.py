@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from npalexnet import visualize
-from npalexnet.visualize.results import read_metrics
+from npalexnet.visualize.results import read_metrics, smoothed
 
 
 def test_curves_show_every_record():
@@ -10,7 +10,7 @@ def test_curves_show_every_record():
     records.append({"step": 10, "images": 160, "test_loss": 2.5, "test_accuracy": 0.4})
     loss, accuracy = visualize.curves(records).axes
     np.testing.assert_allclose(loss.lines[0].get_ydata(), [3 - 0.1 * i for i in range(1, 11)])
-    np.testing.assert_allclose(loss.lines[1].get_ydata()[-1], 3 - 0.55)
+    np.testing.assert_allclose(loss.lines[1].get_ydata(), [3 - 0.1 * i for i in range(1, 11)])  # a line has no lag
     np.testing.assert_allclose(accuracy.lines[2].get_ydata(), [40])
     assert loss.get_ylim()[1] > 2.9
     assert accuracy.get_ylabel() == "accuracy (%)"
@@ -51,9 +51,38 @@ def test_curves_leave_out_what_was_not_finite():
     records.append({"step": 4, "images": 4, "test_loss": None, "test_accuracy": 0.25})
     loss, accuracy = visualize.curves(records).axes
     np.testing.assert_allclose(loss.lines[0].get_ydata(), [4, np.nan, 2, 3])
-    np.testing.assert_allclose(loss.lines[1].get_ydata(), [4, 4, 3, 3])
+    line = np.polyval(np.polyfit([0, 2, 3], [4, 2, 3], 1), range(4))
+    np.testing.assert_allclose(loss.lines[1].get_ydata(), line)
     np.testing.assert_allclose(loss.get_ylim(), [0, 1.05 * 4])
     np.testing.assert_allclose(accuracy.lines[2].get_ydata(), [25])
+
+
+def test_smoothing_fits_a_line_to_the_numbers_around_each_and_bridges_gaps():
+    values = np.random.default_rng(0).normal(size=60)
+    values[[7, 40, 41]] = np.nan
+    values[20:22] = np.nan
+    expected = []
+    for i in range(60):
+        near = np.array([j for j in range(max(0, i - 12), min(60, i + 13)) if np.isfinite(values[j])])
+        expected.append(np.polyval(np.polyfit(near - i, values[near], 1), 0))
+    np.testing.assert_allclose(smoothed(values), expected, atol=1e-12)
+    np.testing.assert_array_equal(smoothed(np.array([np.nan, np.nan])), [np.nan, np.nan])
+    np.testing.assert_array_equal(smoothed(np.array([5.0])), [5])
+    assert len(smoothed(np.array([]))) == 0
+
+
+TESTS = [
+    {"step": 10 * i, "images": 160 * i, "epoch": float(i), "test_loss": loss, "test_accuracy": accuracy}
+    for i, (loss, accuracy) in enumerate([(2, 0.3), (1, 0.6), (0.9, 0.6), (0.8, 0.5), (None, 0.6), (3, None)], 1)
+]
+
+
+@pytest.mark.parametrize(("step", "marked"), [(None, "kept: epoch 3"), (40, "kept: epoch 4"), (15, None), (60, None)])
+def test_curves_mark_the_evaluation_whose_weights_were_kept(step, marked):
+    for axes in visualize.curves(TESTS, kept_step=step).axes:
+        marks = [line for line in axes.lines if line.get_label().startswith("kept")]
+        assert [line.get_label() for line in marks] == ([marked] if marked else [])
+        assert [line.get_xdata()[0] for line in marks] == ([160 * int(marked[-1])] if marked else [])
 
 
 def confusion(matrix, classes, **options):
@@ -64,7 +93,8 @@ def confusion(matrix, classes, **options):
 
 def test_confusion_is_counted_with_true_classes_as_rows_and_coloured_by_fractions_of_them():
     axes, counts, bar = confusion([[3, 1, 0], [0, 0, 0], [0, 2, 6]], ["cat", "dog", "$cow$"])
-    assert counts == {(0, 0): "3", (1, 0): "1", (1, 2): "2", (2, 2): "6"}  # (column, row)
+    percent = {(0, 0): "3\n75 %", (1, 0): "1\n25 %", (1, 2): "2\n25 %", (2, 2): "6\n75 %"}  # (column, row)
+    assert counts == percent
     np.testing.assert_allclose(axes.images[0].get_array(), [[75, 25, 0], [0, 0, 0], [0, 25, 75]])
     assert axes.images[0].get_clim() == (0, 100)
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("predicted class", "true class")
