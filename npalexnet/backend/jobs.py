@@ -6,6 +6,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError, Executor, Future
+from contextlib import suppress
 from contextvars import copy_context
 from functools import partial
 from typing import Generic, NamedTuple
@@ -85,8 +86,9 @@ def compute_on(pool: Executor, threads: int, job: Job[Result]) -> Iterator[Resul
     """Compute a job's items on the calling thread and on up to `threads` of a pool; yield the results in order."""
     count, futures = len(job.outcomes), list[Future[None]]()
     try:
-        for _ in range(min(threads, count - 1)):  # in a copy of the caller's context: np.errstate is part of it
-            futures.append(pool.submit(copy_context().run, job.compute_all))
+        with suppress(RuntimeError):  # no further thread can be started: those that are there do the work
+            for _ in range(min(threads, count - 1)):  # in a copy of the caller's context: np.errstate is part of it
+                futures.append(pool.submit(copy_context().run, job.compute_all))
         for number in range(count):
             yield job.result(number)
     except MemoryError:
