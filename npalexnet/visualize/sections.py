@@ -54,7 +54,7 @@ def answer(
     )  # fmt: skip
     parts = [
         tile(photograph(picture), name, [name]),
-        f"<div class='card'><h3>{text(title)}</h3>{bars(shares)}</div>",
+        f"<div class='card'><h2>{text(title)}</h2>{bars(shares)}</div>",
         f"<div>{heat}{scale}</div>",
     ]
     return grid(parts, "hero")
