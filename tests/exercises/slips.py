@@ -140,6 +140,7 @@ HANGING = [
     ("max_pool2d", "loops", [(_COUNTS, _UP)], "a window hangs over the border"),
     ("max_pool2d", "loops", [_SLICE, (_COUNTS, "    oH, oW = -(-H // stride), -(-W // stride)\n    y =")], "begins kernel_size before the end"),
     ("max_pool2d", "loops", [_SLICE, (_COUNTS, "    oH, oW = H // stride, W // stride\n    y =")], "not H // stride"),
+    ("max_pool2d", "loops", [(_SLICE[0], _SLICE[1].replace("n, c", ":, :"))], "over all images and channels, too"),
     ("max_pool2d", "loops", [("largest = -np.inf", "largest = -1")], "begins at -1"),
     ("max_pool2d", "loops", [("top + i, left + j] +=", "i, j] +=")], "the window's place is forgotten"),
 ]  # fmt: skip
@@ -161,6 +162,7 @@ LOSS = [
     ("cross_entropy", "einsum", [_NO_MAXIMUM, ("(logits)) / len(labels)\n", "(logits)) / logits.size\n")], CLASSES),
     ("cross_entropy", "strided", [_STRIDED, ("return p / len(labels)", "return p / p.size")], CLASSES),
     ("cross_entropy", "strided", [("np.mean(sums", "(sums")], "the mean over the N images, one number"),
+    ("cross_entropy", "strided", [("p.sum(axis=1, keepdims=True)", "p.sum(axis=1)")], "keepdims=True"),
     ("cross_entropy", "einsum", [("logits.max(axis=1, keepdims=True)", "logits.max()")], "largest logit of all images"),
     ("cross_entropy", "einsum", [("logits.max(axis=1, keepdims=True)", "logits.max(axis=0)")], "largest logit of each class"),
     ("cross_entropy", "strided", [("p.sum(axis=1, keepdims=True)", "p.sum()")], "divides by the sum over all images"),
@@ -177,6 +179,7 @@ OTHERS = [
     ("conv2d", "loops", [(_IF, "if 0 <= r and 0 <= s")], "neither read nor written"),
     ("conv2d", "loops", [("s = q * stride", "s = q")], "stride is missing in the columns"),
     ("conv2d", "loops", [("(H + 2 * padding", "(H + padding"), ("(W + 2 * padding", "(W + padding")], "counts twice"),
+    ("conv2d", "einsum", [("((0, 0), (0, 0), (padding, padding), (padding, padding))", "padding")], "np.pad(x, padding)"),
     ("im2col", "loops", [(_IF, "if r < H and s < W")], "row -1 and column -1"),
     ("im2col", "loops", [(_IF, "if 0 < r < H and 0 < s < W")], "row 0 and column 0"),
     ("im2col", "loops", [(_IF, "if 0 <= r and 0 <= s")], "neither read nor written"),

@@ -221,7 +221,8 @@ CHECKS = {
     "im2col": [
         Check(
             "im2col", ("columns",), [_im2col_case(*g) for g in GEOMETRIES], im2col, IM2COL_MISTAKES,
-            origin=_im2col_origin, torch=_unfold, raises={IndexError: windows.OUTSIDE},
+            origin=_im2col_origin, torch=_unfold,
+            raises={IndexError: windows.OUTSIDE, ValueError: windows.PAD_ALL},
         )
     ],
     "col2im": [

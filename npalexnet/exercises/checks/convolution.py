@@ -130,7 +130,7 @@ CHECKS = {
     "conv2d": [
         Check(
             "conv2d", ("y",), [case(*g) for g in GEOMETRIES], conv2d, MISTAKES, origin=_origin, torch=_torch,
-            raises={IndexError: windows.OUTSIDE},
+            raises={IndexError: windows.OUTSIDE, ValueError: windows.PAD_ALL},
         )
     ]
 }  # fmt: skip

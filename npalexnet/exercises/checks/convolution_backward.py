@@ -231,7 +231,8 @@ CHECKS = {
     "conv2d_backward": [
         Check(
             "conv2d_backward", ("grad_x", "grad_weight", "grad_bias"), [_case(*g) for g in GEOMETRIES], gradients,
-            MISTAKES, origin=_origin, objective=_objective, torch=_torch, raises={IndexError: windows.OUTSIDE},
+            MISTAKES, origin=_origin, objective=_objective, torch=_torch,
+            raises={IndexError: windows.OUTSIDE, ValueError: windows.PAD_ALL},
         )
     ]
 }  # fmt: skip

@@ -54,6 +54,7 @@ LARGEST_OF_ALL = "the largest logit of all images is subtracted; a row needs its
 LARGEST_OF_CLASS = "the largest logit of each class is subtracted: the same must be for all of a row, its largest"
 ALL_LABELS = "[:, labels] takes the labels of all images from each row: [np.arange(N), labels] takes one number a row"
 INDEX = "[labels, ...] takes the labels as rows; they are columns: [np.arange(N), labels]"
+KEEPDIMS = "if it is a row's sum or maximum: with keepdims=True it is (N, 1), which goes with (N, K)"
 TOTAL = "softmax divides by the sum over all images: the probabilities of each image, of a row, add up to 1"
 TOO_SMALL = (1e-16, 1e-15, 1e-12, 1e-10, 1e-9, 1e-8, 1e-7, 1e-6, 1e-5)
 AXIS = "softmax is taken over the images: the probabilities of each image, of a row, add up to 1"
@@ -114,7 +115,10 @@ BACKWARD_MISTAKES: dict[str, Callable[..., Any]] = {
 
 def _origin(arguments: Arguments, output: str, index: tuple[int, ...]) -> list[str]:
     logits, labels = arguments.values()
-    n = index[0] if index else 0
+    if not index:
+        shown = ("logits", logits[:3]), ("their softmax", _softmax(logits)[:3]), ("labels", labels[:3, None])
+        return [*windows.beside(*shown), *[f"... and {len(labels) - 3} more images"] * (len(labels) > 3)]
+    n = index[0]
     named = (f"logits[{n}]", logits[n]), (f"softmax of logits[{n}]", _softmax(logits)[n])
     return [*windows.beside(*named), f"labels[{n}] is {labels[n]}, and there are {len(labels)} images"]
 
@@ -144,6 +148,7 @@ def _case(N: int, K: int, scale: float, offset: float | Array = 0.0, smooth: boo
 
 
 # The exponentials of the last three overflow. In the last, some p are 0 as floats; the loss is too large for slopes.
+RAISES: dict[type[BaseException], str] = {OverflowError: OVERFLOW, IndexError: INDEX, ValueError: KEEPDIMS}
 CASES = [
     _case(2, 3, 0.5),
     _case(5, 4, 1.0),
@@ -155,11 +160,11 @@ CASES = [
 CHECKS = {
     "cross_entropy": [
         Check("cross_entropy", ("loss",), CASES, naive.cross_entropy, MISTAKES, origin=_origin, torch=_torch,
-              raises={OverflowError: OVERFLOW, IndexError: INDEX}),
+              raises=RAISES),
         Check(
             "cross_entropy_backward", ("grad_logits",), CASES, naive.cross_entropy_gradient, BACKWARD_MISTAKES,
             origin=_origin, objective=_objective, torch=_torch_backward,
-            raises={OverflowError: OVERFLOW, IndexError: INDEX},
+            raises=RAISES,
         ),
     ]
 }  # fmt: skip

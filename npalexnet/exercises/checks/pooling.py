@@ -75,6 +75,9 @@ MISTAKES = {
     "the maximum begins at -1, so smaller numbers are lost: begin with the window's first number, or -inf": (
         lambda x, k, s: np.maximum(max_pool2d(x, k, s), -1)
     ),
+    "the maximum is taken over all images and channels, too: over the window's rows and columns, axis=(2, 3)": (
+        lambda x, k, s: np.broadcast_to(max_pool2d(x, k, s).max((0, 1)), max_pool2d(x, k, s).shape)
+    ),
     "the average is taken, not the maximum": lambda x, k, s: naive.avg_pool2d(x, (k, k), (s, s)),
     "the smallest number is taken, not the largest": lambda x, k, s: -max_pool2d(-x, k, s),
     "the largest magnitude is taken, not the largest number": lambda x, k, s: max_pool2d(np.abs(x), k, s),

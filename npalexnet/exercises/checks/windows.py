@@ -37,6 +37,10 @@ WRAPPED = (
 )
 FIRST_LEFT_OUT = "row 0 and column 0 of the image are left out: they are inside (0 <= r, not 0 < r)"
 OUTSIDE = "if it is the image's index: pixels outside of the image are 0, and are neither read nor written"
+PAD_ALL = (
+    "if it is np.pad(x, padding): that pads the axes of images and channels, too; their widths are (0, 0), and those "
+    "of rows and columns (padding, padding)"
+)
 EMPTY = "x[padding:-padding] is empty where padding is 0, for -0 is 0: write padding : padding + H, and likewise for W"
 CUT = (
     "off by one padding: the first window begins at row -padding and column -padding of the image; of an image with "
@@ -115,7 +119,7 @@ def beside(*named: tuple[str, Array]) -> list[str]:
     """Return lines that show small matrices beside each other, each under its name."""
     blocks = []
     for name, matrix in named:
-        cells = [[f"{value:.4g}" for value in row] for row in np.atleast_2d(matrix)]
+        cells = [[f"{value:.6g}" for value in row] for row in np.atleast_2d(matrix)]
         width = max(len(cell) for row in cells for cell in row)
         lines = [name, *("  ".join(cell.rjust(width) for cell in row) for row in cells)]
         wide = max(map(len, lines))
