@@ -167,7 +167,8 @@ LOSS = [
     ("cross_entropy", "einsum", [("logits.max(axis=1, keepdims=True)", "logits.max(axis=0)")], "largest logit of each class"),
     ("cross_entropy", "strided", [("p.sum(axis=1, keepdims=True)", "p.sum()")], "divides by the sum over all images"),
     ("cross_entropy", "strided", [("p[np.arange(len(labels)), labels]", "p[:, labels]")], "[:, labels] takes the labels"),
-    ("cross_entropy", "strided", [("p[np.arange(len(labels)), labels]", "p[labels, np.arange(len(labels))]")], "they are columns"),
+    ("cross_entropy", "strided", [("p[np.arange(len(labels)), labels]", "p[labels, np.arange(len(labels))]")], "labels number the K columns"),
+    ("cross_entropy", "einsum", [("- np.eye(logits.shape[1])", "- np.eye(len(labels))")], "np.eye(K)[labels]"),
     ("cross_entropy", "einsum", [("one_hot, log_softmax(logits))", "one_hot, np.log(np.exp(log_softmax(logits)) + 1e-12))")], "1e-12 is added to p"),
     ("cross_entropy", "einsum", [("one_hot, log_softmax(logits))", "one_hot, np.log(np.clip(np.exp(log_softmax(logits)), 1e-7, 1)))")], "p is cut off at 1e-07"),
 ]  # fmt: skip

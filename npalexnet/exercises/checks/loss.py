@@ -53,7 +53,7 @@ OVERFLOW_AND_CLASSES = "the largest logit is not subtracted, and the mean is ove
 LARGEST_OF_ALL = "the largest logit of all images is subtracted; a row needs its own, or its exponentials may all be 0"
 LARGEST_OF_CLASS = "the largest logit of each class is subtracted: the same must be for all of a row, its largest"
 ALL_LABELS = "[:, labels] takes the labels of all images from each row: [np.arange(N), labels] takes one number a row"
-INDEX = "[labels, ...] takes the labels as rows; they are columns: [np.arange(N), labels]"
+INDEX = "if labels is the index: labels number the K columns, as in [np.arange(N), labels] or in np.eye(K)[labels]"
 KEEPDIMS = "if it is a row's sum or maximum: with keepdims=True it is (N, 1), which goes with (N, K)"
 TOTAL = "softmax divides by the sum over all images: the probabilities of each image, of a row, add up to 1"
 TOO_SMALL = (1e-16, 1e-15, 1e-12, 1e-10, 1e-9, 1e-8, 1e-7, 1e-6, 1e-5)
