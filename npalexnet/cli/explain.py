@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from npalexnet.cli.look_facts import network_name
 from npalexnet.cli.look_options import class_number
@@ -15,6 +16,9 @@ from npalexnet.files import atomic_write, make_folder
 from npalexnet.inference.classifier import Classifier
 from npalexnet.inference.validation import ValidationSet
 from npalexnet.terminal import shown
+
+if TYPE_CHECKING:
+    from npalexnet.data.datasets import Picture
 
 NAME = "explain.html"
 SUFFIXES = (".html", ".htm")
@@ -41,28 +45,22 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Write the page."""
     classifier = load_classifier(options)
-    label = None if options.class_name is None else class_number(classifier, options.class_name)
+    asked = None if options.class_name is None else class_number(classifier, options.class_name)
     out = _checked(options.out or classifier.path.parent / NAME)
     if options.image is None:
-        validation = ValidationSet.open(options.data, classifier, labels=options.labels)
-        for note in validation.notes:
-            print(shown(note))
-        picture, true = validation.sample(1).picture(0), int(validation.sample(1).labels[0])
-        key = picture_key(validation.sample(1).dataset.name(0))
-        name = f"{key}, a validation image of class {classifier.names[true]}"
+        picture, name, label = _validation_image(options, classifier)
         why = "which is the validation image's own"
     else:
-        picture, true, name, why = open_picture(options.image), None, picture_key(options.image), ""
-    image, seen = classifier.inputs([picture])[0], classifier.seen(picture)
-    probable = int(classifier.log_probabilities(image[None])[0].argmax())
-    if label is not None:
-        why = "which was asked for"
-    elif true is None:
-        why = "which the network finds most probable"
-    chosen = next(k for k in (label, true, probable) if k is not None)
+        picture, name = open_picture(options.image), picture_key(options.image)
+        label, why = None, "which the network finds most probable"
+    image = classifier.inputs([picture])[0]
+    if label is None:
+        label = int(classifier.log_probabilities(image[None])[0].argmax())
+    if asked is not None:
+        label, why = asked, "which was asked for"
     document = explain(
-        classifier.model, image, seen, name, classifier.names, chosen, why=why, dropout=_dropout(classifier),
-        title=f"One picture through the network of {network_name(classifier)}",
+        classifier.model, image, classifier.seen(picture), name, classifier.names, label, why=why,
+        title=f"One picture through the network of {network_name(classifier)}", dropout=_dropout(classifier),
     )  # fmt: skip
     make_folder(out.parent)
     with atomic_write(out) as temporary:
@@ -70,6 +68,16 @@ def run(options: argparse.Namespace) -> int:
     size = f"{len(document.encode()) / 1e6:.1f} MB"
     print(shown(f"Wrote {out}: {name}, forward and backward; one file for any browser, {size}"))
     return 0
+
+
+def _validation_image(options: argparse.Namespace, classifier: Classifier) -> tuple[Picture, str, int | None]:
+    """Return a validation image, what it is called, and its class: the one that ``npalexnet look`` shows."""
+    validation = ValidationSet.open(options.data, classifier, labels=options.labels).sample(1000)
+    for note in validation.notes:
+        print(shown(note))
+    label = int(validation.labels[0])
+    name = picture_key(validation.dataset.name(0))
+    return validation.picture(0), f"{name}, a validation image of class {classifier.names[label]}", label
 
 
 def _checked(out: Path) -> Path:

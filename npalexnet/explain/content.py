@@ -45,8 +45,9 @@ def contents(
     -------
     dict
         "edges" are the arrays before, between and behind the layers: their "shape" and, for each channel that the page
-        needs, or for the whole vector, "value" and "gradient", see `encoded`; "same" is the number of an equal one. "steps" are the layers, see
-        `describe_steps`. "loss", "label", "classes" and "probabilities", float64 (K,), belong to the end.
+        needs, or for the whole vector, "value" and "gradient", see `encoded`; "same" is the number of an equal one.
+        "steps" are the layers, see `describe_steps`. "loss", "label", "classes" and "probabilities", float64 (K,),
+        belong to the end.
 
     Raises
     ------
@@ -66,8 +67,8 @@ def contents(
         for step, cost in zip(steps, costs, strict=True)
     ]
     edges = [edge(*arrays) for arrays in zip(values, gradients, needed, strict=True)]
-    for i, step in enumerate(steps):
-        if step["kind"] == "dropout":  # in eval mode it changes nothing: its output is its input
+    for i, description in enumerate(steps):
+        if description["kind"] == "dropout":  # in eval mode it changes nothing: its output is its input
             edges[i + 1] = {"shape": edges[i]["shape"], "same": i}
     probabilities = np.exp(log_softmax(found[-1].y[None].astype(np.float64))[0])
     return {

@@ -21,7 +21,7 @@ def describe_normalization(found: Pass, channels: list[int]) -> tuple[dict[str, 
         "kind": "normalization", "spatial": spatial, "size": layer.size, "scale": scale, "beta": layer.beta,
         "k": layer.k, "groups": 1 if spatial else layer.groups,
     }  # fmt: skip
-    _, (x, d) = layer.compute(found.x[None])
+    _, (_, d) = layer.compute(found.x[None])
     direct = found.grad_y * d[0] ** -layer.beta
     description["through"] = {str(c): encoded(found.grad_x[c] - direct[c]) for c in channels}
     if spatial:

@@ -74,10 +74,11 @@ def _document(content: dict[str, Any], picture: np.ndarray, name: str, title: st
     about = [
         "Choose a layer, and an output of it: its window, its products and its sum are shown with the network's own "
         "numbers; backward, where its gradient goes.",
-        f"The gradients are those of the loss for the class {classes[label]}, {why}: the cross-entropy, "
-        f"{content['loss']:.4g}.",
-        "In use, dropout does nothing. All convolutions are computed by im2col.",
+        f"The loss is the cross-entropy for the class {classes[label]}, {why}: {content['loss']:.4g}. All gradients "
+        "are of this loss.",
     ]
+    if not content["loss"]:
+        about.append("The network is so certain that this leaves next to none; --class NAME takes another class.")
     parts = {
         "title": text(title),
         "style": _file(STYLE) + _file(FOLDER / "explain.css"),

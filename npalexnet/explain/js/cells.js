@@ -5,12 +5,20 @@
 function makeCells({ id, title, rows, columns, pick }) {
   const caption = h("figcaption", {}, title);
   const digits = columns > 7 ? 2 : 3;
-  const cell = (i, j) => h("td", {
-    role: "gridcell", tabindex: "-1", onclick: () => pick(i, j), onkeydown: (event) => keyed(event, i, j),
-  });
-  const cells = Array.from({ length: rows }, (_, i) => Array.from({ length: columns }, (_, j) => cell(i, j)));
-  const grid = h("table", { id, class: `cells${columns > 7 ? " dense" : ""}`, role: "grid", "aria-label": title },
-    h("tbody", {}, ...cells.map((line) => h("tr", {}, ...line))));
+  const cell = (i, j) =>
+    h("td", {
+      role: "gridcell",
+      tabindex: "-1",
+      onclick: () => pick(i, j),
+      onkeydown: (event) => keyed(event, i, j),
+    });
+  const counting = (count) => [...Array(count).keys()];
+  const cells = counting(rows).map((i) => counting(columns).map((j) => cell(i, j)));
+  const grid = h(
+    "table",
+    { id, class: `cells${columns > 7 ? " dense" : ""}`, role: "grid", "aria-label": title },
+    h("tbody", {}, ...cells.map((line) => h("tr", {}, ...line))),
+  );
 
   function keyed(event, i, j) {
     const [down, across] = WALKS[event.key] ?? [0, 0];
@@ -22,17 +30,22 @@ function makeCells({ id, title, rows, columns, pick }) {
   }
 
   function show(at, chosen, outside = () => false) {
-    const scale = scaleOf(cells.flatMap((line, i) => line.map((_, j) => at(i, j))), digits);
+    const scale = scaleOf(
+      cells.flatMap((line, i) => line.map((_, j) => at(i, j))),
+      digits,
+    );
     caption.textContent = title + scale.note;
-    cells.forEach((line, i) => line.forEach((node, j) => {
-      const value = at(i, j);
-      const here = chosen !== undefined && chosen[0] === i && chosen[1] === j;
-      node.textContent = scale.write(value);
-      node.style.setProperty("--share", String(Math.sqrt(Math.abs(value) / scale.largest)));
-      node.className = `${value < 0 ? "minus" : "plus"}${here ? " chosen" : ""}${outside(i, j) ? " outside" : ""}`;
-      node.setAttribute("tabindex", here || (chosen === undefined && i + j === 0) ? "0" : "-1");
-      node.setAttribute("aria-selected", String(here));
-    }));
+    cells.forEach((line, i) =>
+      line.forEach((node, j) => {
+        const value = at(i, j);
+        const here = chosen !== undefined && chosen[0] === i && chosen[1] === j;
+        node.textContent = scale.write(value);
+        node.style.setProperty("--share", String(Math.sqrt(Math.abs(value) / scale.largest)));
+        node.className = `${value < 0 ? "minus" : "plus"}${here ? " chosen" : ""}${outside(i, j) ? " outside" : ""}`;
+        node.setAttribute("tabindex", here || (chosen === undefined && i + j === 0) ? "0" : "-1");
+        node.setAttribute("aria-selected", String(here));
+      }),
+    );
   }
   return { node: h("figure", { class: "matrix" }, caption, grid), show };
 }

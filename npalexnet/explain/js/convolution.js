@@ -9,13 +9,28 @@ function convolutionParts(step, state) {
 
 function convolutionChoices(step, state, act, parts) {
   const total = data.edges[step.output].shape[0];
-  const names = parts.unit.inputs.map((channel) => ({ key: channel, text: channelName(step.input, channel) }));
-  return h("div", { class: "choices" },
-    chooser("output", `Output channel (${step.channels.length} of ${total}, those with the highest outputs)`,
-      step.channels.map((channel) => ({ key: channel, text: `channel ${channel}` })), state.channel,
-      (channel) => act.go({ channel })),
-    chooser("input", `Input channel (${parts.unit.others ? `${names.length} of ${step.width}, those that add most` : "all"})`,
-      names, parts.input, (input) => act.go({ input })));
+  const names = parts.unit.inputs.map((channel) => ({
+    key: channel,
+    text: step.input === 0 ? channelName(0, channel) : String(channel),
+  }));
+  return h(
+    "div",
+    { class: "choices" },
+    chooser(
+      "output",
+      `Output channel (${step.channels.length} of ${total}, those with the highest outputs)`,
+      step.channels.map((channel) => ({ key: channel, text: String(channel) })),
+      state.channel,
+      (channel) => act.go({ channel }),
+    ),
+    chooser(
+      "input",
+      `Input channel (${parts.unit.others ? `${names.length} of ${step.width}, those that add most` : "all"})`,
+      names,
+      parts.input,
+      (input) => act.go({ input }),
+    ),
+  );
 }
 
 function convolutionForward(step, state, act) {
@@ -27,17 +42,35 @@ function convolutionForward(step, state, act) {
   const output = mapOf(step.output, state.channel, "value");
   const name = channelName(step.input, parts.input);
   const source = makeMap({
-    id: "source", title: step.input === 0 ? "Input: the picture" : `Input, ${name}`, grid: inputs[c], margin: windows.margin,
+    id: "source",
+    title: step.input === 0 ? "Input: the picture" : `Input, ${name}`,
+    grid: inputs[c],
+    margin: windows.margin,
     picture: step.input === 0 ? act.picture : undefined,
   });
   const target = makeMap({ id: "target", title: `Output, channel ${state.channel}`, grid: output, pick: act.point });
   const matrix = columnsFigure(step, "Columns matrix");
-  const cells = [["window", `Window, ${name}`], ["kernel", "Kernel"], ["products", "Products"]].map(([id, title]) => makeCells({
-    id, title, rows: windows.kH, columns: windows.kW, pick: act.choose,
-  }));
+  const cells = [
+    ["window", `Window, ${name}`],
+    ["kernel", "Kernel"],
+    ["products", "Products"],
+  ].map(([id, title]) =>
+    makeCells({
+      id,
+      title,
+      rows: windows.kH,
+      columns: windows.kW,
+      pick: act.choose,
+    }),
+  );
   const one = h("p", { id: "cell" });
   const lines = ledger({
-    ...Object.fromEntries(unit.inputs.map((channel, k) => [`part-${k}`, { text: `${channelName(step.input, channel)}: sum of ${windows.kH * windows.kW} products` }])),
+    ...Object.fromEntries(
+      unit.inputs.map((channel, k) => [
+        `part-${k}`,
+        { text: `${channelName(step.input, channel)}: sum of ${windows.kH * windows.kW} products` },
+      ]),
+    ),
     ...(rest ? { rest: { text: `the other ${unit.others} channels` } } : {}),
     bias: { text: `bias of channel ${state.channel}` },
     output: { text: "output", total: true },
@@ -49,35 +82,58 @@ function convolutionForward(step, state, act) {
     const element = (grid) => (i, j) => grid.at(...windows.pixel(place, [i, j]));
     const products = (k) => (i, j) => element(inputs[k])(i, j) * kernels[k].at(i, j);
     const outside = (i, j) => !windows.inside(windows.pixel(place, [i, j]));
-    source.draw([{ at: windows.start(place), size: windows.extent }, { at: windows.pixel(place, state.cell), colour: "--blue", line: 2 }]);
+    source.draw([
+      { at: windows.start(place), size: windows.extent },
+      { at: windows.pixel(place, state.cell), colour: "--blue", line: 2 },
+    ]);
     target.draw([{ at: place }]);
     matrix.draw(place, parts.local, element(inputs[c]));
     cells[0].show(element(inputs[c]), state.cell, outside);
     cells[1].show(kernels[c].at, state.cell);
     cells[2].show(products(c), state.cell, outside);
-    const [i, j] = state.cell;
-    const pixel = windows.pixel(place, state.cell);
-    one.textContent = `Row ${i}, column ${j} of the window: ${shown(element(inputs[c])(i, j))} × ${shown(kernels[c].at(i, j))} = ` +
-      `${shown(products(c)(i, j))}${windows.inside(pixel) ? `; pixel (${pixel.join(", ")})` : "; padding, which counts as 0"}.`;
-    const sums = unit.inputs.map((_, k) => sum(kernels[k].values.length ? everyCell(windows, products(k)) : []));
+    one.textContent = cellText(windows, place, state.cell, element(inputs[c]), kernels[c].at);
+    const sums = unit.inputs.map((_, k) => sum(everyCell(windows, products(k))));
     sums.forEach((value, k) => lines.set(`part-${k}`, value));
     if (rest) lines.set("rest", rest.at(...place));
     lines.set("bias", unit.bias);
     const total = sum(sums) + (rest ? rest.at(...place) : 0) + unit.bias;
     lines.set("output", total);
     if (act.follows("relu")) lines.set("relu", Math.max(0, total));
-    return `Output (${place.join(", ")}) of ${step.title}, channel ${state.channel}: window ${windowText(windows, place)}, ` +
-      `row ${counted(place[0] * windows.columns + place[1])} of the columns matrix; the products and the bias add up to ` +
-      `${shown(output.at(...place))}${act.follows("relu") ? `, after ReLU ${shown(Math.max(0, output.at(...place)))}` : ""}.`;
+    const found = output.at(...place);
+    return (
+      `Output (${place.join(", ")}) of ${step.title}, channel ${state.channel}: window ` +
+      `${windowText(windows, place)}, ` +
+      `row ${counted(place[0] * windows.columns + place[1])} of the columns matrix; the products and the bias ` +
+      `add up to ${shown(found)}${act.follows("relu") ? `, after ReLU ${shown(Math.max(0, found))}` : ""}.`
+    );
   }
   return {
-    output, update,
+    output,
+    update,
     nodes: [
-      convolutionChoices(step, state, act, parts), row(source.node, matrix.node, h("div", {}, target.node, pad(target, act.largest))),
-      h("div", { class: "matrices" }, cells[0].node, h("i", { "aria-hidden": "true" }, "×"), cells[1].node, h("i", { "aria-hidden": "true" }, "="), cells[2].node),
-      one, h("h3", {}, "The sum"), lines.node,
+      convolutionChoices(step, state, act, parts),
+      figures(source.node, matrix.node, h("div", {}, target.node, pad(target, act.largest))),
+      h(
+        "div",
+        { class: "matrices" },
+        cells[0].node,
+        h("i", { "aria-hidden": "true" }, "×"),
+        cells[1].node,
+        h("i", { "aria-hidden": "true" }, "="),
+        cells[2].node,
+      ),
+      one,
+      h("h3", {}, "The sum"),
+      lines.node,
     ],
   };
+}
+
+function cellText(windows, place, cell, x, kernel) {
+  const pixel = windows.pixel(place, cell);
+  const where = windows.inside(pixel) ? `pixel (${pixel.join(", ")})` : "padding, which counts as 0";
+  const numbers = `${shown(x(...cell))} × ${shown(kernel(...cell))} = ${shown(x(...cell) * kernel(...cell))}`;
+  return `Row ${cell[0]}, column ${cell[1]} of the window: ${numbers}; ${where}.`;
 }
 
 function everyCell(windows, at) {

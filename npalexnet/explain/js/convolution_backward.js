@@ -11,21 +11,33 @@ function convolutionBackward(step, state, act) {
   const name = channelName(step.input, parts.input);
   const all = counted(windows.rows * windows.columns);
   const source = makeMap({
-    id: "source", title: `Gradient of the input, ${name}`, grid: gradient, margin: windows.margin,
+    id: "source",
+    title: `Gradient of the input, ${name}`,
+    grid: gradient,
+    margin: windows.margin,
     pick: (down, across, firmly) => firmly && act.toPixel(down, across, windows),
   });
-  const target = makeMap({ id: "target", title: `Gradient of the output, channel ${state.channel}`, grid: upstream, pick: act.point });
+  const target = makeMap({
+    id: "target",
+    title: `Gradient of the output, channel ${state.channel}`,
+    grid: upstream,
+    pick: act.point,
+  });
   const matrix = columnsFigure(step, "Gradient of the columns matrix");
   const cells = [
-    ["kernel", "Kernel"], ["to-input", `× g: to the input's gradient, ${name}`], ["window", `Window, ${name}`],
-    ["to-kernel", "× g: to the kernel's gradient"],
+    ["kernel", "Kernel"],
+    ["to-input", "g × kernel, to the pixels"],
+    ["window", `Window, ${name}`],
+    ["to-kernel", "g × window, to the kernel"],
   ].map(([id, title]) => makeCells({ id, title, rows: windows.kH, columns: windows.kW, pick: act.choose }));
-  const lines = ledger({
-    g: { text: "g, the gradient of this output", total: true },
-    "to-input": { text: "" }, windows: { text: "" }, input: { text: "" },
-    "to-kernel": { text: "" }, kernel: { text: "" },
-    "to-bias": { text: "to the bias's gradient: g" },
-    bias: { text: `the bias's gradient: the sum of all ${all} g`, total: true },
+  const toInput = ledger({ "to-input": { text: "" }, windows: { text: "" }, input: { text: "", total: true } });
+  const toKernel = ledger({
+    "to-kernel": { text: "" },
+    kernel: { text: `its gradient: the sum over all ${all} windows`, total: true },
+  });
+  const toBias = ledger({
+    g: { text: "g, from this output" },
+    bias: { text: `its gradient: the sum of all ${all} g`, total: true },
   });
 
   function update() {
@@ -35,7 +47,10 @@ function convolutionBackward(step, state, act) {
     const g = upstream.at(...place);
     const element = (k, l) => input.at(...windows.pixel(place, [k, l]));
     const outside = (k, l) => !windows.inside(windows.pixel(place, [k, l]));
-    source.draw([{ at: pixel, colour: "--blue", line: 2 }, { at: windows.start(place), size: windows.extent }]);
+    source.draw([
+      { at: pixel, colour: "--blue", line: 2 },
+      { at: windows.start(place), size: windows.extent },
+    ]);
     target.draw([{ at: place }]);
     matrix.draw(place, parts.local, (k, l) => g * kernel.at(k, l));
     cells[0].show(kernel.at, state.cell);
@@ -45,24 +60,39 @@ function convolutionBackward(step, state, act) {
     const over = windows.containing(pixel);
     const inside = windows.inside(pixel);
     const where = inside ? `pixel (${pixel.join(", ")})` : "padding, whose gradient is dropped";
-    lines.set("g", g);
-    lines.set("to-input", g * kernel.at(i, j), `g × kernel (${i}, ${j}) = ${shown(g)} × ${shown(kernel.at(i, j))}, to ${where}`);
-    lines.set("windows", sum(over.map((window) => upstream.at(...window.place) * kernel.at(...window.element))),
-      `col2im: from all ${over.length} windows of channel ${state.channel} over this pixel`);
-    lines.set("input", inside ? gradient.at(...pixel) : "none", "the pixel's gradient: from all output channels");
-    lines.set("to-kernel", g * element(i, j), `g × window (${i}, ${j}) = ${shown(g)} × ${shown(element(i, j))}, to this kernel's number`);
-    lines.set("kernel", ofKernel.at(i, j), `its gradient: the sum over all ${all} windows`);
-    lines.set("to-bias", g);
-    lines.set("bias", unit.bias_gradient);
-    return `Gradient of output (${place.join(", ")}) of ${step.title}, channel ${state.channel}: g = ${shown(g)}. Times the kernel it is ` +
-      `added to the input's gradient in ${windowText(windows, place)}; times the window, to the kernel's gradient; itself, to the bias's.`;
+    toInput.set(
+      "to-input",
+      g * kernel.at(i, j),
+      `g × kernel (${i}, ${j}) = ${shown(g)} × ${shown(kernel.at(i, j))}, to ${where}`,
+    );
+    toInput.set(
+      "windows",
+      sum(over.map((window) => upstream.at(...window.place) * kernel.at(...window.element))),
+      `col2im: from all ${over.length} windows of channel ${state.channel} over this pixel`,
+    );
+    toInput.set("input", inside ? gradient.at(...pixel) : "none", "the pixel's gradient: from all output channels");
+    toKernel.set("to-kernel", g * element(i, j), `g × window (${i}, ${j}) = ${shown(g)} × ${shown(element(i, j))}`);
+    toKernel.set("kernel", ofKernel.at(i, j));
+    toBias.set("g", g);
+    toBias.set("bias", unit.bias_gradient);
+    return (
+      `Gradient of output (${place.join(", ")}) of ${step.title}, channel ${state.channel}: g = ` +
+      `${shown(g)}. Times the kernel it is ` +
+      `added to the input's gradient in ${windowText(windows, place)}; times the window, to the kernel's ` +
+      `gradient; itself, to the bias's.`
+    );
   }
   return {
-    output: upstream, update,
+    output: upstream,
+    update,
     nodes: [
-      convolutionChoices(step, state, act, parts), row(source.node, matrix.node, h("div", {}, target.node, pad(target, act.largest))),
-      h("div", { class: "matrices" }, cells[0].node, cells[1].node), h("div", { class: "matrices" }, cells[2].node, cells[3].node),
-      h("h3", {}, "What this window adds, and what comes of all"), lines.node,
+      convolutionChoices(step, state, act, parts),
+      figures(source.node, matrix.node, h("div", {}, target.node, pad(target, act.largest))),
+      figures(
+        h("div", {}, h("h3", {}, "To the input's gradient"), cells[0].node, cells[1].node, toInput.node),
+        h("div", {}, h("h3", {}, "To the kernel's gradient"), cells[2].node, cells[3].node, toKernel.node),
+        h("div", {}, h("h3", {}, "To the bias's gradient"), toBias.node),
+      ),
     ],
   };
 }

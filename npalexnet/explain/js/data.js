@@ -1,4 +1,4 @@
-// The numbers of the page: what Python wrote, as arrays. An "edge" is what is between two layers: edge i goes into step i.
+// The numbers of the page: what Python wrote, as arrays. An "edge" is what is between two layers.
 
 const data = JSON.parse(document.getElementById("data").textContent);
 
@@ -25,9 +25,15 @@ function edgeOf(index) {
 
 // Numbers in rows and columns; those outside are 0.
 function gridOf(values, height, width) {
-  const inside = (row, column) => row >= 0 && column >= 0 && row < height && column < width &&
-    row * width + column < values.length;
-  return { values, height, width, inside, at: (row, column) => (inside(row, column) ? values[row * width + column] : 0) };
+  const inside = (row, column) =>
+    row >= 0 && column >= 0 && row < height && column < width && row * width + column < values.length;
+  return {
+    values,
+    height,
+    width,
+    inside,
+    at: (row, column) => (inside(row, column) ? values[row * width + column] : 0),
+  };
 }
 
 // A channel of an edge; of a vector all, row by row of a square. `key` is "value" or "gradient".
@@ -40,11 +46,11 @@ function mapOf(index, channel, key) {
   return gridOf(numbersOf(edge.maps[channel][key]), edge.shape[1], edge.shape[2]);
 }
 
-// Where the number of the largest magnitude is: [row, column].
-function largestIn(grid) {
+// Where the number is whose `size` is the largest: [row, column].
+function largestIn(grid, size) {
   let best = 0;
   grid.values.forEach((value, place) => {
-    if (Math.abs(value) > Math.abs(grid.values[best])) best = place;
+    if (size(value) > size(grid.values[best])) best = place;
   });
   return [Math.floor(best / grid.width), best % grid.width];
 }

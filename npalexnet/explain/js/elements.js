@@ -13,9 +13,18 @@ function h(tag, attributes = {}, ...children) {
 
 // Buttons of which one is pressed.
 function chooser(id, label, options, chosen, pick) {
-  const buttons = options.map(({ key, text }) => h("button", {
-    type: "button", id: `${id}-${key}`, "aria-pressed": String(key === chosen), onclick: () => pick(key),
-  }, text));
+  const buttons = options.map(({ key, text }) =>
+    h(
+      "button",
+      {
+        type: "button",
+        id: `${id}-${key}`,
+        "aria-pressed": String(key === chosen),
+        onclick: () => pick(key),
+      },
+      text,
+    ),
+  );
   return h("div", { class: "chooser", role: "group", "aria-label": label }, h("span", {}, label), ...buttons);
 }
 
@@ -39,15 +48,31 @@ function paragraph(...children) {
   return h("p", {}, ...children);
 }
 
-function row(...children) {
+function figures(...children) {
   return h("div", { class: "figures" }, ...children);
 }
 
 function table(head, id) {
   const body = h("tbody");
-  const node = h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": id },
-    h("table", { class: "list" }, h("thead", {}, h("tr", {}, ...head.map((name) => h("th", { scope: "col" }, name)))), body));
-  const fill = (lines) => body.replaceChildren(...lines.map(({ cells, mark }) => h("tr", { class: mark ? "marked" : undefined },
-    ...cells.map((cell, i) => h(i ? "td" : "th", i ? {} : { scope: "row" }, cell)))));
+  const node = h(
+    "div",
+    { class: "scroll", tabindex: "0", role: "region", "aria-label": id },
+    h(
+      "table",
+      { class: "list" },
+      h("thead", {}, h("tr", {}, ...head.map((name) => h("th", { scope: "col" }, name)))),
+      body,
+    ),
+  );
+  const fill = (lines) =>
+    body.replaceChildren(
+      ...lines.map(({ cells, mark }) =>
+        h(
+          "tr",
+          { class: mark ? "marked" : undefined },
+          ...cells.map((cell, i) => h(i ? "td" : "th", i ? {} : { scope: "row" }, cell)),
+        ),
+      ),
+    );
   return { node, fill };
 }

@@ -8,11 +8,20 @@ function viewSoftmax(step, state) {
   const total = sum(exponentials);
   const rest = logits.length - step.channels.length;
   const others = [...logits.keys()].filter((k) => !step.channels.includes(k));
-  const list = table(state.backward
-    ? ["class", "probability p", "target t", "p − t, the logit's gradient"]
-    : ["class", "logit z", `exp(z − ${shown(highest)})`, "probability p: that / the sum"], "The classes");
-  const lines = ledger(state.backward ? { sum: { text: "all gradients add up to (rounded)", total: true } }
-    : { sum: { text: "the sum of the exponentials" }, loss: { text: `loss: −log p of ${data.classes[data.label]}`, total: true } });
+  const list = table(
+    state.backward
+      ? ["class", "probability p", "target t", "p − t, the logit's gradient"]
+      : ["class", "logit z", `exp(z − ${shown(highest)})`, "probability p: that / the sum"],
+    "The classes",
+  );
+  const lines = ledger(
+    state.backward
+      ? { sum: { text: "all gradients add up to (rounded)", total: true } }
+      : {
+          sum: { text: "the sum of the exponentials" },
+          loss: { text: `loss: −log p of ${data.classes[data.label]}`, total: true },
+        },
+  );
 
   function cellsOf(k) {
     const p = exponentials[k] / total;
@@ -33,11 +42,17 @@ function viewSoftmax(step, state) {
     const name = data.classes[data.label];
     if (state.backward) {
       lines.set("sum", sum([...gradients]));
-      return `The way back begins here: the gradient of the loss with respect to a logit is its probability, less 1 for ${name}: ${shown(gradients[data.label])}.`;
+      return (
+        `The way back begins here: the gradient of the loss with respect to a logit is its ` +
+        `probability, less 1 for ${name}: ${shown(gradients[data.label])}.`
+      );
     }
     lines.set("sum", total);
     lines.set("loss", -Math.log(p));
-    return `Softmax makes probabilities of ${counted(logits.length)} logits; ${name} gets ${shown(p)}, so the loss is ${shown(-Math.log(p))}.`;
+    return (
+      `Softmax makes probabilities of ${counted(logits.length)} logits; ${name} gets ${shown(p)}, so ` +
+      `the loss is ${shown(-Math.log(p))}.`
+    );
   }
   return { update, still: true, nodes: [list.node, lines.node] };
 }

@@ -17,15 +17,42 @@ const VIEWS = {
 function allSteps() {
   const steps = data.steps.map((step, i) => ({ ...step, input: i, output: i + 1, shape: data.edges[i + 1].shape }));
   const costs = { multiply_adds: 0, parameters: 0 };
-  const image = { ...costs, kind: "image", title: "image", name: "", channels: [...data.edges[0].shape.keys()].slice(0, data.edges[0].shape[0]), input: 0, output: 0, shape: data.edges[0].shape };
+  const image = {
+    ...costs,
+    kind: "image",
+    title: "image",
+    name: "",
+    channels: Object.keys(data.edges[0].maps).map(Number),
+    input: 0,
+    output: 0,
+    shape: data.edges[0].shape,
+  };
   const last = steps.length;
-  const softmax = { ...costs, kind: "softmax", title: "softmax", name: "", channels: steps[last - 1].channels, input: last, output: last, shape: data.edges[last].shape };
+  const softmax = {
+    ...costs,
+    kind: "softmax",
+    title: "softmax",
+    name: "",
+    channels: steps[last - 1].channels,
+    input: last,
+    output: last,
+    shape: data.edges[last].shape,
+  };
   return [image, ...steps, softmax];
 }
 
-function start() {
+function run() {
   const steps = allSteps();
-  const state = { layer: 1, backward: false, channel: steps[1].channels[0], input: undefined, row: 0, column: 0, cell: [0, 0], held: false };
+  const state = {
+    layer: 1,
+    backward: false,
+    channel: steps[1].channels[0],
+    input: undefined,
+    row: 0,
+    column: 0,
+    cell: steps[1].kernel.map((size) => Math.floor(size / 2)),
+    held: false,
+  };
   const panel = document.getElementById("layer");
   const lit = document.getElementById("lit");
   const modes = [document.getElementById("forward"), document.getElementById("backward")];
@@ -38,7 +65,8 @@ function start() {
       const before = state.layer;
       Object.assign(state, changes);
       const step = steps[state.layer];
-      if (state.layer !== before && step.channels && !step.channels.includes(state.channel)) state.channel = step.channels[0];
+      if (state.layer !== before && !step.channels.includes(state.channel)) state.channel = step.channels[0];
+      if (state.layer !== before && step.kernel) state.cell = step.kernel.map((size) => Math.floor(size / 2));
       state.held = false;
       render();
       if (state.layer !== before || changes.channel !== undefined || !lively()) act.largest();
@@ -60,19 +88,23 @@ function start() {
     toPixel(down, across, windows) {
       const over = windows.containing([down, across]);
       if (!over.length) return;
-      const chosen = over.find(({ place }) => place[0] === state.row && place[1] === state.column) ?? over[Math.floor(over.length / 2)];
+      const chosen =
+        over.find(({ place }) => place[0] === state.row && place[1] === state.column) ??
+        over[Math.floor(over.length / 2)];
       [state.row, state.column] = chosen.place;
       act.choose(...chosen.element);
     },
     largest() {
-      if (view.output && !view.still) act.point(...largestIn(view.output), true);
+      if (view.output && !view.still) act.point(...largestIn(view.output, state.backward ? Math.abs : Number), true);
       state.held = false;
     },
     follows: (kind) => steps[state.layer + 1]?.kind === kind,
   };
 
   function lively() {
-    return !view.output || (view.output.inside(state.row, state.column) && view.output.at(state.row, state.column) !== 0);
+    return (
+      !view.output || (view.output.inside(state.row, state.column) && view.output.at(state.row, state.column) !== 0)
+    );
   }
 
   function update() {
@@ -82,9 +114,8 @@ function start() {
   function render() {
     const step = steps[state.layer];
     const focused = document.activeElement?.id;
-    if (step.kernel) state.cell = step.kernel.map((size, axis) => Math.min(state.cell[axis], size - 1));
     view = VIEWS[step.kind](state.backward)(step, state, act);
-    if (view.output && !view.output.inside(state.row, state.column)) [state.row, state.column] = largestIn(view.output);
+    if (view.output && !view.output.inside(state.row, state.column)) [state.row, state.column] = [0, 0];
     document.getElementById("what").textContent = step.name ? `${step.title} (${step.name})` : step.title;
     document.getElementById("shapes").textContent = describe(step);
     document.getElementById("formula").textContent = (FORMULAS[step.kind] ?? ["", ""])[Number(state.backward)];
@@ -108,4 +139,4 @@ function start() {
   });
 }
 
-start();
+run();

@@ -5,8 +5,14 @@ const BLUE = [33, 107, 217];
 const SIDE = 660; // pixels of a canvas, at most
 
 const WALKS = {
-  ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1],
-  PageUp: [-5, 0], PageDown: [5, 0], Home: [0, -Infinity], End: [0, Infinity],
+  ArrowUp: [-1, 0],
+  ArrowDown: [1, 0],
+  ArrowLeft: [0, -1],
+  ArrowRight: [0, 1],
+  PageUp: [-5, 0],
+  PageDown: [5, 0],
+  Home: [0, -Infinity],
+  End: [0, Infinity],
 };
 
 // Opaque where the number is largest; the square root of the size, so that small ones can be seen.
@@ -31,8 +37,12 @@ function makeMap({ id, title, grid, margin = { top: 0, left: 0, bottom: 0, right
   const scale = Math.max(1, Math.floor(SIDE / Math.max(height, width)));
   const image = picture ?? imageOf(grid);
   const canvas = h("canvas", {
-    id, width: width * scale, height: height * scale, role: pick ? "application" : "img",
-    "aria-label": pick ? `${title}: arrow keys choose a number` : title, tabindex: pick ? "0" : undefined,
+    id,
+    width: width * scale,
+    height: height * scale,
+    role: pick ? "application" : "img",
+    "aria-label": pick ? `${title}: arrow keys choose a number` : title,
+    tabindex: pick ? "0" : undefined,
     class: pick ? "picked" : undefined,
   });
   let place = [0, 0];
@@ -94,9 +104,15 @@ function makeMap({ id, title, grid, margin = { top: 0, left: 0, bottom: 0, right
 
 // Buttons that walk a map, for fingers: `largest` goes to the largest number.
 function pad(map, largest) {
-  const button = (label, sign, act) => h("button", { type: "button", "aria-label": label, title: label, onclick: act }, sign);
-  return h("div", { class: "pad", role: "group", "aria-label": "Move" },
-    button("left", "←", () => map.walk([0, -1])), button("up", "↑", () => map.walk([-1, 0])),
-    button("down", "↓", () => map.walk([1, 0])), button("right", "→", () => map.walk([0, 1])),
-    h("button", { type: "button", onclick: largest }, "largest"));
+  const button = (label, sign, act) =>
+    h("button", { type: "button", "aria-label": label, title: label, onclick: act }, sign);
+  return h(
+    "div",
+    { class: "pad", role: "group", "aria-label": "Move" },
+    button("left", "←", () => map.walk([0, -1])),
+    button("up", "↑", () => map.walk([-1, 0])),
+    button("down", "↓", () => map.walk([1, 0])),
+    button("right", "→", () => map.walk([0, 1])),
+    h("button", { type: "button", onclick: largest }, "largest number"),
+  );
 }

@@ -7,9 +7,7 @@ const SUPERSCRIPTS = "⁰¹²³⁴⁵⁶⁷⁸⁹";
 function shown(value, digits = 4) {
   if (value === 0) return "0";
   const size = Math.abs(value);
-  const text = size >= 1e-3 && size < 1e6
-    ? String(Number(value.toPrecision(digits)))
-    : value.toExponential(digits - 1);
+  const text = size >= 1e-3 && size < 1e6 ? String(Number(value.toPrecision(digits))) : value.toExponential(digits - 1);
   return text.replaceAll("-", MINUS);
 }
 
@@ -19,7 +17,11 @@ function counted(value) {
 
 // 105,415,200 as "105.4 M".
 function short(value) {
-  for (const [unit, name] of [[1e9, " G"], [1e6, " M"], [1e3, " k"]]) {
+  for (const [unit, name] of [
+    [1e9, " G"],
+    [1e6, " M"],
+    [1e3, " k"],
+  ]) {
     if (value >= unit) return Number((value / unit).toPrecision(4)) + name;
   }
   return String(value);
@@ -33,6 +35,12 @@ function sum(values) {
   return values.reduce((total, value) => total + value, 0);
 }
 
+// 10 to the power of an integer: "10⁻³".
+function power(exponent) {
+  const digits = [...String(Math.abs(exponent))].map((digit) => SUPERSCRIPTS[digit]);
+  return `10${exponent < 0 ? "⁻" : ""}${digits.join("")}`;
+}
+
 // How the numbers of one table are written, all alike: the power of ten that is taken out, and the decimals.
 function scaleOf(values, digits) {
   const largest = Math.max(...values.map(Math.abs));
@@ -42,10 +50,11 @@ function scaleOf(values, digits) {
   const decimals = Math.max(0, digits - 1 - (exponent - taken));
   return {
     largest,
-    note: taken === 0 ? "" : ` × 10${taken < 0 ? "⁻" : ""}${[...String(Math.abs(taken))].map((d) => SUPERSCRIPTS[d]).join("")}`,
+    note: taken === 0 ? "" : `, in units of ${power(taken)}`,
     write: (value) => {
       const text = (value / 10 ** taken).toFixed(decimals);
-      return value === 0 ? "0" : text.replace("-", MINUS);
+      const sign = Number(text) === 0 ? "" : MINUS; // no minus before what is rounded to 0
+      return value === 0 ? "0" : text.replace("-", sign);
     },
   };
 }

@@ -26,8 +26,20 @@ function windowsOf(step) {
   }
 
   return {
-    kH, kW, rows, columns, start, pixel, extent, containing,
-    margin: { top: step.padding[0], left: step.padding[1], bottom: over(0, rows, height), right: over(1, columns, width) },
+    kH,
+    kW,
+    rows,
+    columns,
+    start,
+    pixel,
+    extent,
+    containing,
+    margin: {
+      top: step.padding[0],
+      left: step.padding[1],
+      bottom: over(0, rows, height),
+      right: over(1, columns, width),
+    },
     inside: ([r, s]) => r >= 0 && s >= 0 && r < height && s < width,
   };
 }
@@ -35,7 +47,10 @@ function windowsOf(step) {
 // "rows 3 to 5 and columns 7 to 9", with what is outside.
 function windowText(windows, place) {
   const [top, left] = windows.start(place);
-  return `rows ${shown(top)} to ${top + windows.extent[0] - 1} and columns ${shown(left)} to ${left + windows.extent[1] - 1}`;
+  return (
+    `rows ${shown(top)} to ${top + windows.extent[0] - 1} and columns ${shown(left)} to ` +
+    `${left + windows.extent[1] - 1}`
+  );
 }
 
 function channelName(index, channel) {
@@ -71,7 +86,9 @@ function columnsFigure(step, title) {
     const top = Math.min(canvas.height - 14, Math.round((rowNumber / count) * (canvas.height - 14)));
     context.fillStyle = style.getPropertyValue("--card");
     context.fillRect(0, top, canvas.width, 14);
-    const numbers = Array.from({ length: windows.kH * windows.kW }, (_, k) => at(Math.floor(k / windows.kW), k % windows.kW));
+    const numbers = Array.from({ length: windows.kH * windows.kW }, (_, k) =>
+      at(Math.floor(k / windows.kW), k % windows.kW),
+    );
     const largest = Math.max(1e-30, ...numbers.map(Math.abs));
     numbers.forEach((value, k) => {
       const [red, green, blue] = value < 0 ? BLUE : RED;
@@ -82,7 +99,8 @@ function columnsFigure(step, title) {
     context.lineWidth = 3;
     context.strokeStyle = style.getPropertyValue("--mark");
     context.strokeRect(1.5, top - 0.5, canvas.width - 3, 15);
-    words.textContent = `row ${counted(rowNumber)} of 0 to ${counted(count - 1)}, one a window; ${counted(width)} numbers wide: ` +
+    words.textContent =
+      `row ${counted(rowNumber)} of 0 to ${counted(count - 1)}, one a window; ${counted(width)} numbers wide: ` +
       `${windows.kH} × ${windows.kW} places of ${counted(step.width)} channels. This channel's stand at ${local}, ` +
       `${local + step.width}, ${local + 2 * step.width}, …`;
   }
