@@ -57,9 +57,9 @@ def contents(
     found, loss = passes(model, image, label)
     values = [found[0].x, *(step.y for step in found)]
     gradients = [found[0].grad_x, *(step.grad_y for step in found)]
-    for step, array in [("the image", found[0].grad_x), *((step.name, step.y) for step in found)]:
+    for who, array in [*((step.name, step.y) for step in found), ("the image's gradient", found[0].grad_x)]:
         if not np.isfinite(array).all():
-            raise ValueError(f"the numbers of {step} are not finite: the weights come from training that diverged")
+            raise ValueError(f"the numbers of {who} are not finite: the weights come from training that diverged")
     steps, needed = describe_steps(found, label, dropout, channels)
     costs = summarize(model, (1, *image.shape), 4)
     steps = [
