@@ -27,8 +27,8 @@ IMPORTS = {
     "explain": "visualize losses layers",
     "inference": "training pretrained formats data weights alexnet layers backend",
     "npalexnet": "alexnet gradcheck losses optim layers backend",  # the public names
-    "cli": "npalexnet alexnet exercises explain gradcheck losses weights layers backend data pretrained training inference "
-    "visualize",
+    "cli": "npalexnet alexnet exercises explain gradcheck losses weights layers backend data pretrained training "
+    "inference visualize",
     "__main__": "cli",
 }
 

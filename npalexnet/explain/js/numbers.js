@@ -15,14 +15,14 @@ function counted(value) {
   return value.toLocaleString("en-US");
 }
 
-// 105,415,200 as "105.4 M".
+// 105,415,200 as "105 M".
 function short(value) {
   for (const [unit, name] of [
     [1e9, " G"],
     [1e6, " M"],
     [1e3, " k"],
   ]) {
-    if (value >= unit) return Number((value / unit).toPrecision(4)) + name;
+    if (value >= unit) return Number((value / unit).toPrecision(3)) + name;
   }
   return String(value);
 }
