@@ -35,9 +35,10 @@ def opened(browser):
     """Return what opens a file: it may ask for nothing beside itself, log nothing, and raise no error."""
     contexts, complaints = [], []
 
-    def open_file(path, *, width=1280, scheme="light"):
+    def open_file(path, *, width=1280, scheme="light", touch=False):
         address = path.as_uri()
-        context = browser.new_context(viewport={"width": width, "height": 800}, color_scheme=scheme)
+        size = {"width": width, "height": 800}
+        context = browser.new_context(viewport=size, color_scheme=scheme, has_touch=touch)
         contexts.append(context)
         context.set_default_timeout(TIME_LIMIT)
         context.route("**/*", lambda route: route.continue_() if route.request.url == address else route.abort())

@@ -34,7 +34,12 @@ def look_at_long_names(_, folder):
     return folder / "look" / "index.html"
 
 
-WRITERS = {"look": look, "look, long names": look_at_long_names}
+def explain(run, folder):
+    assert main(["explain", str(run), str(BOOT), "--out", str(folder / "explain.html"), "--threads", "2"]) == 0
+    return folder / "explain.html"
+
+
+WRITERS = {"look": look, "look, long names": look_at_long_names, "explain": explain}
 
 
 class Pages:

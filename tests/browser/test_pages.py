@@ -19,8 +19,8 @@ def unfold(page):
 
 
 def pixels(page):
-    """Return the brightness, 0 to 1, of what is on the page beside its images: (H, W)."""
-    page.add_style_tag(content="img { visibility: hidden; }")
+    """Return the brightness, 0 to 1, of what is on the page beside its images and maps: (H, W)."""
+    page.add_style_tag(content="img, canvas { visibility: hidden; }")
     grey = Image.open(io.BytesIO(page.screenshot(full_page=True))).convert("L")
     return np.asarray(grey, np.float32) / 255
 

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 import torch
-from torch import nn
 from torch.nn import functional as F
 
 import npalexnet as na
@@ -11,8 +10,8 @@ from npalexnet import naive
 from npalexnet.explain.content import contents
 from npalexnet.explain.encoding import encoded
 from tests.explain.reading import array_of, edge_of, maps_of
-from tests.support import normal, tensor
-from tests.torch_variants import Overhang, torch_variant
+from tests.explain.torch_way import TorchWay
+from tests.support import normal
 
 NAMES = ["a", "b", "c", "d"]
 
@@ -30,23 +29,8 @@ class Truth:
         self.content = contents(model, self.image, self.label, NAMES, dropout=0.25)
         self.model, self.steps = model, [s for s in self.content["steps"] if s["kind"] != "dropout"]
         self.indices = [i for i, s in enumerate(self.content["steps"]) if s["kind"] != "dropout"]
-        twin = torch_variant(variant, len(NAMES), hidden=64).double()
-        with torch.no_grad():
-            for (_, ours), theirs in zip(model.named_parameters(), twin.parameters(), strict=True):
-                theirs.copy_(tensor(ours.data))
-        self.calls = []
-        for module in twin.modules():
-            if not isinstance(module, nn.Sequential | Overhang):
-                module.register_forward_hook(self._keep)
-        self.x = tensor(self.image)[None].requires_grad_()
-        self.logits = twin(self.x)
-        self.loss = F.cross_entropy(self.logits, torch.tensor([self.label]))
-        self.loss.backward()
-
-    def _keep(self, module, inputs, y):
-        inputs[0].requires_grad and inputs[0].retain_grad()
-        y.retain_grad()
-        self.calls.append((module, inputs[0], y))
+        self.way = TorchWay(model, self.image, self.label)
+        self.calls, self.x = self.way.calls, self.way.x
 
 
 @pytest.fixture(scope="module")
@@ -196,8 +180,8 @@ def test_the_shown_products_the_rest_and_the_bias_are_the_output_of_a_linear_lay
 
 
 def test_loss_and_probabilities_are_torchs_and_the_label_is_among_the_classes_shown(truth):
-    assert truth.content["loss"] == pytest.approx(truth.loss.item())
-    close(truth.content["probabilities"], truth.logits.softmax(1)[0])
+    assert truth.content["loss"] == pytest.approx(truth.way.loss.item())
+    close(truth.content["probabilities"], truth.way.logits.softmax(1)[0])
     assert truth.content["label"] == truth.label
     assert truth.label in truth.content["steps"][-1]["channels"]
 

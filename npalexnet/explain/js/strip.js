@@ -42,7 +42,7 @@ function makeStrip(steps, pick) {
   }
   const strip = h(
     "div",
-    { id: "strip", role: "tablist", "aria-label": "Layers, from the image to the class" },
+    { id: "strip", class: "scroll", role: "tablist", "aria-label": "Layers, from the image to the class" },
     ...tabs,
   );
   return { node: strip, show };
