@@ -76,8 +76,9 @@ function makeMap({ id, title, grid, margin = { top: 0, left: 0, bottom: 0, right
 
   function pointed(event, firmly) {
     const box = canvas.getBoundingClientRect();
-    const down = Math.floor(((event.clientY - box.top) / box.height) * height) - margin.top;
-    const across = Math.floor(((event.clientX - box.left) / box.width) * width) - margin.left;
+    const down = Math.floor(((event.clientY - box.top - canvas.clientTop) / canvas.clientHeight) * height) - margin.top;
+    const across =
+      Math.floor(((event.clientX - box.left - canvas.clientLeft) / canvas.clientWidth) * width) - margin.left;
     if (grid.inside(down, across)) pick(down, across, firmly);
   }
 
