@@ -374,6 +374,18 @@ def test_axe_finds_no_barrier_in_any_kind_of_layer(opened, pages):
             assert len(found.response["violations"]) == 0, found.generate_report()
 
 
+@pytest.mark.parametrize("width", [320, 360, 700, 1010, 1280])
+def test_no_digit_is_cut_off(opened, pages, width):
+    page = opened(pages["explain"], width=width)
+    for title, backward in (("convolution 1", False), ("convolution 2", True)):
+        choose(page, title, backward=backward)
+        cut = page.evaluate(
+            "[...document.querySelectorAll('.cells td')]"
+            ".filter((cell) => cell.scrollWidth > cell.clientWidth).map((cell) => cell.innerText)"
+        )
+        assert cut == []
+
+
 def test_buttons_are_large_enough_for_fingers(opened, pages):
     page = opened(pages["explain"], width=360, touch=True)
     for title in ("convolution 1", "linear layer 1"):

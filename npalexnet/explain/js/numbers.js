@@ -54,7 +54,8 @@ function scaleOf(values, digits) {
     write: (value) => {
       const text = (value / 10 ** taken).toFixed(decimals);
       const sign = Number(text) === 0 ? "" : MINUS; // no minus before what is rounded to 0
-      return value === 0 ? "0" : text.replace("-", sign);
+      const written = value === 0 ? "0" : text.replace("-", sign);
+      return digits < 3 ? written.replace(/^(\u2212?)0\./, "$1.") : written; // where there is little room
     },
   };
 }

@@ -100,9 +100,9 @@ function columnsFigure(step, title) {
     context.strokeStyle = style.getPropertyValue("--mark");
     context.strokeRect(1.5, top - 0.5, canvas.width - 3, 15);
     words.textContent =
-      `row ${counted(rowNumber)} of 0 to ${counted(count - 1)}, one a window; ${counted(width)} numbers wide: ` +
-      `${windows.kH} × ${windows.kW} places of ${counted(step.width)} channels. This channel's stand at ${local}, ` +
-      `${local + step.width}, ${local + 2 * step.width}, …`;
+      `Row ${counted(rowNumber)} of 0 to ${counted(count - 1)}, one for each window; ${counted(width)} numbers ` +
+      `in each: ${windows.kH} × ${windows.kW} places of ${counted(step.width)} channels. This channel's are numbers ` +
+      `${local}, ${local + step.width}, ${local + 2 * step.width}, …`;
   }
   return { node, draw };
 }
