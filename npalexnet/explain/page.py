@@ -95,9 +95,8 @@ def _document(content: dict[str, Any], picture: np.ndarray, name: str, title: st
 
 
 def _json(content: dict[str, Any]) -> str:
-    """Return JSON that no character of ends a script element."""
-    written = json.dumps(content, separators=(",", ":"), allow_nan=False)
-    return written.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+    """Return JSON in which no text ends the script element that it stands in."""
+    return json.dumps(content, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
 
 
 def _file(path: Path) -> str:

@@ -161,6 +161,11 @@ def test_a_gradient_of_a_convolution_goes_where_torch_sends_it(opened, pages, wa
     assert close(line(page, "kernel"), module.weight.grad[o, c, 1, 3])
     assert close(line(page, "bias"), module.bias.grad[o])
     assert f"pixel ({top + 1}, {left + 3})" in page.locator("#view").inner_text()
+    page.locator("#source").focus()
+    page.keyboard.press("ArrowDown")  # to the next pixel of the same window
+    assert f"Gradient of output ({place[0]}, {place[1]})" in lit(page)
+    assert close(line(page, "to-input"), g * kernel[2, 3])
+    assert close(line(page, "input"), x.grad[0, c, top + 2, left + 3])
 
 
 def test_a_pixel_that_several_windows_of_a_pool_have_chosen_gets_all_their_gradients(opened, pages, way):
@@ -315,7 +320,7 @@ def page_of_variant(narrow, tmp_path, opened):
         image = 50 * normal((3, model.image_size, model.image_size), "float32", seed=1)
         label = int(model(image[None]).argmin())
         picture = np.zeros((*image.shape[1:], 3), np.uint8)
-        names = ["<b>one</b>", "two & more", "thr\"ee' \u00e9"]
+        names = ["<b>one</b>", "two & more " * 20, "thr\"ee' \u00e9" * 20]
         path = tmp_path / f"{variant}.html"
         document = explain(model, image, picture, "a picture", names, label, why="because", title=variant)
         path.write_text(document, encoding="utf-8")

@@ -115,3 +115,11 @@ def test_data_must_be_named_where_the_weights_do_not_say_them_unless_there_is_an
     assert main(["explain", str(tmp_path), "--data", str(tmp_path / "data")]) == 0
     content, _ = page_of(tmp_path / "explain.html")
     assert content["label"] == 3
+
+
+@pytest.mark.parametrize("command", ["explain", "look"])
+def test_an_image_behind_the_options_is_refused_with_where_it_belongs(trained_run, tmp_path, capsys, command):
+    with pytest.raises(SystemExit):
+        main([command, str(trained_run), "--out", str(tmp_path / "page.html"), BOOT])
+    message = capsys.readouterr().err.splitlines()[-1]
+    assert message.endswith(f"unrecognized arguments: {BOOT}; IMAGE comes before the options")

@@ -234,6 +234,12 @@ FAULTS = {
     "a stub written over a reader's file": Fault(
         "exercises/folder.py", {'"x", enc': '"w", enc'}, "cli/test_exercise.py"
     ),
+    "explain's page counts the shown channels twice": Fault(
+        "explain/convolution.py", {"parts[others].sum(": "parts.sum("}, "explain/test_content.py"
+    ),
+    "a class's name ends the script of explain's page": Fault(
+        "explain/page.py", {'.replace("<", ': '.replace("?", '}, "explain/test_page.py"
+    ),
     "exporting replaces a file unasked": Fault(
         "inference/export.py", {"if not overwrite and os.path.lexists(path)": "if False"}
     ),
