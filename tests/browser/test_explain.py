@@ -199,6 +199,18 @@ def test_a_pixel_that_several_windows_of_a_pool_have_chosen_gets_all_their_gradi
     assert close(line(page, "input"), x.grad[0, c, winner // 55, winner % 55])
 
 
+def test_of_equal_numbers_the_first_is_said_to_have_won(opened, pages, way):
+    page = opened(pages["explain"])
+    _, x, y = way.by_title["pooling 1"]
+    channels = way.steps["pooling 1"]["channels"]
+    c = next(c for c in channels if (y[0, c] == 0).any())
+    p, q = np.argwhere((y[0, c] == 0).numpy())[0].tolist()
+    assert (x[0, c, 2 * p : 2 * p + 3, 2 * q : 2 * q + 3] == 0).all()
+    choose(page, "pooling 1", channel=c)
+    point(page, (p, q), (27, 27))
+    assert lit(page).endswith(f"the largest number, 0, is at pixel ({2 * p}, {2 * q}), the first of 9 equal ones.")
+
+
 def test_keys_walk_over_outputs_and_say_where_they_are(opened, pages, way):
     page = opened(pages["explain"])
     choose(page, "ReLU 1")

@@ -83,7 +83,9 @@ function viewLinear(step, state, act) {
         { class: "choices" },
         chooser(
           "output",
-          `Output (${step.channels.length} of ${counted(y.length)}, the highest)`,
+          step.channels.length < y.length
+            ? `Output (${step.channels.length} of ${counted(y.length)}, the highest)`
+            : "Output",
           step.channels.map((key) => ({ key, text: unitName(step, key) })),
           state.channel,
           (channel) => act.go({ channel }),

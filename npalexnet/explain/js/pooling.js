@@ -81,14 +81,13 @@ function maxPooling(step, state, act) {
     window.show((i, j) => values.at(...windows.pixel(place, [i, j])), best, outside);
     const where = `Output (${place.join(", ")}) of ${step.title}, channel ${state.channel}`;
     if (!state.backward) {
-      lines.set(
-        "output",
-        output.at(...place),
-        `the largest of ${windows.kH * windows.kW}, at pixel (${at.join(", ")})`,
-      );
+      const equal = everyCell(windows, (i, j) => values.at(...windows.pixel(place, [i, j])) === output.at(...place));
+      const ties = equal.filter(Boolean).length > 1 ? `, the first of ${equal.filter(Boolean).length} equal ones` : "";
+      const pixelText = `at pixel (${at.join(", ")})${ties}`;
+      lines.set("output", output.at(...place), `the largest of ${windows.kH * windows.kW}, ${pixelText}`);
       return (
-        `${where}: window ${windowText(windows, place)}; the largest number, ` +
-        `${shown(output.at(...place))}, is at pixel (${at.join(", ")}).`
+        `${where}: window ${windowText(windows, place)}; the largest number, ${shown(output.at(...place))}, ` +
+        `is ${pixelText}.`
       );
     }
     const g = upstream.at(...place);
