@@ -44,7 +44,7 @@ def passes(model: Layer, image: np.ndarray, label: int) -> tuple[list[Pass], flo
     Parameters
     ----------
     model : Layer
-        A feed-forward classifier on the CPU: (N, C, H, W) -> (N, K) logits.
+        A feed-forward classifier on the CPU, all of it trainable: (N, C, H, W) -> (N, K) logits.
     image : ndarray
         (C, H, W).
     label : int

@@ -93,8 +93,8 @@ function viewNormalization(step, state, act) {
     nodes: [
       channelChoice(step, state, act),
       figures(source.node, h("div", {}, target.node, pad(target, act.largest))),
-      lines.node,
       squares.node,
+      lines.node,
     ],
   };
 }
