@@ -26,7 +26,7 @@ SHARD_IMAGES = 8  # most images of a shard, so that its arrays stay in cache
 MIN_SHARDS = 4  # fewest shards of a batch, with exceptions, so that every core gets some
 TILE_ROWS = 784  # most rows of patches in a tile, so that they stay in cache
 MATMUL_TILE = 512  # most columns or rows of a product that a thread computes at a time
-MIN_TILES = 4  # fewest tiles of one image, or of one large product, if that is the only work
+MIN_TILES = 4  # fewest tiles of one image, or of one product, if that is the only work
 SKINNY = 128  # most rows for which OpenBLAS is faster at the transposed product, if b's columns are contiguous
 NARROW = 8  # columns of a product that is small enough for OpenBLAS to take b as it lies, which saves half the time
 SMALL_PRODUCT = 10**6  # most multiplications of such a product
@@ -141,14 +141,15 @@ class CpuDevice(Device):
         rows, columns = a.shape[0], b.shape[1]
         result = np.empty((rows, columns), a.dtype) if out is None else out
         by_rows = rows > columns or rows >= MIN_TILES * MATMUL_TILE  # tiles of rows are contiguous
+        narrow = not by_rows and rows * len(b) * NARROW <= SMALL_PRODUCT and b.flags.f_contiguous
         length = rows if by_rows else columns
-        size = min(MATMUL_TILE, max(1, -(-length // (MIN_TILES * NARROW))) * NARROW)
+        size = MATMUL_TILE if narrow else min(MATMUL_TILE, max(1, -(-length // MIN_TILES)))
 
         def tile(start: int) -> None:
             part = slice(start, start + size)
             if by_rows:
                 self.products(a[part], b, result[part])
-            elif rows * len(b) * NARROW <= SMALL_PRODUCT and b.flags.f_contiguous:
+            elif narrow:
                 self._narrow_products(a, b[:, part], result[:, part])
             elif rows <= SKINNY and b.flags.f_contiguous:
                 result[:, part] = self.products(b.T[part], a.T).T
