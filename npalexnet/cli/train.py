@@ -66,7 +66,7 @@ def _train(given: dict[str, Any], stop: Stop) -> bool:
     data = _open(options)
     classes = _classes(options, data)
     loaders = data.loaders(
-        options.batch_size, recipe=options.augment, pixels=options.pixels, seed=options.seed, workers=options.workers,
+        options.batch_size, augment=options.augment, pixels=options.pixels, seed=options.seed, workers=options.workers,
         image_size=VARIANTS[options.variant].image_size,
         mean_and_std=colors(options.variant, options.mean, options.std) if options.mean or options.std else None,
     )  # fmt: skip

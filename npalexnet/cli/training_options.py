@@ -9,8 +9,7 @@ from typing import Any
 
 from npalexnet.alexnet import VARIANTS
 from npalexnet.cli.options import COLORS_HELP, DEVICE_HELP, VARIANT_HELP, add_threads, as_path, number
-from npalexnet.data.pipeline import PIXELS
-from npalexnet.data.pipeline import RECIPES as AUGMENTATIONS
+from npalexnet.data.pipeline import AUGMENTATIONS, PIXELS
 from npalexnet.data.sources import absolute_spec
 from npalexnet.layers.algorithm_choice import NAMES
 from npalexnet.layers.init import SCHEMES

@@ -64,14 +64,14 @@ class Data:
         self,
         batch_size: int,
         *,
-        recipe: str = "simple",
+        augment: str = "simple",
         pixels: str = "std",
         seed: int = 0,
         workers: int = 1,
         image_size: int = IMAGE_SIZE,
         mean_and_std: tuple[Triple, Triple] | None = None,
     ) -> tuple[DataLoader, DataLoader]:
-        """Return the loaders of the training and the validation pictures, prepared by one of the recipes.
+        """Return the loaders of the training and the validation pictures, the former with an augmentation.
 
         The statistics of the colours are measured on the training pictures.
 
@@ -79,7 +79,7 @@ class Data:
         ----------
         batch_size : int
             Pictures in a batch.
-        recipe : {"simple", "crops", "paper", "resized"}
+        augment : {"simple", "crops", "paper", "resized"}
         pixels : {"std", "255"}
             See `training_pipeline`.
         seed : int
@@ -92,12 +92,12 @@ class Data:
             What to standardise the colours with, instead of their own statistics and whatever `pixels` is: for weights
             that were trained so.
         """
-        mean_image = 256 if recipe in ("crops", "paper") and mean_and_std is None else None
+        mean_image = 256 if augment in ("crops", "paper") and mean_and_std is None else None
         statistics = Statistics.fit(self.train, mean_image=mean_image, workers=max(2, workers))
         if mean_and_std is not None:
             statistics, pixels = replace(statistics, mean=mean_and_std[0], std=mean_and_std[1]), "std"
         train, validation = (
-            pipeline(statistics, recipe, pixels=pixels, image_size=image_size)
+            pipeline(statistics, augment, pixels=pixels, image_size=image_size)
             for pipeline in (training_pipeline, evaluation_pipeline)
         )
         return (

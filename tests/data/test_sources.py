@@ -13,7 +13,7 @@ def test_the_sample_is_the_default():
     assert data.notes == []
 
 
-def test_the_loaders_of_data_prepare_by_the_recipe_with_colours_of_the_training_pictures():
+def test_the_loaders_of_data_augment_as_told_with_colours_of_the_training_pictures():
     images = np.random.default_rng(0).integers(0, 256, (8, 30, 40, 3), dtype=np.uint8)
     train, val = (ArrayDataset(part, np.zeros(4, np.int64), ["a"]) for part in (images[:4], images[4:]))
     data = Data("pictures", train, val, grey=False)
@@ -25,7 +25,9 @@ def test_the_loaders_of_data_prepare_by_the_recipe_with_colours_of_the_training_
         assert square.size == 227
         np.testing.assert_allclose(normalize.mean, images[:4].mean(axis=(0, 1, 2)) / 255)
         np.testing.assert_allclose(normalize.std, images[:4].std(axis=(0, 1, 2)) / 255)
-    names = [[type(step).__name__ for step in loader.pipeline.transforms] for loader in data.loaders(3, recipe="paper")]
+    names = [
+        [type(step).__name__ for step in loader.pipeline.transforms] for loader in data.loaders(3, augment="paper")
+    ]
     assert names == [
         ["ResizeCenterCrop", "SubtractMeanImage", "RandomCrop", "RandomHorizontalFlip", "PCAColorJitter", "Normalize"],
         ["ResizeCenterCrop", "SubtractMeanImage", "CenterCrop", "Normalize"],
