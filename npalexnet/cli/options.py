@@ -84,7 +84,9 @@ def load_classifier(options: argparse.Namespace, device: str = "cpu") -> Classif
 def add_data(parser: argparse.ArgumentParser) -> None:
     """Add --data and --labels, the validation data."""
     parser.add_argument(
-        "--data", metavar="SPEC", help="data with validation images, named as for train (default: those of the run)"
+        "--data",
+        metavar="SPEC",
+        help="data with validation images, named as for train (default: those of the run, with its --validation-images)",
     )
     parser.add_argument("--labels", metavar="FILE", help="file that lists images and their classes, as for train")
 

@@ -67,7 +67,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     data = parser.add_argument_group("the data")
     add("data", "folder of train/<class>/*.jpg and val/<class>/*.jpg (or valid, validation, test), or of "
         "<class>/*.jpg; a zip or tar file of one; cifar10:FOLDER, cifar100:FOLDER, mnist:FOLDER, "
-        "fashion-mnist[:FOLDER] (default: the built-in sample)", data, metavar="SPEC")  # fmt: skip
+        "fashion-mnist[:FOLDER]; or sample, 2,500 images of Fashion-MNIST that are built in (default: sample)", data,
+        metavar="SPEC")  # fmt: skip
     add("labels", "CSV or text file of name,label that lists the images; names are relative to the folder or archive "
         "of --data, or to the file's own folder", data, metavar="FILE")  # fmt: skip
     add("strict", "refuse a folder with files that are not images, instead of reporting and skipping them", data,
@@ -168,8 +169,7 @@ def complete(given: dict[str, Any], config: dict[str, Any] | None = None) -> arg
 def as_config(options: argparse.Namespace) -> dict[str, Any]:
     """Return the content of ``config.json``: the options that the run depends on."""
     values = {IN_FILES.get(name, name): getattr(options, name) for name in DEFAULTS if name not in ("out", "resume")}
-    if options.data is not None:
-        values["data"] = absolute_spec(options.data)
+    values["data"] = absolute_spec(options.data)
     if options.labels is not None:
         values["labels"] = os.path.abspath(options.labels)
     return {name: str(value.absolute()) if isinstance(value, Path) else value for name, value in values.items()}

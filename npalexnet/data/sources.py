@@ -23,8 +23,9 @@ from npalexnet.data.tree import Disk, Tree
 
 _CHOICES = (
     "data is a folder of train/<class>/*.jpg and val/<class>/*.jpg, or of <class>/*.jpg, a zip or tar file of one, "
-    "cifar10:FOLDER, cifar100:FOLDER, mnist:FOLDER, or fashion-mnist"
+    "cifar10:FOLDER, cifar100:FOLDER, mnist:FOLDER, fashion-mnist, or sample, which is built in"
 )
+SAMPLE = "sample"  # the built-in data
 
 
 @dataclass(frozen=True)
@@ -128,7 +129,8 @@ def open_data(
     Parameters
     ----------
     spec : str, path or None
-        - None: the sample of Fashion-MNIST that the package carries;
+        - None or ``sample``: the sample of Fashion-MNIST that the package carries; a folder of that name is
+          ``./sample``;
         - ``cifar10:FOLDER``, ``cifar100:FOLDER``: the files of the binary or of the Python version;
         - ``mnist:FOLDER``: its IDX files;
         - ``fashion-mnist`` or ``fashion-mnist:FOLDER``: its IDX files, by default where Debian's package puts them;
@@ -164,7 +166,7 @@ def open_data(
     if labels is not None:
         labels = os.fspath(labels)
         spec = os.path.dirname(labels) or os.curdir if spec is None else spec
-    if spec is None:
+    elif spec is None or _is_sample(spec):
         return _two_splits("Fashion-MNIST's sample", load_sample)
     spec = os.fspath(spec)
     if not 0 < validation_fraction < 1:
@@ -189,8 +191,10 @@ def open_data(
     return _open_tree(spec, labels, Options(seed, strict, validation_fraction, split, validation_only))
 
 
-def absolute_spec(spec: str | os.PathLike[str]) -> str:
-    """Return a `spec` for the same data that works in any working directory."""
+def absolute_spec(spec: str | os.PathLike[str] | None) -> str | None:
+    """Return a `spec` for the same data that works in any working directory; None for the sample."""
+    if spec is None or (spec == SAMPLE and not os.path.lexists(spec)):
+        return None
     spec = os.fspath(spec)
     kind, _, place = spec.partition(":")
     if kind in KINDS and place:
@@ -203,6 +207,19 @@ def _two_splits(name: str, read: Callable[[str], ArrayDataset], place: str | Pat
     images = f"{len(train):,} images to train on, {len(test):,} of its test images for validation"
     found = f"Found {name} in {place}: {images}" if place else ""
     return Data(name, train, test, train.images.ndim == 3, found=found)
+
+
+def _is_sample(spec: str | os.PathLike[str]) -> bool:
+    """Whether a name is the built-in sample's; a ValueError if something else has it, too."""
+    if spec != SAMPLE:
+        return False
+    if os.path.lexists(SAMPLE):
+        here = os.path.join(os.curdir, SAMPLE)
+        raise ValueError(
+            f"the data {SAMPLE!r} may be the built-in sample or {here}: name that as {here}, or rename it for the "
+            "sample"
+        )
+    return True
 
 
 def _data_set(name: str) -> str:
