@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from npalexnet.alexnet import VARIANTS
-from npalexnet.cli.options import COLORS_HELP, DEVICE_HELP, VARIANT_HELP, add_threads, as_path, number
+from npalexnet.cli.options import COLORS_HELP, DEVICE_HELP, VARIANT_HELP, add_color, add_threads, as_path, number
 from npalexnet.data.pipeline import AUGMENTATIONS, PIXELS
 from npalexnet.data.sources import absolute_spec
 from npalexnet.layers.algorithm_choice import NAMES
@@ -78,9 +78,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         choices=AUGMENTATIONS)  # fmt: skip
     add("pixels", "how large an image's numbers are, when the mean is subtracted: std, divided by their standard "
         "deviation; 255, as they are. A mean and std that are given win", data, choices=PIXELS)  # fmt: skip
-    for name in ("mean", "std"):
-        add(name, COLORS_HELP[name] + " (default: measured on the training images, or what goes with --weights of "
-            "another program; give both or neither)", data, type=float, nargs=3, metavar=("R", "G", "B"))  # fmt: skip
+    for name, text in COLORS_HELP.items():
+        text += " (default: measured on the training images, or what goes with --weights of another program; give "
+        add_color(f"--{name}", data, help=f"{text}both or neither)", default=argparse.SUPPRESS)
     add("train-images", "use N only, spread evenly", data, type=positive, metavar="N")
     add("validation-images", "use N only, spread evenly", data, type=positive, metavar="N")
     add("workers", "threads that prepare images ahead of the step", data, type=positive, metavar="N")
