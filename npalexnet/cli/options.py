@@ -91,7 +91,7 @@ def add_data(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--data",
         metavar="SPEC",
-        help="data with validation images, named as for train (default: those of the run, with its --validation-images)",
+        help="data with validation images, named as for train (default: those that the run was evaluated on)",
     )
     parser.add_argument("--labels", metavar="FILE", help="file that lists images and their classes, as for train")
 
