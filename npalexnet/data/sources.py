@@ -16,7 +16,7 @@ from npalexnet.data.known import KINDS, find_known, known_data
 from npalexnet.data.loader import DataLoader
 from npalexnet.data.pictures import Options, data_name, open_listed, open_pictures
 from npalexnet.data.pipeline import evaluation_pipeline, training_pipeline
-from npalexnet.data.sample import load_sample
+from npalexnet.data.sample import SAMPLE, is_sample, load_sample
 from npalexnet.data.statistics import Statistics
 from npalexnet.data.transforms import Triple
 from npalexnet.data.tree import Disk, Tree
@@ -25,7 +25,6 @@ _CHOICES = (
     "data is a folder of train/<class>/*.jpg and val/<class>/*.jpg, or of <class>/*.jpg, a zip or tar file of one, "
     "cifar10:FOLDER, cifar100:FOLDER, mnist:FOLDER, fashion-mnist, or sample, which is built in"
 )
-SAMPLE = "sample"  # the built-in data
 
 
 @dataclass(frozen=True)
@@ -166,7 +165,7 @@ def open_data(
     if labels is not None:
         labels = os.fspath(labels)
         spec = os.path.dirname(labels) or os.curdir if spec is None else spec
-    elif spec is None or _is_sample(spec):
+    elif spec is None or is_sample(spec):
         return _two_splits("Fashion-MNIST's sample", load_sample)
     spec = os.fspath(spec)
     if not 0 < validation_fraction < 1:
@@ -207,19 +206,6 @@ def _two_splits(name: str, read: Callable[[str], ArrayDataset], place: str | Pat
     images = f"{len(train):,} images to train on, {len(test):,} of its test images for validation"
     found = f"Found {name} in {place}: {images}" if place else ""
     return Data(name, train, test, train.images.ndim == 3, found=found)
-
-
-def _is_sample(spec: str | os.PathLike[str]) -> bool:
-    """Whether a name is the built-in sample's; a ValueError if something else has it, too."""
-    if spec != SAMPLE:
-        return False
-    if os.path.lexists(SAMPLE):
-        here = os.path.join(os.curdir, SAMPLE)
-        raise ValueError(
-            f"the data {SAMPLE!r} may be the built-in sample or {here}: name that as {here}, or rename it for the "
-            "sample"
-        )
-    return True
 
 
 def _data_set(name: str) -> str:
