@@ -24,9 +24,9 @@ from npalexnet.backend.threads import get_num_threads, single_threaded_blas, wor
 
 SHARD_IMAGES = 8  # most images of a shard, so that its arrays stay in cache
 MIN_SHARDS = 4  # fewest shards of a batch, with exceptions, so that every core gets some
-TILE_ROWS = 768  # most rows of patches in a tile, so that they stay in cache
+TILE_ROWS = 784  # most rows of patches in a tile, so that they stay in cache
 MATMUL_TILE = 512  # most columns or rows of a product that a thread computes at a time
-MIN_TILES = 4  # fewest tiles of one image, or of one product, if that is the only work
+MIN_TILES = 4  # fewest tiles of one image, or of one large product, if that is the only work
 SKINNY = 128  # most rows for which OpenBLAS is faster at the transposed product, if b's columns are contiguous
 NARROW = 8  # columns of a product that is small enough for OpenBLAS to take b as it lies, which saves half the time
 SMALL_PRODUCT = 10**6  # most multiplications of such a product
@@ -65,8 +65,9 @@ class CpuDevice(Device):
         return [slice(batch_size * i // count, batch_size * (i + 1) // count) for i in range(count)]
 
     def map(self, function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
-        """Compute on the worker threads; results come in the order of `items`, as soon as they are there."""
-        work, blas, job = list(items), single_threaded_blas(), Job()
+        """Compute on this thread and the workers; results come in the order of `items`, as soon as they are there."""
+        work, blas = list(items), single_threaded_blas()
+        job = Job(partial(_compute_item, function), work)
         try:
             try:
                 blas.acquire()
@@ -75,7 +76,7 @@ class CpuDevice(Device):
                 elif get_num_threads() == 1 or _thread.in_item:
                     yield from (_compute_item(function, item) for item in work)
                 else:
-                    yield from compute_on(workers(), job, partial(_compute_item, function), work)
+                    yield from compute_on(workers(), get_num_threads() - 1, job)
             finally:  # an error or Ctrl-C: nothing that was started may outlive this call
                 job.end()
                 blas.release()
@@ -141,7 +142,7 @@ class CpuDevice(Device):
         result = np.empty((rows, columns), a.dtype) if out is None else out
         by_rows = rows > columns or rows >= MIN_TILES * MATMUL_TILE  # tiles of rows are contiguous
         length = rows if by_rows else columns
-        size = min(MATMUL_TILE, max(1, -(-length // MIN_TILES)))
+        size = min(MATMUL_TILE, max(1, -(-length // (MIN_TILES * NARROW))) * NARROW)
 
         def tile(start: int) -> None:
             part = slice(start, start + size)

@@ -1,4 +1,4 @@
-"""Work on a pool of threads that ends with the call that began it."""
+"""Work on a pool of threads and on the thread that wants it, which ends with the call that began it."""
 
 from __future__ import annotations
 
@@ -6,54 +6,94 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError, Executor, Future
+from contextlib import suppress
 from contextvars import copy_context
+from functools import partial
+from typing import Generic, NamedTuple
 
 from npalexnet.backend.device import Item, Result
 from npalexnet.backend.threads import forget_workers
 
 
-class Job:
-    """The items of one `map` that are being computed. It counts them where they run, whatever became of their futures.
+class Outcome(NamedTuple):
+    """What became of an item."""
 
-    An error or Ctrl-C in the middle of ``submit`` can leave an item in the queue that no future is known of.
+    result: object
+    error: Exception | None
+
+
+class Job(Generic[Result]):
+    """The items of one `map`, which the caller and the threads of a pool take one after the other.
+
+    Ctrl-C may interrupt the caller at every line. So who computes is a set, from which `end` takes the caller in any
+    case, and an item that was begun may come to no outcome.
     """
 
-    def __init__(self) -> None:
-        self.ended, self.running, self.changed = False, 0, threading.Condition()
+    def __init__(self, function: Callable[[Item], Result], items: Sequence[Item]) -> None:
+        self.outcomes: list[Outcome | None] = [None] * len(items)
+        self.left = deque(enumerate(partial(function, item) for item in items))  # what nobody has begun
+        self.computing: set[int] = set()  # threads
+        self.changed = threading.Condition()
 
-    def compute(self, function: Callable[[Item], Result], item: Item) -> Result:
-        """Compute an item, unless the job has ended."""
+    def compute_next(self) -> bool:
+        """Compute the first item that nobody has begun, and keep its outcome; return False if there is none."""
         with self.changed:
-            if self.ended:
-                raise CancelledError
-            self.running += 1
+            if not self.left:
+                return False
+            self.computing.add(threading.get_ident())
+            number, compute = self.left.popleft()
         try:
-            return function(item)
+            self.outcomes[number] = Outcome(compute(), None)
+        except Exception as error:
+            self.outcomes[number] = Outcome(None, error)
         finally:
             with self.changed:
-                self.running -= 1
+                self.computing.discard(threading.get_ident())
                 self.changed.notify_all()
+        return True
+
+    def compute_all(self) -> None:
+        """Compute items until none is left."""
+        while self.compute_next():
+            pass
+
+    def result(self, number: int) -> Result:
+        """Return the item's result, or raise its error; until it is there, compute other items, or else wait."""
+        while self.outcomes[number] is None and self.compute_next():
+            pass
+        with self.changed:
+            self.changed.wait_for(lambda: self.outcomes[number] is not None or not self.computing)
+        outcome, self.outcomes[number] = self.outcomes[number], None  # the caller's from here on, who may drop it
+        try:
+            if outcome is None:
+                raise CancelledError("the thread that computed an item was ended")
+            if outcome.error is not None:
+                raise outcome.error
+            return outcome.result  # type: ignore[return-value]
+        finally:
+            del outcome  # an error's traceback holds this frame: together they would never be free again
 
     def end(self) -> None:
         """Let no further item begin, and wait for those that have begun."""
         with self.changed:
-            self.ended = True
-            self.changed.wait_for(lambda: not self.running)
+            self.left.clear()
+            self.computing.discard(threading.get_ident())
+            self.changed.wait_for(lambda: not self.computing)
+            self.outcomes.clear()
 
 
-def compute_on(pool: Executor, job: Job, function: Callable[[Item], Result], work: Sequence[Item]) -> Iterator[Result]:
-    """Compute items on the threads of a pool; yield their results in order."""
-    futures: deque[Future[Result]] = deque()
+def compute_on(pool: Executor, threads: int, job: Job[Result]) -> Iterator[Result]:
+    """Compute a job's items on the calling thread and on up to `threads` of a pool; yield the results in order."""
+    count, futures = len(job.outcomes), list[Future[None]]()
     try:
-        for item in work:  # each in a copy of the caller's context: np.errstate is part of it
-            futures.append(pool.submit(copy_context().run, job.compute, function, item))
-        while futures:
-            futures[0].result()
-            yield futures.popleft().result()  # dropped here, so that its arrays don't live until the last one
+        with suppress(RuntimeError):  # no further thread can be started: those that are there do the work
+            for _ in range(min(threads, count - 1)):  # in a copy of the caller's context: np.errstate is part of it
+                futures.append(pool.submit(copy_context().run, job.compute_all))
+        for number in range(count):
+            yield job.result(number)
     except MemoryError:
-        forget_workers(pool)  # it may have ended a thread of theirs, whose work would be waited for in vain
+        forget_workers(pool)  # it may have ended one of its threads
         raise
     finally:
         for future in futures:
             future.cancel()
-        futures.clear()  # an error's traceback would keep them, and they the error: memory that is never free again

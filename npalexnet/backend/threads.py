@@ -69,11 +69,11 @@ def set_num_threads(num_threads: int) -> None:
 
 
 def workers() -> ThreadPoolExecutor:
-    """Return the threads that compute."""
+    """Return the threads that compute beside the one that calls."""
     global _pool
     with _lock:
         if _pool is None:
-            _pool = ThreadPoolExecutor(get_num_threads(), "npalexnet")
+            _pool = ThreadPoolExecutor(max(1, get_num_threads() - 1), "npalexnet")
         return _pool
 
 

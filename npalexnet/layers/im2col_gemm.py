@@ -12,7 +12,7 @@ With `patches`, (N*oH*oW, K), one row per window::
     grad_bias    = the sum of grad_y's rows               # (O,)
 
 AlexNet's first layer, one image: 55*55 = 3,025 windows of K = 363 values, ``(3025, 363) @ (363, 96)``; on the CPU in
-5 tiles of 605 rows, of which each stays in the cache.
+4 tiles of 715 or 770 rows, of which each stays in the cache.
 """
 
 from __future__ import annotations

@@ -62,6 +62,7 @@ OUTPUTS = {2: 6, 3: 5, 4: 4, 5: 4}  # m for kernels of r x r: larger ones save m
 # example's. Rounding errors stay small if no power of a point is large or tiny; A and G are exact in float32.
 POINTS = {4: (0, 1, -1), 7: (3 / 8, -3 / 8, 7 / 8, -7 / 8, 7 / 4, -7 / 4), 8: (0, 1 / 2, -1 / 2, 1, -1, 2, -2)}
 BLOCK_TILES = 256  # most tiles in a block of images, which has at least one image
+BLOCK_PAIRS = 1 << 14  # most kernels whose points are computed at a time: in the cache, and in products that are small
 
 
 class Winograd(ConvolutionAlgorithm):
@@ -136,12 +137,19 @@ class Winograd(ConvolutionAlgorithm):
         with self._lock:
             if self._U is None:
                 device, r = device_of(weight), len(weight)
-                G = _G(device, r, weight.dtype)
-                Gw = device.products(G, weight.reshape(r, -1)).reshape(len(G), r, -1)  # (n, r, C/G*O)
-                U = device.pooled_buffer((len(G), len(G), Gw.shape[-1]), weight.dtype)
-                for _ in device.map(lambda a: device.products(G, Gw[a], out=U[a]), range(len(G))):
-                    pass  # each row of points fills its part of U
-                self._U = U.reshape(len(G), len(G), *weight.shape[2:])
+                G, w = _G(device, r, weight.dtype), weight.reshape(r, r, -1)
+                n, pairs = len(G), w.shape[-1]  # C/G*O pairs of an input and an output channel
+                U = device.pooled_buffer((n, n, pairs), weight.dtype)
+
+                def fill(start: int) -> None:
+                    part = slice(start, min(start + BLOCK_PAIRS, pairs))
+                    Gw = device.scratch("G w", (n, r, part.stop - start), weight.dtype)
+                    device.products(G, w[..., part].swapaxes(0, 1), out=Gw.swapaxes(0, 1))  # of each kernel column
+                    device.products(G, Gw, out=U[..., part])  # of each row of points
+
+                for _ in device.map(fill, range(0, pairs, BLOCK_PAIRS)):
+                    pass  # each block of pairs fills its part of U
+                self._U = U.reshape(n, n, *weight.shape[2:])
             return self._U
 
 

@@ -75,7 +75,7 @@ def test_work_is_shared_out_over_as_many_threads_as_asked_for():
 
     used = set(CPU.map(work, range(6)))
     assert len(used) == 3
-    assert threading.get_ident() not in used
+    assert threading.get_ident() in used
     set_num_threads(1)
     assert set(CPU.map(lambda item: threading.get_ident(), range(6))) == {threading.get_ident()}
 
@@ -274,16 +274,16 @@ def test_a_product_uses_all_threads_but_within_an_item_of_work_only_its_own(monk
         return threading.get_ident()
 
     product(None)
-    assert threading.get_ident() not in used
+    assert len(used) == 2
     for threads in (1, 2):
         set_num_threads(threads)
         used.clear()
         assert set(CPU.map(product, range(4))) == used
 
 
-def test_an_error_while_work_is_handed_out_leaves_nothing_running(monkeypatch):
-    set_num_threads(2)
-    pool, started, finished, submitted = cpu.workers(), [], [], []
+def test_where_no_further_thread_can_be_started_those_that_are_there_do_the_work(monkeypatch):
+    set_num_threads(5)
+    pool, done, submitted = cpu.workers(), [], []
     submit = pool.submit
 
     def fails_at_the_fourth(*arguments):
@@ -294,15 +294,38 @@ def test_an_error_while_work_is_handed_out_leaves_nothing_running(monkeypatch):
         return future
 
     def work(item):
+        time.sleep(0.002)
+        done.append(item)
+        return -item
+
+    monkeypatch.setattr(pool, "submit", fails_at_the_fourth)
+    assert list(CPU.map(work, range(9))) == [-item for item in range(9)]
+    assert sorted(done) == list(range(9))
+    assert len(submitted) == 4
+
+
+def test_an_error_while_work_is_handed_out_leaves_nothing_running(monkeypatch):
+    set_num_threads(5)
+    pool, started, finished, submitted = cpu.workers(), [], [], []
+    submit = pool.submit
+
+    def interrupted_at_the_third(*arguments):
+        submitted.append(submit(*arguments))
+        if len(submitted) == 3:
+            raise KeyboardInterrupt
+        return submitted[-1]
+
+    def work(item):
         started.append(item)
         time.sleep(0.02)
         finished.append(item)
 
-    monkeypatch.setattr(pool, "submit", fails_at_the_fourth)
-    with pytest.raises(RuntimeError, match="can't start new thread"):
-        list(CPU.map(work, range(9)))
+    monkeypatch.setattr(pool, "submit", interrupted_at_the_third)
+    with pytest.raises(KeyboardInterrupt):
+        list(CPU.map(work, range(99)))
     seen = sorted(started)
     assert sorted(finished) == seen
+    assert len(seen) < 99
     time.sleep(0.1)
     assert sorted(started) == seen
     monkeypatch.undo()

@@ -31,6 +31,17 @@ def test_what_a_run_needs_beforehand_is_done_each_time_and_not_timed(monkeypatch
     assert calls == ["prepare", "run"] * (len(calls) // 2)
 
 
+def test_short_runs_count_once_the_cores_are_awake(monkeypatch):
+    monkeypatch.setattr(rounds, "AT_LEAST", 0.1)
+    calls = []
+
+    def slow_at_first():
+        calls.append(time.sleep(0.03 if len(calls) < 3 else 0.0005))
+
+    assert rounds.timed(slow_at_first)() < 0.01
+    assert len(calls) > 6
+
+
 def test_a_long_run_is_run_once_in_a_measurement_and_timed():
     calls = []
     assert 0.02 <= rounds.timed(lambda: calls.append(time.sleep(0.02)))() < 0.5

@@ -76,10 +76,11 @@ def test_a_block_is_for_its_thread_and_the_setting_for_all():
 
 
 def test_a_block_holds_for_the_worker_threads_that_compute_in_it():
-    seen = set()
+    seen, meeting = set(), threading.Barrier(2)
 
     class Seeing(na.ReLU):
         def compute(self, x, noise=None):
+            meeting.wait(20)  # so that both threads compute
             seen.add((threading.get_ident() != main, na.get_convolution_algorithm()))
             return super().compute(x, noise)
 
@@ -87,10 +88,10 @@ def test_a_block_holds_for_the_worker_threads_that_compute_in_it():
     na.set_num_threads(2)
     try:
         with na.convolution_algorithm("winograd"):
-            Seeing()(normal((33, 2), "float32"))
+            Seeing()(normal((32, 2), "float32"))
     finally:
         na.set_num_threads(before)
-    assert seen == {(True, "winograd")}
+    assert seen == {(True, "winograd"), (False, "winograd")}
 
 
 def test_backward_goes_on_with_what_forward_was_computed_with():
