@@ -95,7 +95,7 @@ FAULTS = {
     "a sign of Winograd's B": Fault("layers/winograd.py", {"np.poly(others)[::-1]": "np.poly(-others)[::-1]"}),
     "infinity's row of Winograd's A and G": Fault("layers/winograd.py", {"np.eye(k)[-1]]": "np.eye(k)[0]]"}),
     "Winograd's G taken by the wrong rows": Fault(
-        "layers/winograd.py", {"device.products(G, Gw[a], out=U[a])": "device.products(G, Gw[a - 1], out=U[a])"}
+        "layers/winograd.py", {"device.products(G, Gw, out=U": "device.products(G, Gw[::-1], out=U"}
     ),
     "a tile of Winograd's a pixel too far": Fault(
         "layers/winograd.py", {"start + tile * m + j": "start + tile * (m + 1) + j"}
