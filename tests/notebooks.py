@@ -18,7 +18,8 @@ def read(path):
 def executed(notebook):
     """Return a copy with the output that it has here and now; an error in a cell raises.
 
-    The copy holds no times and no versions, so that it is the same file whenever and wherever it is made.
+    The copy holds no times and no versions, so that it is the same file whenever and wherever it is made, but for
+    figures that show measured times.
     """
     found = deepcopy(notebook)
     NotebookClient(found, timeout=120, record_timing=False, resources={"metadata": {"path": str(STUDY)}}).execute()

@@ -33,10 +33,11 @@ IMPORTS = {
     "pretrained": "formats data weights alexnet variants layers",
     "training": "pretrained visualize data optim weights alexnet losses layers backend",
     "exercises": "naive",
+    "explain": "visualize losses layers",
     "inference": "training pretrained formats data weights alexnet layers backend",
     "npalexnet": "alexnet gradcheck losses optim layers backend",  # the public names
-    "cli": "npalexnet alexnet exercises gradcheck losses weights layers backend data pretrained training inference "
-    "visualize",
+    "cli": "npalexnet alexnet exercises explain gradcheck losses weights layers backend data pretrained training "
+    "inference visualize",
     "__main__": "cli",
 }
 

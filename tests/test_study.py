@@ -17,6 +17,8 @@ MISTAKES = {
     "2-convolution": [("top, left = p * stride, q * stride", "top, left = p, q"), ("axis=2", "axis=1")],
     "3-convolution-backward": [("+=", "="), ("[:, :, ::-1, ::-1]", "")],
     "4-pooling-to-loss": [("+=", "="), (" + epsilon / K", "")],
+    "5-training": [("+ weight_decay * w", ""), ("(s + 1)", "s")],
+    "6-fast": [("m1 - m2 + m3", "m1 - m2 - m3"), ("A @ grad_y", "A @ grad_y[::-1]")],
 }
 WITHOUT_TORCH = ("1-network-and-shapes", "4-pooling-to-loss")
 chapters = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)

@@ -35,6 +35,11 @@ COMMANDS = {
         "on, its mistakes, the images that activate its channels most, its feature maps, its filters, its training. "
         "Figures of them are written beside it.",
     ),
+    "explain": (
+        "Take one picture through a network, number by number, on an interactive page",
+        "Writes one HTML file for any browser: of each layer's outputs, the window, the products and the sum that made "
+        "it and, backward, where its gradient goes.",
+    ),
     "export": (
         "Export a trained network: to ONNX, or its weights to torch, safetensors or NumPy",
         "The names of the classes and how images are prepared are kept in all of them.",

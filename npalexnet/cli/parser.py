@@ -66,6 +66,9 @@ class Parser(argparse.ArgumentParser):
     def _refuse(self, unknown: list[str]) -> None:
         known = self._option_string_actions
         hints = [hint for text in unknown if (hint := suggestion(text.partition("=")[0], known))]
+        late = [action.metavar for action in self._get_positional_actions() if action.nargs in ("?", "*")]
+        if not hints and late and any(os.path.exists(text) for text in unknown):  # argparse looks for it but once
+            hints = [f"{late[0]} comes before the options"]
         if not hints and "--data" in self._option_string_actions:
             hints = [f"data are given as --data {text}" for text in unknown if os.path.exists(text)]
         if not hints and self._subparsers is not None:

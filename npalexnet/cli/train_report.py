@@ -56,7 +56,8 @@ def conclude(trainer: Trainer, output: Run, seconds: float) -> None:
     print(f"Wrote {there} to {shown(str(output.folder))}/")
     if output.has_weights():
         print(_which_weights(output, trainer.state.step))
-    print(f"Use it: npalexnet predict {folder} IMAGE...")
+        print(f"Use it: npalexnet predict {folder} IMAGE...")
+        print(f"Look inside: npalexnet look {folder}")
 
 
 def _which_weights(output: Run, step: int) -> str:

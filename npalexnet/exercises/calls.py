@@ -65,5 +65,5 @@ def described(arguments: Arguments) -> str:
     return ", ".join(
         f"{name} {value.shape if isinstance(value, np.ndarray) else value}"
         for name, value in arguments.items()
-        if not isinstance(value, np.random.Generator | dict)
+        if name != "saved" and not isinstance(value, np.random.Generator | dict)
     )

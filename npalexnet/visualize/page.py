@@ -58,12 +58,16 @@ def page(title: str, opening: str, sections: Sequence[Section]) -> str:
 {STYLE.read_text(encoding="utf-8")}</style>
 </head>
 <body>
+<header>
 <h1>{text(title)}</h1>
 <nav>
 {links}
 </nav>
+</header>
+<main>
 {opening}
 {parts}
+</main>
 </body>
 </html>
 """

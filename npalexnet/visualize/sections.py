@@ -48,13 +48,14 @@ def answer(
     title = f"{classes[best[0]]}, {100 * found[best[0]]:.1f} %"
     most = 100 * float(np.abs(decreases).max())  # of the image's colours: the scale has 0 in its middle
     scale = f"<div class='scale'>-{most:.3g}<i></i>+{most:.3g} points</div>"
+    scale = scale if most else paragraph("It changes nothing.")
     heat = tile(
         heat_map(picture, decreases), f"where the evidence for {classes[label]} is in {name}",
         [f"Evidence for {classes[label]}", "red: covering it makes the class less probable; blue: more probable"],
     )  # fmt: skip
     parts = [
         tile(photograph(picture), name, [name]),
-        f"<div class='card'><h3>{text(title)}</h3>{bars(shares)}</div>",
+        f"<div class='card'><h2>{text(title)}</h2>{bars(shares)}</div>",
         f"<div>{heat}{scale}</div>",
     ]
     return grid(parts, "hero")

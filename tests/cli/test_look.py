@@ -146,7 +146,7 @@ def test_classes_and_folders_whose_names_are_no_text_are_shown_all_the_same(run,
     assert main(["look", str(folder), image, *data, "--unit", "classifier.6:0"]) == 0
     page = (folder / "look" / "index.html").read_text(encoding="utf-8")
     assert r"d\xe9\n\x1b[2J/1.png" in page
-    assert r"<h3>d\xe9\n\x1b[2J, 73.1 %</h3>" in page
+    assert r"<h2>d\xe9\n\x1b[2J, 73.1 %</h2>" in page
     assert "\x1b" not in page
     assert main(["predict", str(folder), image, "--top", "1"]) == 0
     out = capsys.readouterr().out

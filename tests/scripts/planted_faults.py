@@ -95,7 +95,7 @@ FAULTS = {
     "a sign of Winograd's B": Fault("layers/winograd.py", {"np.poly(others)[::-1]": "np.poly(-others)[::-1]"}),
     "infinity's row of Winograd's A and G": Fault("layers/winograd.py", {"np.eye(k)[-1]]": "np.eye(k)[0]]"}),
     "Winograd's G taken by the wrong rows": Fault(
-        "layers/winograd.py", {"device.products(G, Gw, out=U": "device.products(G, Gw[::-1], out=U"}
+        "layers/winograd.py", {"device.products(G, Gw, out=": "device.products(G, Gw[[-1, *range(n - 1)]], out="}
     ),
     "a tile of Winograd's a pixel too far": Fault(
         "layers/winograd.py", {"start + tile * m + j": "start + tile * (m + 1) + j"}
@@ -242,6 +242,12 @@ FAULTS = {
     ),
     "a stub written over a reader's file": Fault(
         "exercises/folder.py", {'"x", enc': '"w", enc'}, "cli/test_exercise.py"
+    ),
+    "explain's page counts the shown channels twice": Fault(
+        "explain/convolution.py", {"parts[others].sum(": "parts.sum("}, "explain/test_content.py"
+    ),
+    "a class's name ends the script of explain's page": Fault(
+        "explain/page.py", {'.replace("<", ': '.replace("?", '}, "explain/test_page.py"
     ),
     "exporting replaces a file unasked": Fault(
         "inference/export.py", {"if not overwrite and os.path.lexists(path)": "if False"}

@@ -24,6 +24,13 @@ def test_an_answer_is_the_picture_the_probabilities_and_the_heat_map():
     assert {"cat/1.png", "Evidence for cat", "-50", "+50 points"} <= set(checker.texts)
 
 
+def test_an_answer_that_no_square_changes_has_no_scale():
+    picture, found = np.zeros((20, 20, 3), np.uint8), np.array([0.125, 0.875])
+    checker = read(sections.answer(picture, "cat/1.png", found, ["cat", "dog"], 0, np.zeros((3, 3))))
+    assert "It changes nothing." in checker.texts
+    assert not [words for words in checker.texts if words.endswith("points")]
+
+
 def test_mistakes_come_from_the_most_confident_down_and_their_absence_is_said():
     probabilities = np.array([[0.7, 0.3], [0.4, 0.6], [0.1, 0.9], [0.2, 0.8]])
     pictures = [np.zeros((4, 4, 3), np.uint8)] * 4

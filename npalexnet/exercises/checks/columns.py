@@ -81,6 +81,11 @@ IM2COL_MISTAKES = {
     windows.ONE_TOO_FEW: lambda *a: _rows(_windows(*a)[:, :-1, :-1]),
     windows.SHIFTED: _shifted,
     windows.UNSTRIDED: _unstrided,
+    windows.WRAPPED: lambda x, k, s, p: im2col(windows.wrapped(x, p), k, s, 0),
+    windows.FIRST_LEFT_OUT: lambda x, k, s, p: im2col(windows.without_first(x), k, s, p),
+    "reshaped without a transpose: numbers (N, C, oH, oW, kH, kW) must be (N, oH, oW, C, kH, kW) before reshape": (
+        lambda *a: _windows(*a).transpose(0, 3, 1, 2, 4, 5).reshape(im2col(*a).shape)
+    ),
     "the padding is left out": lambda x, k, s, p: im2col(x, k, s, 0),
 }
 
@@ -105,9 +110,23 @@ def _uncut(columns: Array, x_shape: Shape, kernel_size: Pair, stride: int, paddi
     return col2im(columns, padded, kernel_size, stride, 0)
 
 
-def _averaged(columns: Array, x_shape: Shape, kernel_size: Pair, stride: int, padding: int) -> Array:
-    counts = col2im(np.ones_like(columns), x_shape, kernel_size, stride, padding)
-    return col2im(columns, x_shape, kernel_size, stride, padding) / np.maximum(counts, 1)
+def _averaged(least: int) -> Callable[..., Array]:
+    def mistake(columns: Array, *rest: Any) -> Array:
+        """Each pixel is divided by the number of its windows; by `least`, if that is more."""
+        return col2im(columns, *rest) / np.maximum(col2im(np.ones_like(columns), *rest), least)
+
+    return mistake
+
+
+def _wrapped(columns: Array, x_shape: Shape, kernel_size: Pair, stride: int, padding: int) -> Array:
+    """What fell on the padding at the top and at the left is added to the last rows and columns."""
+    padded = (*x_shape[:2], x_shape[2] + padding, x_shape[3] + padding)  # that at the bottom and right is dropped
+    whole = _uncut(columns, x_shape, kernel_size, stride, padding)[:, :, : padded[2], : padded[3]]
+    x = whole[:, :, padding:, padding:].copy()
+    for r, s in np.ndindex(padded[2:]):
+        if r < padding or s < padding:
+            x[:, :, r - padding, s - padding] += whole[:, :, r, s]
+    return x
 
 
 def _reordered(columns: Array, x_shape: Shape, kernel_size: Pair, stride: int, padding: int) -> Array:
@@ -120,12 +139,20 @@ def _swapped(columns: Array, x_shape: Shape, kernel_size: Pair, stride: int, pad
     return col2im(columns[:count], x_shape, kernel_size, padding, stride)
 
 
+AVERAGED = "divided by how many windows contain the pixel: col2im is a sum, not an average"
 COL2IM_MISTAKES: dict[str, Callable[..., Any]] = {
     windows.ASSIGNED: _assigned("windows"),
     windows.ASSIGNED + " (here, over all offsets i, j inside the windows)": _assigned("offsets"),
-    "divided by how many windows contain the pixel: col2im is a sum, not an average": _averaged,
+    AVERAGED: _averaged(1),
+    AVERAGED + " (and 0 / 0 is NaN where none does)": _averaged(0),
+    "divided by the size of the windows: col2im is a sum, not a mean": lambda c, shape, k, s, p: (
+        col2im(c, shape, k, s, p) / (k[0] * k[1])
+    ),
     "the padding is not cut off: the result is the image without it": _uncut,
     windows.CUT: (lambda c, shape, k, s, p: _uncut(c, shape, k, s, p)[:, :, : shape[2], : shape[3]]),
+    windows.EMPTY: lambda c, shape, k, s, p: _uncut(c, shape, k, s, p)[:, :, p:-p, p:-p],
+    windows.WRAPPED.replace("read", "write"): _wrapped,
+    windows.FIRST_LEFT_OUT: lambda *a: windows.without_first(col2im(*a)),
     "a row is taken apart in another order: its numbers are in the order (C, kH, kW)": _reordered,
     windows.SWAPPED: _swapped,
 }
@@ -195,12 +222,13 @@ CHECKS = {
         Check(
             "im2col", ("columns",), [_im2col_case(*g) for g in GEOMETRIES], im2col, IM2COL_MISTAKES,
             origin=_im2col_origin, torch=_unfold,
+            raises={IndexError: windows.OUTSIDE, ValueError: windows.PAD_ALL},
         )
     ],
     "col2im": [
         Check(
             "col2im", ("x",), [_col2im_case(*g) for g in (DENSE, *GEOMETRIES)], col2im, COL2IM_MISTAKES,
-            origin=_col2im_origin, torch=_fold,
+            origin=_col2im_origin, torch=_fold, raises={IndexError: windows.OUTSIDE},
         )
     ],
 }  # fmt: skip

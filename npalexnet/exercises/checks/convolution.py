@@ -43,6 +43,11 @@ def _unstrided(x: Array, weight: Array, bias: Array, stride: int, padding: int) 
     return conv2d(x, weight, bias, 1, padding)[:, :, : y.shape[2], : y.shape[3]]
 
 
+def _strided_once(x: Array, weight: Array, bias: Array, stride: int, padding: int) -> Array:
+    y = conv2d(x, weight, bias, stride, padding)
+    return conv2d(x, weight, bias, 1, padding)[:, :, ::stride, : y.shape[3]][:, :, : y.shape[2]]
+
+
 def _last_product(x: Array, weight: Array, bias: Array, stride: int, padding: int, again: float = 0.0) -> Array:
     """What is left if each product replaces what is there, to which the bias may be added again."""
     y = np.zeros_like(conv2d(x, weight, bias, stride, padding)) + bias[:, None, None]  # windows of zeros alone
@@ -90,8 +95,12 @@ MISTAKES = {
     **windows.border_mistakes(conv2d),
     windows.SHIFTED: _shifted,
     windows.UNSTRIDED: _unstrided,
+    windows.STRIDED_ONCE: _strided_once,
+    windows.WRAPPED: lambda x, w, b, s, p: conv2d(windows.wrapped(x, p), w, b, s, 0),
+    windows.FIRST_LEFT_OUT: lambda x, w, b, s, p: conv2d(windows.without_first(x), w, b, s, p),
     "the padding is left out": lambda x, w, b, s, p: conv2d(x, w, b, s, 0),
-    "the image is padded at the top and at the left alone: padding is on all four sides": (
+    "the image is padded at the top and at the left alone, or the number of windows counts the padding once: it is on "
+    "all four sides, and counts twice": (
         lambda x, w, b, s, p: conv2d(np.pad(x, ((0, 0), (0, 0), (p, 0), (p, 0))), w, b, s, 0)
     ),
 }
@@ -118,5 +127,10 @@ def _torch(x: Array, weight: Array, bias: Array, stride: int, padding: int) -> A
 
 
 CHECKS = {
-    "conv2d": [Check("conv2d", ("y",), [case(*g) for g in GEOMETRIES], conv2d, MISTAKES, origin=_origin, torch=_torch)]
-}
+    "conv2d": [
+        Check(
+            "conv2d", ("y",), [case(*g) for g in GEOMETRIES], conv2d, MISTAKES, origin=_origin, torch=_torch,
+            raises={IndexError: windows.OUTSIDE, ValueError: windows.PAD_ALL},
+        )
+    ]
+}  # fmt: skip

@@ -88,6 +88,34 @@ def _rotated(grad_y: Array, x: Array, weight: Array, stride: int, padding: int) 
             *gradients(grad_y, x, weight, stride, padding)[1:])  # fmt: skip
 
 
+def _unstrided(grad_y: Array, x: Array, weight: Array, stride: int, padding: int) -> Three:
+    moved = conv2d(x, weight, np.zeros(len(weight)), 1, padding)
+    moved[:] = 0
+    moved[:, :, : grad_y.shape[2], : grad_y.shape[3]] = grad_y
+    return gradients(moved, x, weight, 1, padding)
+
+
+def _reshaped(matrix: Callable[[Array], Array]) -> Callable[..., Three]:
+    """Return the gradients by another matrix, (N*oH*oW, O), of grad_y."""
+
+    def mistake(grad_y: Array, *rest: Any) -> Three:
+        N, O, oH, oW = grad_y.shape
+        return gradients(matrix(grad_y).reshape(N, oH, oW, O).transpose(0, 3, 1, 2), *rest)
+
+    return mistake
+
+
+def _wrapped(grad_y: Array, x: Array, weight: Array, stride: int, padding: int) -> Three:
+    grad_x, _, grad_bias = _wrong_x(columns._wrapped)(grad_y, x, weight, stride, padding)
+    return grad_x, gradients(grad_y, windows.wrapped(x, padding), weight, stride, 0)[1], grad_bias
+
+
+def _without_first(grad_y: Array, x: Array, weight: Array, stride: int, padding: int) -> Three:
+    grad_x, _, grad_bias = gradients(grad_y, x, weight, stride, padding)
+    grad_weight = gradients(grad_y, windows.without_first(x), weight, stride, padding)[1]
+    return windows.without_first(grad_x), grad_weight, grad_bias
+
+
 def _unpadded(grad_y: Array, x: Array, weight: Array, stride: int, padding: int) -> Three:
     """The windows begin at 0 instead of -padding."""
     padded = np.pad(x, ((0, 0), (0, 0), (0, 2 * padding), (0, 2 * padding)))
@@ -116,8 +144,36 @@ MISTAKES: dict[str, Callable[..., Any]] = {
     "the gradient of the bias is a sum over images and windows: the sum over windows is missing": (
         _changed(bias=lambda b, g: g.sum(0))
     ),
+    "the gradient of the bias is a sum over images and windows, and the sum is missing": (
+        _changed(bias=lambda b, g: g)
+    ),
+    "the gradient of the bias is a sum over images and windows: the sum over the rows of G is missing": (
+        _changed(bias=lambda b, g: g.transpose(0, 2, 3, 1).reshape(-1, len(b)))
+    ),
+    "the gradient of the bias is a sum over images and windows: the sum over the columns of windows is missing": (
+        _changed(bias=lambda b, g: g.sum((0, 2)))
+    ),
+    "the gradient of the bias is a sum over images and windows: the sum over the rows of windows is missing": (
+        _changed(bias=lambda b, g: g.sum((0, 3)))
+    ),
+    "the gradient of the bias is a sum over images and windows, not over the output channels": (
+        _changed(bias=lambda b, g: g.sum((1, 2, 3)))
+    ),
+    "the gradient of the bias is a sum over images and windows, not over the outputs: sum G over its rows, axis 0": (
+        _changed(bias=lambda b, g: g.sum(1).reshape(-1))
+    ),
     "the gradient of the bias is a sum over images and windows, not one number": (
         _changed(bias=lambda b, g: np.asarray(g.sum()))
+    ),
+    windows.EMPTY: _wrong_x(columns.COL2IM_MISTAKES[windows.EMPTY]),
+    windows.UNSTRIDED: _unstrided,
+    windows.WRAPPED: _wrapped,
+    windows.FIRST_LEFT_OUT: _without_first,
+    "grad_y is reshaped without its transpose: G, (N*oH*oW, O), is grad_y.transpose(0, 2, 3, 1).reshape(-1, O)": (
+        _reshaped(lambda g: g.reshape(-1, g.shape[1]))
+    ),
+    "G is grad_y.transpose(0, 2, 3, 1).reshape(-1, O), not reshape(O, -1).T": (
+        _reshaped(lambda g: g.reshape(g.shape[1], -1).T)
     ),
     "the sign is wrong: a gradient points uphill": _changed(lambda x: -x, lambda w: -w, lambda b, g: -b),
 }  # fmt: skip
@@ -176,6 +232,7 @@ CHECKS = {
         Check(
             "conv2d_backward", ("grad_x", "grad_weight", "grad_bias"), [_case(*g) for g in GEOMETRIES], gradients,
             MISTAKES, origin=_origin, objective=_objective, torch=_torch,
+            raises={IndexError: windows.OUTSIDE, ValueError: windows.PAD_ALL},
         )
     ]
 }  # fmt: skip

@@ -158,11 +158,16 @@ class DroppingBackward:
         hints = {
             "not scaled: what was kept was divided by 1 - p, and so is its gradient": grad_y * (y != 0),
             "the mask is not applied: a dropped number's gradient is 0": grad_y / (1 - P),
+            "scaled twice: the mask of the forward pass holds the scale already, or it is divided by 1 - p once": (
+                grad_y * (y != 0) / (1 - P) ** 2
+            ),
             "neither mask nor scale is applied: the gradient goes the way of the numbers": grad_y,
             "scaled in evaluation, where nothing was": grad_y / (1 - P),
         }
         found = [hint for hint, mistake in hints.items() if same(grad_x, mistake)]
         hint = found[-1 if not training else 0] if found else ""
+        if not hint and same(grad_x, np.where(grad_x == 0, 0, grad_y / (1 - P))):
+            hint = "another mask than in the forward pass: return that one from dropout, and take it from saved"
         where = ", ".join(map(str, index))
         details = [f"grad_y is {grad_y[index]:g} there, and y is {y[index]:.6g}, with training = {training}"]
         message = f"dropout_backward: grad_x[{where}] is {grad_x[index]:.6g}, must be {right[index]:.6g}"

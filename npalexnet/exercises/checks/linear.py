@@ -50,6 +50,9 @@ BACKWARD_MISTAKES: dict[str, Callable[..., Any]] = {
     "the gradient of the bias is the sum of grad_y over the images; the sum is missing": (
         _changed(_same, _same, lambda b, g: g)
     ),
+    "the gradient of the bias is the sum of grad_y over the images, for each output; not one number": (
+        _changed(_same, _same, lambda b, g: g.sum())
+    ),
     "the gradient of the bias is the sum of grad_y over the images, not over the outputs": (
         _changed(_same, _same, lambda b, g: g.sum(1))
     ),

@@ -32,8 +32,18 @@ def backward(grad_y: Array, x: Array, kernel_size: int, stride: int) -> Array:
     return naive.max_pool2d_gradient(grad_y, x, (kernel_size, kernel_size), (stride, stride))
 
 
-def _ceil(x: Array, kernel_size: int, stride: int) -> Array:
-    return naive.max_pool2d(x, (kernel_size, kernel_size), (stride, stride), ceil_mode=True)
+HANGING = "off by one at the border: windows that hang over the border don't count (the size is rounded down)"
+
+
+def _hanging(count: Callable[[int, int, int], int], padding: float = -np.inf) -> Callable[..., Array]:
+    """Return the maxima of ``count(H, kernel_size, stride)`` rows of windows, with `padding` beyond the border."""
+
+    def mistake(x: Array, kernel_size: int, stride: int) -> Array:
+        oH, oW = (count(size, kernel_size, stride) for size in x.shape[2:])
+        more = [(0, 0)] * 2 + [(0, kernel_size + stride)] * 2
+        return max_pool2d(np.pad(x, more, constant_values=padding), kernel_size, stride)[:, :, :oH, :oW]
+
+    return mistake
 
 
 MISTAKES = {
@@ -51,9 +61,22 @@ MISTAKES = {
     "the number of windows is (H - kernel_size) // stride + 1: it is divided by stride, not by kernel_size": (
         lambda x, k, s: max_pool2d(x, k, s)[:, :, : (x.shape[2] - k) // k + 1, : (x.shape[3] - k) // k + 1]
     ),
-    "off by one at the border: windows that hang over the border don't count (the size is rounded down)": _ceil,
+    HANGING: _hanging(lambda size, k, s: -(-(size - k) // s) + 1),
+    HANGING + " (here, with zeros beyond the border)": _hanging(lambda size, k, s: -(-(size - k) // s) + 1, 0.0),
+    "windows that hang over the border don't count: the last one begins kernel_size before the end, not at the end": (
+        _hanging(lambda size, k, s: -(-size // s))
+    ),
+    "the number of windows is (H - kernel_size) // stride + 1, not H // stride: none hangs over the border": (
+        _hanging(lambda size, k, s: size // s)
+    ),
     "the maximum begins at 0, so negative numbers are lost: begin with the window's first number, or -inf": (
         lambda x, k, s: np.maximum(max_pool2d(x, k, s), 0)
+    ),
+    "the maximum begins at -1, so smaller numbers are lost: begin with the window's first number, or -inf": (
+        lambda x, k, s: np.maximum(max_pool2d(x, k, s), -1)
+    ),
+    "the maximum is taken over all images and channels, too: over the window's rows and columns, axis=(2, 3)": (
+        lambda x, k, s: np.broadcast_to(max_pool2d(x, k, s).max((0, 1)), max_pool2d(x, k, s).shape)
     ),
     "the average is taken, not the maximum": lambda x, k, s: naive.avg_pool2d(x, (k, k), (s, s)),
     "the smallest number is taken, not the largest": lambda x, k, s: -max_pool2d(-x, k, s),
@@ -88,6 +111,14 @@ def _one(largest: Array, last: bool = False) -> Array:
     return flags.reshape(largest.shape)
 
 
+def _unplaced(grad_y: Array, x: Array, k: int, s: int) -> Array:
+    """Every window's gradient goes where it would if the window were the first of the image."""
+    grad_x = np.zeros_like(x)
+    for (n, c, *_), _, largest, g in _windows(x, grad_y, k, s):
+        grad_x[n, c, :k, :k] += g * _one(largest)
+    return grad_x
+
+
 def _replaced(grad_y: Array, x: Array, k: int, s: int) -> Array:
     """Each window's whole gradient replaces what is there, zeros included."""
     grad_x = np.zeros_like(x)
@@ -120,6 +151,7 @@ BACKWARD_MISTAKES: dict[str, Callable[..., Any]] = {
     "the gradient is multiplied by the number itself: the slope of a maximum is 1": (
         _spread(lambda numbers, largest, g: g * numbers * _one(largest))
     ),
+    "the window's place is forgotten: row i of window p is row p * stride + i of the image": _unplaced,
     "the gradient is left out: the largest number of a window gets grad_y of that window, not 1": (
         _spread(lambda numbers, largest, g: _one(largest))
     ),
@@ -182,6 +214,9 @@ CHECKS = {
         Check(
             "max_pool2d", ("y",), [_case(*g, i) for i, g in enumerate(GEOMETRIES)], max_pool2d, MISTAKES,
             origin=_origin, torch=_torch,
+            raises={
+                IndexError: "a window hangs over the border; there are (H - kernel_size) // stride + 1 rows of windows"
+            },
         ),
         Check(
             "max_pool2d_backward", ("grad_x",),

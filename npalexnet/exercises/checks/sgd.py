@@ -49,6 +49,12 @@ MISTAKES: dict[str, Callable[..., Any]] = {
     "the gradient is subtracted from the velocity: v = momentum * v + gradient, and w = w - lr * v": (
         lambda w, g, v, lr, m: (w + lr * (m * v - g), m * v - g)
     ),
+    "the learning rate and a minus are in the velocity; here v = momentum * v + gradient, and w = w - lr * v": (
+        lambda w, g, v, lr, m: (w + (m * v - lr * g), m * v - lr * g)
+    ),
+    "the two are returned the other way round: first the weight, then the velocity": (
+        lambda w, g, v, lr, m: (m * v + g, w - lr * (m * v + g))
+    ),
     "momentum multiplies the gradient instead of the velocity": (
         lambda w, g, v, lr, m: (w - lr * (v + m * g), v + m * g)
     ),

@@ -30,6 +30,18 @@ ONE_TOO_FEW = (
 LAST_LEFT_OUT = "off by one at the border: the last row and the last column of windows are left 0"
 LAST_ROW_LEFT_OUT = "off by one at the border: the last row of windows is left 0"
 LAST_COLUMN_LEFT_OUT = "off by one at the border: the last column of windows is left 0"
+STRIDED_ONCE = "stride is missing in the columns: window (p, q) begins at column q * stride - padding"
+WRAPPED = (
+    "row -1 and column -1 are the last ones in Python: windows that reach over the border at the top or at the left "
+    "must not read there (0 <= r, 0 <= s)"
+)
+FIRST_LEFT_OUT = "row 0 and column 0 of the image are left out: they are inside (0 <= r, not 0 < r)"
+OUTSIDE = "if it is the image's index: pixels outside of the image are 0, and are neither read nor written"
+PAD_ALL = (
+    "if it is np.pad(x, padding): that pads the axes of images and channels, too; their widths are (0, 0), and those "
+    "of rows and columns (padding, padding)"
+)
+EMPTY = "x[padding:-padding] is empty where padding is 0, for -0 is 0: write padding : padding + H, and likewise for W"
 CUT = (
     "off by one padding: the first window begins at row -padding and column -padding of the image; of an image with "
     "its padding, cut off `padding` rows and columns at every side"
@@ -64,6 +76,19 @@ def places(x_shape: Index, kernel_size: Pair, stride: int, padding: int) -> Iter
                     yield (p, q), (i, j), (r, s)
 
 
+def without_first(images: Array) -> Array:
+    """Return images (..., H, W) with 0 in their first rows and columns."""
+    inside = np.zeros_like(images)
+    inside[..., 1:, 1:] = images[..., 1:, 1:]
+    return inside
+
+
+def wrapped(images: Array, padding: int) -> Array:
+    """Return images with their last rows and columns as padding before the first ones, and zeros as that behind."""
+    none, before, behind = (0, 0), (padding, 0), (0, padding)
+    return np.pad(np.pad(images, (none, none, before, before), mode="wrap"), (none, none, behind, behind))
+
+
 def border_mistakes(function: Callable[..., Array]) -> dict[str, Callable[..., Array]]:
     """Return the mistakes that leave windows at the border out of ``function(...) -> (N, C, oH, oW)``."""
 
@@ -94,7 +119,7 @@ def beside(*named: tuple[str, Array]) -> list[str]:
     """Return lines that show small matrices beside each other, each under its name."""
     blocks = []
     for name, matrix in named:
-        cells = [[f"{value:.4g}" for value in row] for row in np.atleast_2d(matrix)]
+        cells = [[f"{value:.6g}" for value in row] for row in np.atleast_2d(matrix)]
         width = max(len(cell) for row in cells for cell in row)
         lines = [name, *("  ".join(cell.rjust(width) for cell in row) for row in cells)]
         wide = max(map(len, lines))
