@@ -6,7 +6,16 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 
-HELPERS = {"checks", "fields", "files", "signatures", "tensors", "terminal", "windows"}  # that everything may use
+HELPERS = {
+    "checks",
+    "dtypes",
+    "fields",
+    "files",
+    "signatures",
+    "tensors",
+    "terminal",
+    "windows",
+}  # that everything may use
 IMPORTS = {
     "naive": "",
     "backend": "",

@@ -9,8 +9,7 @@ from typing import Any
 from npalexnet.alexnet import VARIANTS
 from npalexnet.backend import names_device
 from npalexnet.cli.training_options import DEFAULTS, IN_FILES, KEPT, PRECISIONS
-from npalexnet.data.pipeline import PIXELS
-from npalexnet.data.pipeline import RECIPES as AUGMENTATIONS
+from npalexnet.data.pipeline import AUGMENTATIONS, PIXELS
 from npalexnet.fields import Bool, Choice, Float, Int, List, Nullable, Record, Text, read_json
 from npalexnet.layers.algorithm_choice import NAMES
 from npalexnet.layers.init import SCHEMES

@@ -68,8 +68,13 @@ def add_weights(parser: argparse.ArgumentParser) -> None:
         help="the classes' names, one a line, or JSON (default: the file's own, or ImageNet's for 1,000 outputs)",
     )  # fmt: skip
     for name, text in COLORS_HELP.items():
-        file.add_argument(f"--{name}", type=float, nargs=3, metavar=("R", "G", "B"), help=f"{text} (default: the "
-                          "file's own, or what goes with the variant)")  # fmt: skip
+        add_color(f"--{name}", file, help=f"{text} (default: the file's own, or what goes with the variant)")
+
+
+def add_color(name: str, group: Any, **settings: Any) -> None:
+    """Add --mean or --std, of colours that go from 0 to 1 or to 255."""
+    kind = number(float, 0, above=name == "--std", maximum=255)
+    group.add_argument(name, type=kind, nargs=3, metavar=("R", "G", "B"), **settings)
 
 
 def load_classifier(options: argparse.Namespace, device: str = "cpu") -> Classifier:
@@ -84,7 +89,9 @@ def load_classifier(options: argparse.Namespace, device: str = "cpu") -> Classif
 def add_data(parser: argparse.ArgumentParser) -> None:
     """Add --data and --labels, the validation data."""
     parser.add_argument(
-        "--data", metavar="SPEC", help="data with validation images, named as for train (default: those of the run)"
+        "--data",
+        metavar="SPEC",
+        help="data with validation images, named as for train (default: those that the run was evaluated on)",
     )
     parser.add_argument("--labels", metavar="FILE", help="file that lists images and their classes, as for train")
 

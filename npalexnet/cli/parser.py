@@ -32,6 +32,7 @@ class Parser(argparse.ArgumentParser):
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         """Parse; other than in the base class, an unknown argument is an error of this parser, not of its parent."""
         self._arguments = list(sys.argv[1:] if args is None else args)
+        self._has_negative_number_optionals.clear()  # -1 is a number, though predict has an option -0
         if unknown := self._unknown_options():  # before a required argument is missed in their stead
             self._refuse(unknown)
         namespace, unknown = super().parse_known_args(self._arguments, namespace)
@@ -43,7 +44,9 @@ class Parser(argparse.ArgumentParser):
         """Print the usage, the message and a hint, and exit with status 2."""
         argument, _, expected = message.partition(": expected ")
         for option, value in pairwise(self._arguments):
-            if expected and option in self._option_string_actions and option in argument and value.startswith("-"):
+            action = self._option_string_actions.get(option)
+            single = action is not None and action.nargs is None
+            if expected and single and option in argument and value.startswith("-"):
                 message += f"; a value that begins with - is given as {option}={value}"
         paths = [text for text in self._arguments if text.startswith("-") and text not in self._option_string_actions]
         if paths := [path for path in paths if path not in ("-", "--") and os.path.lexists(path)]:

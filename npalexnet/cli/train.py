@@ -11,15 +11,14 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from npalexnet import backend
 from npalexnet.alexnet import VARIANTS, AlexNet
 from npalexnet.cli.config_file import read_config
 from npalexnet.cli.options import PACKAGES, chosen_device
 from npalexnet.cli.train_report import announce, conclude
 from npalexnet.cli.training_options import add_options, as_config, complete
-from npalexnet.data import Data, DataLoader, Subset, open_data
+from npalexnet.data import Data, DataLoader, open_data
+from npalexnet.data.datasets import evenly_spread
 from npalexnet.layers.algorithm_choice import get_convolution_algorithm
 from npalexnet.pretrained.opening import Weights, open_weights
 from npalexnet.pretrained.preparation import colors, has_usual_colors, own_colors
@@ -66,7 +65,7 @@ def _train(given: dict[str, Any], stop: Stop) -> bool:
     data = _open(options)
     classes = _classes(options, data)
     loaders = data.loaders(
-        options.batch_size, recipe=options.augment, pixels=options.pixels, seed=options.seed, workers=options.workers,
+        options.batch_size, augment=options.augment, pixels=options.pixels, seed=options.seed, workers=options.workers,
         image_size=VARIANTS[options.variant].image_size,
         mean_and_std=colors(options.variant, options.mean, options.std) if options.mean or options.std else None,
     )  # fmt: skip
@@ -120,12 +119,8 @@ def _dtype(options: argparse.Namespace) -> str:
 def _open(options: argparse.Namespace) -> Data:
     split = None if options.resume is None else saved_split(_folder_of(options.resume))
     data = open_data(options.data, seed=options.seed, strict=options.strict, split=split, labels=options.labels)
-    train, validation = (
-        # Evenly spread: a folder's pictures come class by class.
-        dataset if count is None or count >= len(dataset) else Subset(dataset, np.arange(count) * len(dataset) // count)
-        for dataset, count in ((data.train, options.train_images), (data.validation, options.validation_images))
-    )
-    return replace(data, train=train, validation=validation)
+    train = evenly_spread(data.train, options.train_images)
+    return replace(data, train=train, validation=evenly_spread(data.validation, options.validation_images))
 
 
 def _classes(options: argparse.Namespace, data: Data) -> list[str]:

@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from npalexnet.alexnet import VARIANTS
-from npalexnet.cli.options import COLORS_HELP, DEVICE_HELP, VARIANT_HELP, add_threads, as_path, number
-from npalexnet.data.pipeline import PIXELS
-from npalexnet.data.pipeline import RECIPES as AUGMENTATIONS
+from npalexnet.cli.options import COLORS_HELP, DEVICE_HELP, VARIANT_HELP, add_color, add_threads, as_path, number
+from npalexnet.data.pipeline import AUGMENTATIONS, PIXELS
 from npalexnet.data.sources import absolute_spec
 from npalexnet.layers.algorithm_choice import NAMES
 from npalexnet.layers.init import SCHEMES
@@ -68,7 +67,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     data = parser.add_argument_group("the data")
     add("data", "folder of train/<class>/*.jpg and val/<class>/*.jpg (or valid, validation, test), or of "
         "<class>/*.jpg; a zip or tar file of one; cifar10:FOLDER, cifar100:FOLDER, mnist:FOLDER, "
-        "fashion-mnist[:FOLDER] (default: the built-in sample)", data, metavar="SPEC")  # fmt: skip
+        "fashion-mnist[:FOLDER]; or sample, 2,500 images of Fashion-MNIST that are built in (default: sample)", data,
+        metavar="SPEC")  # fmt: skip
     add("labels", "CSV or text file of name,label that lists the images; names are relative to the folder or archive "
         "of --data, or to the file's own folder", data, metavar="FILE")  # fmt: skip
     add("strict", "refuse a folder with files that are not images, instead of reporting and skipping them", data,
@@ -78,9 +78,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         choices=AUGMENTATIONS)  # fmt: skip
     add("pixels", "how large an image's numbers are, when the mean is subtracted: std, divided by their standard "
         "deviation; 255, as they are. A mean and std that are given win", data, choices=PIXELS)  # fmt: skip
-    for name in ("mean", "std"):
-        add(name, COLORS_HELP[name] + " (default: measured on the training images, or what goes with --weights of "
-            "another program; give both or neither)", data, type=float, nargs=3, metavar=("R", "G", "B"))  # fmt: skip
+    for name, text in COLORS_HELP.items():
+        text += " (default: measured on the training images, or what goes with --weights of another program; give "
+        add_color(f"--{name}", data, help=f"{text}both or neither)", default=argparse.SUPPRESS)
     add("train-images", "use N only, spread evenly", data, type=positive, metavar="N")
     add("validation-images", "use N only, spread evenly", data, type=positive, metavar="N")
     add("workers", "threads that prepare images ahead of the step", data, type=positive, metavar="N")
@@ -169,8 +169,7 @@ def complete(given: dict[str, Any], config: dict[str, Any] | None = None) -> arg
 def as_config(options: argparse.Namespace) -> dict[str, Any]:
     """Return the content of ``config.json``: the options that the run depends on."""
     values = {IN_FILES.get(name, name): getattr(options, name) for name in DEFAULTS if name not in ("out", "resume")}
-    if options.data is not None:
-        values["data"] = absolute_spec(options.data)
+    values["data"] = absolute_spec(options.data)
     if options.labels is not None:
         values["labels"] = os.path.abspath(options.labels)
     return {name: str(value.absolute()) if isinstance(value, Path) else value for name, value in values.items()}

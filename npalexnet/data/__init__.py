@@ -4,7 +4,7 @@ from npalexnet.data.datasets import ArrayDataset, Dataset, Subset
 from npalexnet.data.folder import FolderDataset
 from npalexnet.data.images import open_picture
 from npalexnet.data.loader import DataLoader, LoadError
-from npalexnet.data.pipeline import RECIPES, Pipeline, evaluation_pipeline, ten_cropped, training_pipeline
+from npalexnet.data.pipeline import AUGMENTATIONS, Pipeline, evaluation_pipeline, ten_cropped, training_pipeline
 from npalexnet.data.resized_crop import RandomResizedCrop
 from npalexnet.data.sources import Data, open_data
 from npalexnet.data.statistics import Statistics
@@ -21,8 +21,8 @@ from npalexnet.data.transforms import (
 )
 
 __all__ = [
-    "RECIPES", "ArrayDataset", "CenterCrop", "Data", "DataLoader", "Dataset", "FolderDataset", "LoadError", "Normalize",
-    "PCAColorJitter", "Pipeline", "RandomCrop", "RandomHorizontalFlip", "RandomResizedCrop", "ResizeCenterCrop",
-    "Statistics", "Subset", "SubtractMeanImage", "TenCrop", "Transform", "evaluation_pipeline", "open_data",
-    "open_picture", "ten_cropped", "training_pipeline",
+    "AUGMENTATIONS", "ArrayDataset", "CenterCrop", "Data", "DataLoader", "Dataset", "FolderDataset", "LoadError",
+    "Normalize", "PCAColorJitter", "Pipeline", "RandomCrop", "RandomHorizontalFlip", "RandomResizedCrop",
+    "ResizeCenterCrop", "Statistics", "Subset", "SubtractMeanImage", "TenCrop", "Transform", "evaluation_pipeline",
+    "open_data", "open_picture", "ten_cropped", "training_pipeline",
 ]  # fmt: skip

@@ -163,6 +163,16 @@ class Subset:
         return self.dataset.name(int(self.indices[index]))
 
 
+def evenly_spread(dataset: Dataset, count: int | None) -> Dataset:
+    """Return `count` of a data set's pictures, evenly spread, as a folder's come class by class; or all.
+
+    All are returned if it has no more than `count`, or that is None.
+    """
+    if count is None or count >= len(dataset):
+        return dataset
+    return Subset(dataset, np.arange(count) * len(dataset) // count)
+
+
 def picture_key(name: str, parts: int = 2) -> str:
     """Return a name that a picture keeps when its data set is moved: the last parts of its path, class and file."""
     return "/".join([part for part in posix(name).split("/") if part][-parts:])

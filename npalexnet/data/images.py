@@ -97,7 +97,7 @@ def open_picture(source: Any, *, at_least: int = 512) -> Image:
     at_least : int
         A larger JPEG picture is decoded at a half, a quarter or an eighth of its size, as long as its shorter side
         keeps so many pixels. For a photograph of 12 million pixels that takes a quarter of the time; and 512 is twice
-        the size to which the network's recipes scale pictures down.
+        the size to which the network's pipelines scale pictures down.
 
     Raises
     ------

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from npalexnet.data.datasets import Picture
 
 MOST_STEPS, LARGEST_SIZE = 32, 1024  # in files: more would take memory that no network of this project needs
-RECIPES = ("simple", "crops", "paper", "resized")
+AUGMENTATIONS = ("simple", "crops", "paper", "resized")
 PIXELS = ("std", "255")
 ON_PICTURES = (T.ResizeCenterCrop, RandomResizedCrop)
 BY_NAME: dict[str, type[T.Transform]] = {  # in files: these names stay, whatever the classes are called
@@ -119,7 +119,7 @@ class Pipeline:
 
 
 def training_pipeline(
-    statistics: Statistics, recipe: str = "simple", *, pixels: str = "std", image_size: int = IMAGE_SIZE
+    statistics: Statistics, augment: str = "simple", *, pixels: str = "std", image_size: int = IMAGE_SIZE
 ) -> Pipeline:
     """Return the pipeline for training.
 
@@ -128,7 +128,7 @@ def training_pipeline(
     statistics : Statistics
         Of the training pictures. With a mean image of 256 x 256, "crops" and "paper" subtract the mean pixel by
         pixel, else colour by colour.
-    recipe : {"simple", "crops", "paper", "resized"}
+    augment : {"simple", "crops", "paper", "resized"}
         "simple": the middle square, scaled to 227 x 227. "crops": the middle square, scaled to 256 x 256, then a random
         crop of 227 x 227 and a random horizontal flip. "paper": the same, and PCA colour jitter. "resized": a crop of
         random size and shape, scaled to 227 x 227, and a random horizontal flip.
@@ -138,13 +138,13 @@ def training_pipeline(
     image_size : int
         Height and width of the network's images, instead of 227; at most 256 for "crops" and "paper".
     """
-    _check(recipe, pixels)
-    if recipe == "simple":
-        return evaluation_pipeline(statistics, recipe, pixels=pixels, image_size=image_size)
-    if recipe == "resized":
+    _check(augment, pixels)
+    if augment == "simple":
+        return evaluation_pipeline(statistics, augment, pixels=pixels, image_size=image_size)
+    if augment == "resized":
         normalize = T.Normalize(statistics.mean, _divisor(statistics, pixels))
         return Pipeline([RandomResizedCrop(image_size), T.RandomHorizontalFlip(), normalize])
-    jitter = [T.PCAColorJitter(statistics.eigenvalues, statistics.eigenvectors)] if recipe == "paper" else []
+    jitter = [T.PCAColorJitter(statistics.eigenvalues, statistics.eigenvectors)] if augment == "paper" else []
     before, normalize = _mean_subtraction(statistics, pixels)
     return Pipeline(
         [T.ResizeCenterCrop(256), *before, T.RandomCrop(image_size), T.RandomHorizontalFlip(), *jitter, normalize]
@@ -152,7 +152,7 @@ def training_pipeline(
 
 
 def evaluation_pipeline(
-    statistics: Statistics, recipe: str = "simple", *, pixels: str = "std", image_size: int = IMAGE_SIZE
+    statistics: Statistics, augment: str = "simple", *, pixels: str = "std", image_size: int = IMAGE_SIZE
 ) -> Pipeline:
     """Return the pipeline for validation and prediction, which is deterministic. See also `ten_cropped`.
 
@@ -160,16 +160,16 @@ def evaluation_pipeline(
     ----------
     statistics : Statistics
         Of the training pictures.
-    recipe : {"simple", "crops", "paper", "resized"}
-        The recipe of the training. All but "simple": the middle 227 x 227 of 256 x 256.
+    augment : {"simple", "crops", "paper", "resized"}
+        What training was given. All but "simple": the middle 227 x 227 of 256 x 256.
     pixels : {"std", "255"}
     image_size : int
         As for `training_pipeline`.
     """
-    _check(recipe, pixels)
-    if recipe == "simple":
+    _check(augment, pixels)
+    if augment == "simple":
         return Pipeline([T.ResizeCenterCrop(image_size), T.Normalize(statistics.mean, _divisor(statistics, pixels))])
-    if recipe == "resized":  # whose training pictures have no place in a mean image
+    if augment == "resized":  # whose training pictures have no place in a mean image
         statistics = replace(statistics, mean_image=None)
     before, normalize = _mean_subtraction(statistics, pixels)
     return Pipeline([T.ResizeCenterCrop(256), *before, T.CenterCrop(image_size), normalize])
@@ -217,8 +217,8 @@ def _mean_subtraction(statistics: Statistics, pixels: str) -> tuple[list[T.Trans
     return [T.SubtractMeanImage(statistics.mean_image)], T.Normalize((0.0, 0.0, 0.0), divisor)
 
 
-def _check(recipe: str, pixels: str) -> None:
-    if recipe not in RECIPES:
-        raise ValueError(f"recipe must be one of {', '.join(RECIPES)}, got {recipe!r}")
+def _check(augment: str, pixels: str) -> None:
+    if augment not in AUGMENTATIONS:
+        raise ValueError(f"augment must be one of {', '.join(AUGMENTATIONS)}, got {augment!r}")
     if pixels not in PIXELS:
         raise ValueError(f"pixels must be one of {', '.join(PIXELS)}, got {pixels!r}")

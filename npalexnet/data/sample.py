@@ -10,6 +10,7 @@ split the same number of images of each class, drawn and shuffled with a fixed s
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -20,12 +21,26 @@ from npalexnet.data.fashion_mnist import CLASSES, read_fashion_mnist
 from npalexnet.data.idx import read_idx, write_idx
 
 IMAGES_PER_CLASS = {"train": 200, "t10k": 50}  # the second is the original's test split
+SAMPLE = "sample"  # what it is called as data
 FOLDER = Path(__file__).parent / "sample"
 
 
 def load_sample(split: str) -> ArrayDataset:
     """Return the 2,000 images for training ("train") or the 500 for validation ("test"), all classes equally often."""
     return read_fashion_mnist(FOLDER, split)
+
+
+def is_sample(spec: str | os.PathLike[str]) -> bool:
+    """Whether a name is the built-in sample's; a ValueError if something else has it, too."""
+    if spec != SAMPLE:
+        return False
+    if os.path.lexists(SAMPLE):
+        here = os.path.join(os.curdir, SAMPLE)
+        raise ValueError(
+            f"the data {SAMPLE!r} may be the built-in sample or {here}: name that as {here}, or rename it for the "
+            "sample"
+        )
+    return True
 
 
 def draw_sample(source: Path, target: Path) -> None:

@@ -16,14 +16,14 @@ from npalexnet.data.known import KINDS, find_known, known_data
 from npalexnet.data.loader import DataLoader
 from npalexnet.data.pictures import Options, data_name, open_listed, open_pictures
 from npalexnet.data.pipeline import evaluation_pipeline, training_pipeline
-from npalexnet.data.sample import load_sample
+from npalexnet.data.sample import SAMPLE, is_sample, load_sample
 from npalexnet.data.statistics import Statistics
 from npalexnet.data.transforms import Triple
 from npalexnet.data.tree import Disk, Tree
 
 _CHOICES = (
     "data is a folder of train/<class>/*.jpg and val/<class>/*.jpg, or of <class>/*.jpg, a zip or tar file of one, "
-    "cifar10:FOLDER, cifar100:FOLDER, mnist:FOLDER, or fashion-mnist"
+    "cifar10:FOLDER, cifar100:FOLDER, mnist:FOLDER, fashion-mnist, or sample, which is built in"
 )
 
 
@@ -64,14 +64,14 @@ class Data:
         self,
         batch_size: int,
         *,
-        recipe: str = "simple",
+        augment: str = "simple",
         pixels: str = "std",
         seed: int = 0,
         workers: int = 1,
         image_size: int = IMAGE_SIZE,
         mean_and_std: tuple[Triple, Triple] | None = None,
     ) -> tuple[DataLoader, DataLoader]:
-        """Return the loaders of the training and the validation pictures, prepared by one of the recipes.
+        """Return the loaders of the training and the validation pictures, the former with an augmentation.
 
         The statistics of the colours are measured on the training pictures.
 
@@ -79,7 +79,7 @@ class Data:
         ----------
         batch_size : int
             Pictures in a batch.
-        recipe : {"simple", "crops", "paper", "resized"}
+        augment : {"simple", "crops", "paper", "resized"}
         pixels : {"std", "255"}
             See `training_pipeline`.
         seed : int
@@ -92,12 +92,12 @@ class Data:
             What to standardise the colours with, instead of their own statistics and whatever `pixels` is: for weights
             that were trained so.
         """
-        mean_image = 256 if recipe in ("crops", "paper") and mean_and_std is None else None
+        mean_image = 256 if augment in ("crops", "paper") and mean_and_std is None else None
         statistics = Statistics.fit(self.train, mean_image=mean_image, workers=max(2, workers))
         if mean_and_std is not None:
             statistics, pixels = replace(statistics, mean=mean_and_std[0], std=mean_and_std[1]), "std"
         train, validation = (
-            pipeline(statistics, recipe, pixels=pixels, image_size=image_size)
+            pipeline(statistics, augment, pixels=pixels, image_size=image_size)
             for pipeline in (training_pipeline, evaluation_pipeline)
         )
         return (
@@ -128,7 +128,8 @@ def open_data(
     Parameters
     ----------
     spec : str, path or None
-        - None: the sample of Fashion-MNIST that the package carries;
+        - None or ``sample``: the sample of Fashion-MNIST that the package carries; a folder of that name is
+          ``./sample``;
         - ``cifar10:FOLDER``, ``cifar100:FOLDER``: the files of the binary or of the Python version;
         - ``mnist:FOLDER``: its IDX files;
         - ``fashion-mnist`` or ``fashion-mnist:FOLDER``: its IDX files, by default where Debian's package puts them;
@@ -164,7 +165,7 @@ def open_data(
     if labels is not None:
         labels = os.fspath(labels)
         spec = os.path.dirname(labels) or os.curdir if spec is None else spec
-    if spec is None:
+    elif spec is None or is_sample(spec):
         return _two_splits("Fashion-MNIST's sample", load_sample)
     spec = os.fspath(spec)
     if not 0 < validation_fraction < 1:
@@ -189,8 +190,10 @@ def open_data(
     return _open_tree(spec, labels, Options(seed, strict, validation_fraction, split, validation_only))
 
 
-def absolute_spec(spec: str | os.PathLike[str]) -> str:
-    """Return a `spec` for the same data that works in any working directory."""
+def absolute_spec(spec: str | os.PathLike[str] | None) -> str | None:
+    """Return a `spec` for the same data that works in any working directory; None for the sample."""
+    if spec is None or (spec == SAMPLE and not os.path.lexists(spec)):
+        return None
     spec = os.fspath(spec)
     kind, _, place = spec.partition(":")
     if kind in KINDS and place:

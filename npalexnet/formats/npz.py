@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 from numpy.lib import format as npy
 
+from npalexnet.dtypes import native
 from npalexnet.fields import found
-from npalexnet.formats.tensor_file import TensorFile, Unreadable, native, shaped
+from npalexnet.formats.tensor_file import TensorFile, Unreadable, shaped
 from npalexnet.formats.zip_records import Records, records
 
 MOST_HEADER = 10_000  # bytes of an array's

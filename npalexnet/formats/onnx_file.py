@@ -5,28 +5,34 @@ The fields of its messages are numbered as in https://github.com/onnx/onnx/blob/
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from npalexnet.dtypes import BITS, decode, from_codes
 from npalexnet.fields import found
 from npalexnet.files import open_regular
 from npalexnet.formats import wire
-from npalexnet.formats.tensor_file import Operator, TensorFile, Unreadable, damaged, from_bfloat16, shaped
+from npalexnet.formats.tensor_file import MOST_DIMENSIONS, Operator, TensorFile, Unreadable, damaged, shaped
 
 _GRAPH, _PROPERTIES = 7, 14  # of a model
 _NODE, _INITIALIZER = 1, 5  # of a graph
 _DIMS, _TYPE, _FLOATS, _INT32S, _INT64S, _NAME, _RAW, _DOUBLES, _UINT64S, _EXTERNAL, _LOCATION = (
     1, 2, 4, 5, 7, 8, 9, 10, 11, 13, 14,
 )  # fmt: skip  # of a tensor
-_TYPES = {  # by number: NumPy's code, and the field besides the raw bytes, with the code there if it is another one
-    1: ("<f4", _FLOATS), 2: ("u1", _INT32S), 3: ("i1", _INT32S), 4: ("<u2", _INT32S), 5: ("<i2", _INT32S),
-    6: ("<i4", _INT32S), 7: ("<i8", _INT64S), 9: ("?", _INT32S), 10: ("<f2", _INT32S), 11: ("<f8", _DOUBLES),
-    12: ("<u4", _UINT64S), 13: ("<u8", _UINT64S), 16: ("<u2", _INT32S),
+_TYPES = {  # by number: the name in `npalexnet.dtypes`, and the field that holds it if the raw bytes don't
+    1: ("float32", _FLOATS), 2: ("uint8", _INT32S), 3: ("int8", _INT32S), 4: ("uint16", _INT32S),
+    5: ("int16", _INT32S), 6: ("int32", _INT32S), 7: ("int64", _INT64S), 9: ("bool", _INT32S),
+    10: ("float16", _INT32S), 11: ("float64", _DOUBLES), 12: ("uint32", _UINT64S), 13: ("uint64", _UINT64S),
+    14: ("complex64", _FLOATS), 15: ("complex128", _DOUBLES), 16: ("bfloat16", _INT32S),
+    17: ("float8_e4m3fn", _INT32S), 18: ("float8_e4m3fnuz", _INT32S), 19: ("float8_e5m2", _INT32S),
+    20: ("float8_e5m2fnuz", _INT32S), 21: ("uint4", _INT32S), 22: ("int4", _INT32S), 23: ("float4_e2m1fn", _INT32S),
+    24: ("float8_e8m0fnu", _INT32S), 25: ("uint2", _INT32S), 26: ("int2", _INT32S), 27: ("float6_e2m3fn", _INT32S),
+    28: ("float6_e3m2fn", _INT32S),
 }  # fmt: skip
-_BFLOAT16, _STRING = 16, 8
-_OTHER_TYPES = {14: "complex64", 15: "complex128", 17: "float8", 18: "float8", 19: "float8", 20: "float8"}
+_STRING = 8
 KINDS = {
     "Conv": "conv", "Gemm": "linear", "MatMul": "linear", "Relu": "relu", "LRN": "lrn", "MaxPool": "max_pool",
     "AveragePool": "average_pool", "GlobalAveragePool": "average_pool",
@@ -155,26 +161,29 @@ def _tensor(message: memoryview) -> tuple[str, np.ndarray | None]:
     if kind == _STRING:
         return name, None
     if kind not in _TYPES:
-        what = _OTHER_TYPES.get(kind, f"number {kind}")
         raise Unreadable(
-            f"can't be read: the tensor {found(name)} is of the type {what}; save it as float32, float16 or bfloat16"
+            f"can't be read: the tensor {found(name)} is of the type number {kind}; save it as float32, float16 or "
+            "bfloat16"
         )
     dtype, field = _TYPES[kind]
+    bits, listed = BITS[dtype], parts.get(field, [])
     if raw is not None:
-        values = wire.numbers([raw], dtype)
+        values = decode(wire.numbers([raw], "u1"), dtype)
     elif field in (_FLOATS, _DOUBLES):
-        values = wire.numbers(parts.get(field, []), dtype)
+        values = decode(wire.numbers(listed, "u1"), dtype)
     else:
-        values = _whole_numbers(parts.get(field, []), "<u2" if dtype == "<f2" else dtype).view(dtype)
-    if kind == _BFLOAT16:
-        values = from_bfloat16(values)
+        values = decode(_whole_numbers(listed, max(bits // 8, 1)), dtype)
+    if bits == 6 and raw is None:  # one in each, where smaller types have a whole byte
+        values = from_codes(_whole_numbers(listed, 1), dtype)
+    elif 0 < (spare := values.size - math.prod(shape[:MOST_DIMENSIONS])) * bits < 8:  # which fill the last byte
+        values = values[:-spare]
     return name, shaped(name, values, tuple(shape))
 
 
-def _whole_numbers(numbers: list[int], dtype: str) -> np.ndarray:
-    kind = np.dtype(dtype)
-    mask = 2 ** (8 * kind.itemsize) - 1
-    return np.array([number & mask for number in numbers], f"<u{kind.itemsize}").view(kind)
+def _whole_numbers(numbers: list[int], size: int) -> np.ndarray:
+    """Return the lowest bytes of each number, one after the other."""
+    mask = 2 ** (8 * size) - 1
+    return np.array([number & mask for number in numbers], f"<u{size}").view(np.uint8)
 
 
 def _operators(nodes: list[_Node], tensors: dict[str, np.ndarray]) -> tuple[Operator, ...]:

@@ -32,7 +32,7 @@ class TensorFile:
     path : Path
     kind : {"safetensors", "npz", "torch", "onnx", "caffe"}
     tensors : dict of str to ndarray
-        In the machine's byte order, bfloat16 as float32; not to be written to.
+        In the machine's byte order, of the types that `npalexnet.dtypes` gives them; not to be written to.
     texts : dict of str to str
         What the file says besides: its metadata.
     operators : tuple of Operator
@@ -53,18 +53,6 @@ class Unreadable(ValueError):
 def damaged(path: str | Path, why: object) -> ValueError:
     """Return the error for a file that does not hold what it says, or ends before it."""
     return ValueError(f"{path} is damaged or cut short: {why}"[:500])
-
-
-def native(array: np.ndarray) -> np.ndarray:
-    """Return an array in the machine's byte order, by which it is aligned, too; itself if it is so already."""
-    if array.dtype.isnative and array.flags.aligned:
-        return array
-    return array.astype(array.dtype.newbyteorder("="))
-
-
-def from_bfloat16(array: np.ndarray) -> np.ndarray:
-    """Return bfloat16, given as uint16, as float32: they are the upper halves."""
-    return (array.astype(np.uint32) << 16).view(np.float32)
 
 
 def shaped(name: str, values: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:

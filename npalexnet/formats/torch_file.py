@@ -14,10 +14,11 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
+from npalexnet.dtypes import BITS, decode
 from npalexnet.fields import found
 from npalexnet.files import open_regular
-from npalexnet.formats.tensor_file import MOST_TENSORS, TensorFile, Unreadable, damaged, from_bfloat16, native, shaped
-from npalexnet.formats.torch_pickle import DTYPES, MOST_PICKLE, Storage, Tensor, read_pickle
+from npalexnet.formats.tensor_file import MOST_TENSORS, TensorFile, Unreadable, damaged, shaped
+from npalexnet.formats.torch_pickle import MOST_PICKLE, PAIRS, Storage, Tensor, read_pickle
 from npalexnet.formats.zip_records import records
 
 MAGIC = 0x1950A86A20F9469CFC6C  # how a legacy file begins, as a pickle
@@ -164,8 +165,9 @@ def _arrays(tensors: Mapping[str, Tensor], order: str, read: Callable[[Storage],
     storages: dict[tuple[str, str], np.ndarray] = {}
     arrays = {}
     for name, tensor in tensors.items():
+        tensor = _single(name, tensor)
         storage = tensor.storage
-        if tensor.dtype not in DTYPES:
+        if tensor.dtype not in BITS:
             raise Unreadable(
                 f"can't be read: the tensor {found(name)} is of the type {found(tensor.dtype)}; save it as float32, "
                 "float16 or bfloat16"
@@ -173,16 +175,29 @@ def _arrays(tensors: Mapping[str, Tensor], order: str, read: Callable[[Storage],
         numbers = storages.get((storage.key, tensor.dtype))
         if numbers is None:
             content = read(storage)
-            stated = (storage.start + storage.size) * np.dtype(DTYPES[storage.dtype]).itemsize
+            stated = (storage.start + storage.size) * BITS[storage.dtype] // 8
             if content.nbytes < stated:
                 raise ValueError(f"the storage of {found(name)} has {content.nbytes:,} bytes, and says {stated:,}")
-            kind = np.dtype(order + DTYPES[tensor.dtype] if tensor.dtype != "bool" else "?")
-            numbers = native(content[: content.nbytes // kind.itemsize * kind.itemsize].view(kind))
-            if tensor.dtype == "bfloat16":
-                numbers = from_bfloat16(numbers)
+            whole = content.nbytes - content.nbytes % max(BITS[tensor.dtype] // 8, 1)
+            numbers = decode(content[:whole], tensor.dtype, order)
             storages[storage.key, tensor.dtype] = numbers
-        arrays[name] = _view(name, numbers[storage.start :], tensor)
+        start = storage.start * BITS[storage.dtype] // BITS[tensor.dtype]
+        arrays[name] = _view(name, numbers[start:], tensor)
     return arrays
+
+
+def _single(name: str, tensor: Tensor) -> Tensor:
+    """Return a tensor of pairs of numbers as one of numbers: the last dimension is twice as long."""
+    if tensor.dtype != PAIRS:
+        return tensor
+    if not tensor.shape or (tensor.shape[-1] > 1 and tensor.strides[-1] != 1):
+        raise Unreadable(
+            f"can't be read: the tensor {found(name)} of {PAIRS} has the shape {tensor.shape!s:.80} and strides "
+            f"{tensor.strides!s:.80}, where the last dimension must be of neighbours; save its .contiguous()"
+        )
+    shape = (*tensor.shape[:-1], 2 * tensor.shape[-1])
+    strides = (*(2 * stride for stride in tensor.strides[:-1]), 1)
+    return Tensor(tensor.storage, 2 * tensor.offset, shape, strides, "float4_e2m1fn")
 
 
 def _view(name: str, numbers: np.ndarray, tensor: Tensor) -> np.ndarray:
@@ -207,7 +222,7 @@ def _places(file: BinaryIO, size: int, keys: Any, storages: Mapping[str, Storage
     for key in keys:
         file.seek(place)
         count = int.from_bytes(file.read(8), "little", signed=True)
-        length = count * np.dtype(DTYPES[storages[key].dtype]).itemsize
+        length = count * BITS[storages[key].dtype] // 8
         place += 8
         if not 0 <= length <= size - place:
             raise ValueError(

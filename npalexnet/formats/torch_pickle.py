@@ -14,15 +14,12 @@ from collections.abc import Iterable
 from math import prod
 from typing import Any, NamedTuple
 
+from npalexnet.dtypes import BITS
 from npalexnet.fields import found
 from npalexnet.formats.tensor_file import MOST_DIMENSIONS, Unreadable
 
 MOST_PICKLE = 5_000_000  # bytes; a tensor takes about 200, but hostile ones fill memory sixty times as large
-DTYPES = {  # torch's names, as NumPy's codes without the byte order
-    "float64": "f8", "float32": "f4", "float16": "f2", "bfloat16": "u2", "int64": "i8", "int32": "i4", "int16": "i2",
-    "int8": "i1", "uint64": "u8", "uint32": "u4", "uint16": "u2", "uint8": "u1", "bool": "?", "complex64": "c8",
-    "complex128": "c16",
-}  # fmt: skip
+PAIRS = "float4_e2m1fn_x2"  # one element of it is two numbers
 _STORAGES = {
     "DoubleStorage": "float64", "FloatStorage": "float32", "HalfStorage": "float16", "BFloat16Storage": "bfloat16",
     "LongStorage": "int64", "IntStorage": "int32", "ShortStorage": "int16", "CharStorage": "int8",
@@ -170,7 +167,7 @@ def _known(module: str, name: str) -> Any:
     """Return what stands for a name in a pickle; refuses all that is not in `_KNOWN`, and no dtype of torch."""
     if (module, name) in _KNOWN:
         return _KNOWN[module, name]
-    if module == "torch" and (name in DTYPES or name.startswith(("float8_", "float4_", "complex32"))):
+    if module == "torch" and (name in BITS or name.startswith(("float8_", "float4_", "complex32"))):
         return Type(name)
     what = f"{module}.{name}"[:120]
     if what.startswith(_WHOLE_MODULE):

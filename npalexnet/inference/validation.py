@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 
 from npalexnet.backend import get_num_threads
-from npalexnet.data.datasets import Dataset, Subset
+from npalexnet.data.datasets import Dataset, Subset, evenly_spread
 from npalexnet.data.loader import DataLoader
 from npalexnet.data.names import normal, quoted
 from npalexnet.data.pipeline import ten_cropped
@@ -77,7 +77,7 @@ class ValidationSet:
     def open(cls, spec: str | None, classifier: Classifier, *, labels: str | None = None) -> ValidationSet:
         """Open the validation pictures of some data, named as for ``npalexnet train --data`` and ``--labels``.
 
-        If both are None, the run's own.
+        If both are None, the run's own, and of these no more than its ``--validation-images``.
 
         An OSError or ValueError if the data can't be read, have no validation picture, or have a class that the network
         doesn't know; or if both are None and the weights don't say which data the run had.
@@ -157,7 +157,7 @@ class ValidationSet:
 
 
 def _data(spec: str | None, labels: str | None, classifier: Classifier) -> Data:
-    """Open data; without `spec` and `labels`, the run's. A random split that the run made is restored."""
+    """Open data; without `spec` and `labels`, what the run had. A random split that the run made is restored."""
     options = classifier.metadata.get("options")  # of `npalexnet train`, as far as they were given
     if not isinstance(options, dict):
         if spec is None and labels is None:
@@ -165,10 +165,18 @@ def _data(spec: str | None, labels: str | None, classifier: Classifier) -> Data:
         options = {}
     split = saved_split(classifier.path.parent)
     seed = options.get("seed", 0) if split is None else 0  # the run's seed splits alike, if the files are the same
+    count = None
     if spec is None and labels is None:
         places = {**options, **saved_places(classifier.path.parent)}
-        spec, labels = places.get("data"), places.get("labels")
+        spec, labels, count = places.get("data"), places.get("labels"), options.get("test_images")
     data = open_data(spec, seed=seed, split=split, validation_only=True, labels=labels)
+    if type(count) is int and 0 < count < len(data.validation):
+        everything = f"--data {'sample' if spec is None else spec}" if labels is None else f"--labels {labels}"
+        note = (
+            f"{count:,} of the {len(data.validation):,} validation images, as in the run's --validation-images; all "
+            f"are evaluated with {everything}"
+        )
+        data = replace(data, validation=evenly_spread(data.validation, count), notes=[*data.notes, note])
     if not data.randomly_split or split is not None:
         return data
     note = (

@@ -32,12 +32,14 @@ def weights_and_biases(
     Raises
     ------
     TypeError, ValueError
-        If `model` is none, or a factor is no number, negative or not finite.
+        If `model` is none, or a setting or factor is no number, negative or not finite.
     """
     has("model", model, "named_parameters", "a model, with named_parameters")
-    for name, factor in (("bias_lr_factor", bias_lr_factor), ("bias_decay_factor", bias_decay_factor)):
-        if not 0 <= number(name, factor) < inf:
-            raise ValueError(f"{name} must be finite and not negative, got {factor}")
+    settings = {"lr": lr, "weight_decay": weight_decay}
+    settings |= {"bias_lr_factor": bias_lr_factor, "bias_decay_factor": bias_decay_factor}
+    for name, value in settings.items():
+        if not 0 <= number(name, value) < inf:
+            raise ValueError(f"{name} must be finite and not negative, got {value}")
     trainable = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
     if bias_lr_factor == bias_decay_factor == 1:
         return [{"params": list(trainable.values()), "lr": lr, "weight_decay": weight_decay}]

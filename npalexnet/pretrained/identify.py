@@ -23,9 +23,9 @@ from npalexnet.pretrained.naming import CAFFES, Named, name_layers
 TENSORS = len(LAYERS) * len(PARTS)
 _OTHERS = {  # ONNX's layers that have parameters, but for those of an AlexNet
     "BatchNormalization", "InstanceNormalization", "LayerNormalization", "GroupNormalization", "PRelu", "ConvTranspose",
-    "ConvInteger", "QLinearConv", "RNN", "GRU", "LSTM", "Attention",
+    "ConvInteger", "QLinearConv", "DequantizeLinear", "RNN", "GRU", "LSTM", "Attention",
 }  # fmt: skip
-_PARAMETER = re.compile(r"\b(weight|bias|running_mean|running_var)$")
+_PARAMETER = re.compile(r"\b(weight|bias|running_mean|running_var)$|(scale|scale_inv|scale_weight|zero_point)$")
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ class Recipe:
     Attributes
     ----------
     augment : str
-        How images are prepared: the `recipe` of `npalexnet.data.training_pipeline`.
+        How images are prepared: the `augment` of `npalexnet.data.training_pipeline`.
     pixels : str
         How large the numbers of an image are: the `pixels` of the same function.
     init : str

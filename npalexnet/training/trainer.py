@@ -34,7 +34,7 @@ class Trainer:
     """Trains a network on a loader's images by stochastic gradient descent::
 
         data = open_data("pictures")
-        train, validation = data.loaders(batch_size=16, recipe="paper")
+        train, validation = data.loaders(batch_size=16, augment="paper")
         model = AlexNet(len(data.classes))
         trainer = Trainer(model, train, validation, epochs=20, run=Run("runs/mine"))
         trainer.fit(Progress())

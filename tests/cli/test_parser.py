@@ -95,6 +95,28 @@ def test_values_and_paths_that_begin_with_a_dash_are_explained(capsys, tmp_path,
     assert error.endswith(f"a path that begins with - is given as .{os.sep}--odd.png\n")
 
 
+@pytest.mark.parametrize("command", [["predict", "run", "x.png"], ["evaluate", "run"], ["train"]])
+@pytest.mark.parametrize(
+    ("option", "values", "message"),
+    [
+        ("--mean", ["-1", "0", "nan"], "must be at least 0 and at most 255, got -1"),
+        ("--mean", ["0", "-.5", "0"], "must be at least 0 and at most 255, got -.5"),
+        ("--mean", ["0", "0", "nan"], "must be at least 0 and at most 255, got nan"),
+        ("--mean", ["0", "0", "256"], "must be at least 0 and at most 255, got 256"),
+        ("--std", ["1", "0", "1"], "must be above 0 and at most 255, got 0"),
+        ("--std", ["-inf", "1", "1"], "expected 3 arguments"),
+    ],
+)
+def test_colours_that_can_not_be_are_refused_for_what_is_wrong_with_them(capsys, command, option, values, message):
+    error = refused(capsys, [*command, option, *values])
+    assert error.endswith(f"\nnpalexnet {command[0]}: error: argument {option}: {message}\n")
+
+
+def test_a_negative_number_is_none_of_the_options(capsys):
+    error = refused(capsys, ["predict", "run", "x.png", "--top", "-1"])
+    assert error.endswith("argument --top: must be at least 1, got -1\n")
+
+
 def test_what_follows_two_dashes_is_no_option():
     parser = Parser(prog="p")
     parser.add_argument("--top", type=int)

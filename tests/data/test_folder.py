@@ -1,5 +1,6 @@
 import os
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -88,11 +89,14 @@ def test_labels_of_val_are_those_of_train_and_a_missing_class_is_noted(tmp_path)
         ("cifar10:batches", "cifar10:HERE/batches"),
         ("fashion-mnist:files", "fashion-mnist:HERE/files"),
         ("fashion-mnist", "fashion-mnist"),
+        ("./sample", "HERE/sample"),
+        (Path("sample"), "HERE/sample"),
     ],
 )
 def test_data_can_be_named_from_any_working_directory(tmp_path, monkeypatch, spec, expected):
     monkeypatch.chdir(tmp_path)
     assert absolute_spec(spec) == expected.replace("HERE", str(tmp_path))
+    assert absolute_spec("sample") is absolute_spec(None) is None
 
 
 def test_grey_is_said_of_folders_with_grey_pictures_alone(tmp_path):

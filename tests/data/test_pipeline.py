@@ -77,10 +77,10 @@ def test_the_papers_evaluation_picture_is_the_middle_and_the_same_each_time():
 
 @pytest.mark.parametrize("statistics", [STATISTICS, WITH_IMAGE])
 def test_crops_are_the_papers_picture_without_its_jitter(statistics):
-    crops, paper = (training_pipeline(statistics, recipe) for recipe in ("crops", "paper"))
+    crops, paper = (training_pipeline(statistics, augment) for augment in ("crops", "paper"))
     assert [step for step in paper.to_json() if step["name"] != "ColourNoise"] == crops.to_json()
     assert len(crops.transforms) == len(paper.transforms) - 1
-    evaluated = [evaluation_pipeline(statistics, recipe)(COLOUR, RNG(0)) for recipe in ("crops", "paper")]
+    evaluated = [evaluation_pipeline(statistics, augment)(COLOUR, RNG(0)) for augment in ("crops", "paper")]
     np.testing.assert_array_equal(*evaluated)
 
 
@@ -93,19 +93,19 @@ def test_crops_of_random_size_have_the_mean_subtracted_colour_by_colour(statisti
     np.testing.assert_array_equal(evaluation(COLOUR, RNG(0)), evaluation_pipeline(STATISTICS, "crops")(COLOUR, RNG(0)))
 
 
-@pytest.mark.parametrize("recipe", ["simple", "crops"])
-def test_pixels_of_255_are_those_of_the_picture_less_the_mean(recipe):
-    expected = reference(227) if recipe == "simple" else reference(256)[14:241, 14:241]
-    y = evaluation_pipeline(STATISTICS, recipe, pixels="255")(COLOUR, RNG(0)).transpose(1, 2, 0)
+@pytest.mark.parametrize("augment", ["simple", "crops"])
+def test_pixels_of_255_are_those_of_the_picture_less_the_mean(augment):
+    expected = reference(227) if augment == "simple" else reference(256)[14:241, 14:241]
+    y = evaluation_pipeline(STATISTICS, augment, pixels="255")(COLOUR, RNG(0)).transpose(1, 2, 0)
     np.testing.assert_allclose(y, 255 * (expected - MEAN), atol=1e-3)
     y = evaluation_pipeline(WITH_IMAGE, "crops", pixels="255")(COLOUR, RNG(0)).transpose(1, 2, 0)
     np.testing.assert_allclose(y, 255 * (reference(256) - MEAN_IMAGE)[14:241, 14:241], atol=1e-3)
-    assert training_pipeline(STATISTICS, recipe, pixels="255").to_json()[-1]["std"] == (1 / 255,) * 3
+    assert training_pipeline(STATISTICS, augment, pixels="255").to_json()[-1]["std"] == (1 / 255,) * 3
 
 
-@pytest.mark.parametrize("recipe", ["simple", "paper"])
-def test_ten_crops_are_ten_inputs_of_which_the_fifth_is_the_middle(recipe):
-    ten = ten_cropped(evaluation_pipeline(STATISTICS, recipe))(COLOUR, RNG(0))
+@pytest.mark.parametrize("augment", ["simple", "paper"])
+def test_ten_crops_are_ten_inputs_of_which_the_fifth_is_the_middle(augment):
+    ten = ten_cropped(evaluation_pipeline(STATISTICS, augment))(COLOUR, RNG(0))
     assert ten.shape == (10, 3, 227, 227)
     assert ten.transpose(0, 2, 3, 1).flags.c_contiguous
     square = (reference(256) - MEAN) / STD
@@ -193,7 +193,7 @@ def test_steps_in_the_wrong_order_are_refused_by_name():
 
 @pytest.mark.parametrize("make", [training_pipeline, evaluation_pipeline])
 def test_an_unknown_recipe_is_refused(make):
-    with pytest.raises(ValueError, match="recipe must be one of simple, crops, paper, resized, got 'modern'"):
+    with pytest.raises(ValueError, match="augment must be one of simple, crops, paper, resized, got 'modern'"):
         make(STATISTICS, "modern")
     with pytest.raises(ValueError, match="pixels must be one of std, 255, got '256'"):
         make(STATISTICS, "paper", pixels="256")

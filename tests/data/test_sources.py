@@ -1,19 +1,43 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from npalexnet.data import ArrayDataset, Data, fashion_mnist, open_data, sources
 from npalexnet.data.idx import write_idx
+from tests.data.pictures import fill
 
 
-def test_the_sample_is_the_default():
-    data = open_data(None)
+@pytest.mark.parametrize("spec", [None, "sample"])
+def test_the_sample_is_the_default_and_has_a_name(spec):
+    data = open_data(spec)
     assert (len(data.train), len(data.validation), len(data.classes)) == (2000, 500, 10)
     assert data.grey
     assert not data.randomly_split
     assert data.notes == []
 
 
-def test_the_loaders_of_data_prepare_by_the_recipe_with_colours_of_the_training_pictures():
+def test_a_folder_of_the_samples_name_is_not_taken_for_the_sample_nor_the_sample_for_it(tmp_path, monkeypatch):
+    fill(tmp_path / "sample", cat=2, dog=2)
+    lines = [f"{name}/00{i}.png,{'ab'[i]}" for name in ("cat", "dog") for i in range(2)]
+    (tmp_path / "sample" / "labels.csv").write_text("\n".join(["name,class", *lines]))
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match=r"'sample' may be the built-in sample or \./sample: name that as \./sample"):
+        open_data("sample")
+    assert open_data(None).classes[0] == "T-shirt/top"
+    for folder in ("./sample", tmp_path / "sample", Path("sample")):
+        assert open_data(folder).classes == ("cat", "dog")
+    for folder in (None, "sample"):
+        assert open_data(folder, labels="sample/labels.csv").classes == ("a", "b")
+
+
+def test_labels_do_not_go_with_the_sample(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match="the data folder 'sample' does not exist"):
+        open_data("sample", labels="labels.csv")
+
+
+def test_the_loaders_of_data_augment_as_told_with_colours_of_the_training_pictures():
     images = np.random.default_rng(0).integers(0, 256, (8, 30, 40, 3), dtype=np.uint8)
     train, val = (ArrayDataset(part, np.zeros(4, np.int64), ["a"]) for part in (images[:4], images[4:]))
     data = Data("pictures", train, val, grey=False)
@@ -25,7 +49,9 @@ def test_the_loaders_of_data_prepare_by_the_recipe_with_colours_of_the_training_
         assert square.size == 227
         np.testing.assert_allclose(normalize.mean, images[:4].mean(axis=(0, 1, 2)) / 255)
         np.testing.assert_allclose(normalize.std, images[:4].std(axis=(0, 1, 2)) / 255)
-    names = [[type(step).__name__ for step in loader.pipeline.transforms] for loader in data.loaders(3, recipe="paper")]
+    names = [
+        [type(step).__name__ for step in loader.pipeline.transforms] for loader in data.loaders(3, augment="paper")
+    ]
     assert names == [
         ["ResizeCenterCrop", "SubtractMeanImage", "RandomCrop", "RandomHorizontalFlip", "PCAColorJitter", "Normalize"],
         ["ResizeCenterCrop", "SubtractMeanImage", "CenterCrop", "Normalize"],

@@ -1,5 +1,6 @@
 """ONNX files, made by the onnx package; and hostile ones."""
 
+import ml_dtypes
 import numpy as np
 import onnx
 import pytest
@@ -46,6 +47,58 @@ def test_initialisers_of_every_type_are_the_packages_to_the_bit(tmp_path, kind, 
     assert_tensors(file, {"a": expected})
 
 
+# Numbers that NumPy does not have, by ONNX's numbers of their types, which not every onnx package knows.
+SMALL = {
+    17: "float8_e4m3fn", 18: "float8_e4m3fnuz", 19: "float8_e5m2", 20: "float8_e5m2fnuz", 21: "uint4", 22: "int4",
+    23: "float4_e2m1fn", 24: "float8_e8m0fnu", 25: "uint2", 26: "int2", 27: "float6_e2m3fn", 28: "float6_e3m2fn",
+}  # fmt: skip
+
+
+def in_bytes(codes, bits):
+    """Return codes packed, the first in the lowest bits."""
+    whole = sum(int(code) << bits * place for place, code in enumerate(codes))
+    return whole.to_bytes((len(codes) * bits + 7) // 8, "little")
+
+
+@pytest.mark.parametrize("raw", [True, False])
+@pytest.mark.parametrize("count", [256, 255, 1])
+@pytest.mark.parametrize("kind", SMALL)
+def test_numbers_of_few_bits_are_those_of_ml_dtypes(tmp_path, kind, count, raw):
+    dtype = getattr(ml_dtypes, SMALL[kind])
+    bits = int(SMALL[kind].removeprefix("float").removeprefix("uint").removeprefix("int")[0])
+    codes = np.arange(256, dtype=np.uint8)[::-1][:count] & np.uint8(2**bits - 1)
+    listed = codes if bits == 6 else in_bytes(codes, bits)  # of 6 bits, one number in each
+    content = message(9, in_bytes(codes, bits)) if raw else b"".join(number(5, int(byte)) for byte in listed)
+    (tmp_path / "w").write_bytes(wrapped(number(1, count), number(2, kind), NAME, content))
+    wide = {"f": np.float32, "i": np.int8, "u": np.uint8}[SMALL[kind][0]]
+    assert_tensors(read_tensor_file(tmp_path / "w"), {"a": codes.view(dtype).astype(wide)})
+
+
+@pytest.mark.parametrize("kind", ["FLOAT8E4M3FN", "FLOAT8E4M3FNUZ", "FLOAT8E5M2", "FLOAT8E5M2FNUZ", "FLOAT4E2M1",
+                                  "UINT4", "INT4"])  # fmt: skip
+@pytest.mark.parametrize("raw", [True, False])
+def test_numbers_of_few_bits_are_the_packages_to_the_bit(tmp_path, kind, raw):
+    number = getattr(TensorProto, kind)
+    dtype = helper.tensor_dtype_to_np_dtype(number)
+    values = np.array([[0.5, 1, 6], [2, 3, -4 * (kind != "UINT4")]]).astype(dtype)
+    tensor = numpy_helper.from_array(values, "a")
+    if not raw:
+        tensor = helper.make_tensor("a", number, values.shape, values.astype("f4").reshape(-1))
+    file = read(tmp_path / "w", model([tensor]))
+    expected = numpy_helper.to_array(tensor).astype({"F": "f4", "U": "u1", "I": "i1"}[kind[0]])
+    assert expected.any()
+    assert_tensors(file, {"a": expected})
+
+
+@pytest.mark.parametrize("dtype", ["complex64", "complex128"])
+@pytest.mark.parametrize("raw", [True, False])
+def test_complex_numbers_are_read(tmp_path, dtype, raw):
+    values = np.array([1 + 2j, -3j, 0.5], dtype)
+    content = values.tobytes() if raw else values
+    tensor = helper.make_tensor("a", getattr(TensorProto, dtype.upper()), [3], content, raw=raw)
+    assert_tensors(read(tmp_path / "w", model([tensor])), {"a": values})
+
+
 def test_layers_come_in_their_order_with_weights_turned_as_torch_has_them(tmp_path):
     conv, fc = normal((4, 3, 3, 3), "float32"), normal((5, 16), "float32", seed=1)
     biases = {name: normal(n, "float32", seed=n) for name, n in (("cb", 4), ("fb", 5), ("gb", 6), ("hb", 7))}
@@ -83,11 +136,6 @@ def test_numbers_in_other_files_are_refused_with_what_to_do(tmp_path):
     refused(tmp_path / "w", content, r'keeps the numbers of "a" in another file \(ONNX\'s external data\)')
 
 
-def test_float8_is_refused_by_its_name(tmp_path):
-    tensor = helper.make_tensor("a", TensorProto.FLOAT8E4M3FN, [2], b"\0\0", raw=True)
-    refused(tmp_path / "w", model([tensor]).SerializeToString(), 'tensor "a" is of the type float8; save it as float32')
-
-
 def wrapped(*fields):
     """A model whose graph has one initialiser of these fields."""
     return number(1, 8) + message(7, message(5, b"".join(fields)))
@@ -97,6 +145,12 @@ NAME, FLOAT = message(8, b"a"), number(2, 1)
 LIES = {
     "2 GB": (number(1, 2**29), FLOAT, NAME, message(9, b"\0" * 24)),
     "a huge shape": (number(1, 2**40), number(1, 2**40), FLOAT, NAME, message(9, b"\0" * 24)),
+    "2 GB of 4 bits": (number(1, 2**32), number(2, 23), NAME, message(9, b"\0" * 24)),
+    "fewer of 4 bits": (number(1, 46), number(2, 23), NAME, message(9, b"\0" * 24)),
+    "fewer of 6 bits": (number(1, 30), number(2, 27), NAME, message(9, b"\0" * 24)),
+    "fewer of 6 bits in a list": (number(1, 2), number(2, 27), NAME, number(5, 1) * 3),
+    "fewer of 8 bits": (number(1, 23), number(2, 17), NAME, message(9, b"\0" * 24)),
+    "a negative shape of 4 bits": (number(1, 2**64 - 2), number(2, 23), NAME, message(9, b"")),
     "a negative shape": (number(1, 2**64 - 2), number(1, 2**64 - 3), FLOAT, NAME, message(9, b"\0" * 24)),
     "no elements, and huge": (number(1, 0), number(1, 2**62), number(1, 2**62), FLOAT, NAME),
     "many dimensions": (number(1, 1) * 40, number(1, 6), FLOAT, NAME, message(9, b"\0" * 24)),
@@ -108,6 +162,12 @@ LIES = {
     "the field 0": (b"\x02\x00",),
     "a length beyond the end": (b"\x4a\xff\xff\xff\xff\x07",),
 }  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", [0, 29, 2**31])
+def test_a_type_that_onnx_does_not_have_is_refused_by_its_number(tmp_path, kind):
+    content = wrapped(number(1, 6), number(2, kind), NAME, message(9, b"\0" * 24))
+    refused(tmp_path / "w", content, f'tensor "a" is of the type number {kind}; save it as float32, float16 or bfloat')
 
 
 @pytest.mark.parametrize("fields", LIES.values(), ids=LIES)

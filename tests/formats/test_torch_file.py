@@ -7,6 +7,7 @@ import pickletools
 import struct
 import zipfile
 
+import ml_dtypes
 import numpy as np
 import pytest
 import torch
@@ -59,11 +60,44 @@ def test_dtypes_without_a_storage_of_their_own_are_read(tmp_path, dtype):
     assert_tensors(read(tmp_path / "w", saved({"a": values})), {"a": values.numpy()})
 
 
-def test_float8_is_refused_by_its_name(tmp_path):
-    content = saved({"a": torch.zeros(4, dtype=torch.float8_e4m3fn)})
+FLOAT8 = ("float8_e4m3fn", "float8_e4m3fnuz", "float8_e5m2", "float8_e5m2fnuz", "float8_e8m0fnu")
+
+
+@pytest.mark.parametrize("dtype", FLOAT8)
+def test_float8_is_read_as_float32(tmp_path, form, dtype):
+    x = torch.arange(256, dtype=torch.uint8).view(getattr(torch, dtype)).reshape(4, 64)
+    state = {"a": x, "a.view": x.T[5:], "a.part": x[1:3, 7], "a.one": x[0, 9].clone()}
+    assert_tensors(read(tmp_path / "w", saved(state, form)), {n: t.float().numpy() for n, t in state.items()})
+
+
+def test_pairs_of_4_bits_are_read_as_twice_as_many_numbers(tmp_path, form):
+    content = torch.arange(1, 13, dtype=torch.uint8).reshape(3, 4) * 21
+    x = content.view(torch.float4_e2m1fn_x2)
+    codes = np.stack([content.numpy() & 15, content.numpy() >> 4], axis=-1).reshape(3, 8)
+    expected = codes.view(ml_dtypes.float4_e2m1fn).astype(np.float32)
+    state = {"a": x, "rows": x[1:], "columns": x[:, 1:3], "one": x[1, 2:3], "none": x[:0]}
+    expected = {"a": expected, "rows": expected[1:], "columns": expected[:, 2:6], "one": expected[1, 4:6],
+                "none": expected[:0]}  # fmt: skip
+    assert_tensors(read(tmp_path / "w", saved(state, form)), expected)
+    for other in (x.T, x[0, 0]):
+        refused(tmp_path / "w", saved({"a": other}, form), 'the tensor "a" of float4_e2m1fn_x2 has the shape')
+
+
+def test_other_types_are_refused_by_their_names(tmp_path):
+    content = saved({"a": torch.zeros(4, dtype=torch.float8_e4m3fn)}, FORMS["legacy"])
+    content = content.replace(b"float8_e4m3fn", b"float8_e3m4fn")
     refused(
-        tmp_path / "w", content, r'tensor "a" is of the type "float8_e4m3fn"; save it as float32, float16 or bfloat16'
+        tmp_path / "w", content, r'tensor "a" is of the type "float8_e3m4fn"; save it as float32, float16 or bfloat16'
     )
+
+
+@pytest.mark.parametrize("dtype", ["float8_e5m2", "float4_e2m1fn_x2"])
+def test_a_storage_of_small_floats_that_is_shorter_than_stated_is_refused(tmp_path, dtype):
+    content = saved({"a": torch.arange(200, dtype=torch.uint8).view(getattr(torch, dtype))}, FORMS["legacy"])
+    refused(tmp_path / "w", content[:-1], "damaged or cut short")
+    place = len(content) - 208
+    assert content[place : place + 8] == struct.pack("<q", 200)
+    refused(tmp_path / "w", content[:place] + struct.pack("<q", 2**40) + content[place + 8 :], "damaged or cut short")
 
 
 def test_views_parameters_and_shared_storages_are_read(tmp_path, form):

@@ -106,6 +106,31 @@ def test_without_a_name_the_runs_own_data_are_opened(folder, tmp_path):
     assert sample.grey
 
 
+def test_of_the_runs_own_data_those_are_opened_that_it_was_told_to_take(narrow, folder, tmp_path):
+    options = {"data": str(folder), "seed": 3, "test_images": 4}
+    network = classifier(["blue", "red"], tmp_path, options)
+    own = ValidationSet.open(None, network)
+    rows = [("blue", 0), ("blue", 4), ("red", 0), ("red", 4)]  # 0, 18/4, 36/4 and 54/4, rounded down, of nine and nine
+    assert names(own) == [str(folder / "val" / name / f"{i}.png") for name, i in rows]
+    assert own.labels.tolist() == [0, 0, 1, 1]
+    assert own.notes[1:] == [
+        f"4 of the 18 validation images, as in the run's --validation-images; all are evaluated with --data {folder}"
+    ]
+    named = ValidationSet.open(str(folder), network)
+    assert (len(named), len(named.notes)) == (18, 1)
+    for count in (18, 19, None, "4", True, 0, -1):  # no fewer than there are; and what no run has
+        options["test_images"] = count
+        own = ValidationSet.open(None, network)
+        assert (len(own), len(own.notes)) == (18, 1), count
+
+
+def test_the_sample_of_which_a_run_took_a_part_can_be_named(narrow, tmp_path):
+    network = classifier(CLASSES, tmp_path, {"test_images": 7})
+    own = ValidationSet.open(None, network)
+    assert (len(own), own.notes[0].rpartition(" with ")[2]) == (7, "--data sample")
+    assert len(ValidationSet.open("sample", network)) == 500
+
+
 def test_a_run_that_does_not_say_what_it_was_trained_on_has_no_data_of_its_own(folder, tmp_path):
     network = classifier(["blue", "red"], tmp_path)
     with pytest.raises(ValueError, match=r"weights\.safetensors does not say which data .*; name them with --data"):

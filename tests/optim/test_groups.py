@@ -1,11 +1,14 @@
 """Groups of weights and of biases, and steps with them beside torch's."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 import npalexnet as na
 from npalexnet import SGD
 from npalexnet.optim import weights_and_biases
+from npalexnet.training import RECIPES
 from tests.support import assert_close, get, normal, tensor
 
 FACTORS = {"bias_lr_factor": 2.0, "bias_decay_factor": 0.0}
@@ -66,11 +69,23 @@ def test_steps_with_these_groups_are_torchs_with_the_rates_and_decays_of_caffes_
         assert_close(parameter.data, other)
 
 
-@pytest.mark.parametrize("name", FACTORS)
+@pytest.mark.parametrize("name", ["lr", "weight_decay", *FACTORS])
 @pytest.mark.parametrize("value", [-1, float("nan"), float("inf")])
-def test_a_factor_that_can_not_be_is_refused_by_its_name(name, value):
+def test_a_setting_that_can_not_be_is_refused_by_its_name(name, value):
     with pytest.raises(ValueError, match=f"{name} must be finite and not negative, got {value}"):
-        weights_and_biases(network(), 0.1, 0.1, **{name: value})
+        weights_and_biases(network(), **{"lr": 0.1, "weight_decay": 0.1, name: value})
+
+
+@pytest.mark.parametrize("name", ["lr", "weight_decay", *FACTORS])
+def test_a_setting_that_is_no_number_is_refused_by_its_name(name):
+    with pytest.raises(TypeError, match=f"{name} must be a number, got '0.1'"):
+        weights_and_biases(network(), **{"lr": 0.1, "weight_decay": 0.1, name: "0.1"})
+
+
+@pytest.mark.parametrize("name", ["lr", "weight_decay"])
+def test_a_recipe_with_a_setting_that_can_not_be_is_refused_by_its_name(name):
+    with pytest.raises(ValueError, match=f"{name} must be finite and not negative, got -0.1"):
+        replace(RECIPES["paper"], **{name: -0.1}).optimizer(network())
 
 
 def test_what_is_no_model_is_refused_by_name():

@@ -190,15 +190,23 @@ def test_a_graph_with_normalisation_is_not_taken_for_one_without(networks):
         assert identify(without, variant).variant == variant
 
 
-def test_a_graph_with_batch_normalisation_is_refused(networks):
+@pytest.mark.parametrize("scale", ["weight_scale", "weight_scale_inv", "scale_weight", "input_scale", "zero_point"])
+def test_weights_with_scales_beside_them_are_refused(networks, scale):
+    """Vendors' float8 files have them: the weights are products, of which the file's numbers are one factor."""
+    state = {**networks["torchvision"], f"classifier.1.{scale}": np.ones(1, np.float32)}
+    with pytest.raises(ValueError, match=f'it has further parameters: "classifier.1.{scale}"'):
+        identify(TensorFile(Path("w"), "safetensors", state))
+
+
+@pytest.mark.parametrize("kind", ["BatchNormalization", "DequantizeLinear"])
+def test_a_graph_with_other_layers_is_refused(networks, kind):
     """Its convolutions have the shapes of an AlexNet's, but learned something else."""
     names = list(networks["seed"])
     operators = []
     for weight, bias in zip(names[::2], names[1::2], strict=True):
-        kind = "linear" if "classifier" in weight else "conv"
-        operators += [Operator(kind, weight, bias), Operator("BatchNormalization")]
+        operators += [Operator("linear" if "classifier" in weight else "conv", weight, bias), Operator(kind)]
     file = TensorFile(Path("w"), "onnx", networks["seed"], operators=tuple(operators))
-    with pytest.raises(ValueError, match="the AlexNet seed: it has layers of another kind: BatchNormalization"):
+    with pytest.raises(ValueError, match=f"the AlexNet seed: it has layers of another kind: {kind}"):
         identify(file)
 
 

@@ -17,6 +17,7 @@ import warnings
 from pathlib import Path
 
 import numpy as np
+import safetensors.torch
 import torch
 from onnx import TensorProto, helper, numpy_helper
 from safetensors.numpy import save
@@ -39,10 +40,14 @@ def good_files() -> list[bytes]:
         archives.append(file.getvalue())
     checkpoint = {"state_dict": {"a": torch.ones(2, 3), "b": torch.ones(3).half()}, "epoch": 1, "o": [1, 2.5, None]}
     half = helper.make_tensor("h", TensorProto.FLOAT16, [2], [1, 2])
-    tensors = [numpy_helper.from_array(A, "a"), numpy_helper.from_array(A[0], "b"), half]
+    few_bits = [helper.make_tensor(kind, getattr(TensorProto, kind), [3], [1, 2, 3]) for kind in ("FLOAT4E2M1", "INT4")]
+    tensors = [numpy_helper.from_array(A, "a"), numpy_helper.from_array(A[0], "b"), half, *few_bits]
+    small = {"a": torch.ones(2, 4).to(torch.float8_e5m2), "b": torch.ones(2, 4).to(torch.float8_e4m3fn)}
+    pairs = {"a": torch.arange(6, dtype=torch.uint8).reshape(2, 3).view(torch.float4_e2m1fn_x2)}
     return [
         saved(checkpoint), saved(checkpoint, FORMS["legacy"]), saved(checkpoint, pickle_protocol=4),
         saved({"u": torch.zeros(2, dtype=torch.uint16)}), *archives, save({"a": A, "b": A}, {"key": "text"}),
+        safetensors.torch.save(small), saved({**small, **pairs}), saved({**small, **pairs}, FORMS["legacy"]),
         *NETWORKS.values(),
         model(tensors, [helper.make_node("Gemm", ["x", "a", "b"], ["y"])], k="v").SerializeToString(),
     ]  # fmt: skip

@@ -210,6 +210,15 @@ FAULTS = {
         {"if count > storage.size or last >= max(storage.size, 1):": "if False:"},
         "formats/test_torch_file.py",
     ),
+    "packed numbers read from the highest bits": Fault(
+        "dtypes.py", {'np.unpackbits(content, bitorder="little")': "np.unpackbits(content)"}
+    ),
+    "small floats without numbers below the smallest normal one": Fault(
+        "dtypes.py", {"(exponent > 0) * 2**mantissa_bits": "2**mantissa_bits"}
+    ),
+    "a run evaluated on more images than it took": Fault(
+        "inference/validation.py", {"0 < count < len(data.validation)": "False"}, "cli/test_evaluate.py"
+    ),
     "views of a storage begin with it": Fault("formats/torch_file.py", {"numbers[tensor.offset :]": "numbers[0:]"}),
     "a negative length left to NumPy, which takes -1 for the rest": Fault(
         "formats/tensor_file.py", {" or any(length < 0 for length in shape)": ""}, "formats/test_npz.py"

@@ -7,8 +7,7 @@ import pytest
 
 import npalexnet as na
 from npalexnet.alexnet import VARIANTS
-from npalexnet.data.pipeline import PIXELS
-from npalexnet.data.pipeline import RECIPES as AUGMENTATIONS
+from npalexnet.data.pipeline import AUGMENTATIONS, PIXELS
 from npalexnet.training import (
     RECIPES,
     Constant,
