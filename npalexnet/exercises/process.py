@@ -11,7 +11,7 @@ import tempfile
 from pathlib import Path
 
 from npalexnet.exercises.catalog import EXERCISES
-from npalexnet.exercises.reader import WRONG, Verdict
+from npalexnet.exercises.reader import UNJUDGED, WRONG, Verdict, inside
 
 ROOT = Path(__file__).parents[2]  # where the package is imported from
 STARTING = 60.0  # seconds that Python and NumPy may take to start on a busy machine, and the process to end
@@ -43,27 +43,30 @@ def judged(folder: Path, name: str, seconds: float | None = None) -> Verdict:
                 check=False,
             )
         except subprocess.TimeoutExpired:
-            return Verdict(WRONG, _too_long(name, seconds, ""))
+            return Verdict(WRONG, f"{name}.py had not finished after {seconds + STARTING:g} s")
         if result.exists():
             fields = json.loads(result.read_text(encoding="utf-8"))
             return Verdict(**{**fields, "details": tuple(fields["details"])})
         stack = Path(f"{result}.stack")
         where = _where(stack.read_text(encoding="utf-8"), folder) if stack.exists() else None
         if where is not None:
-            return Verdict(WRONG, _too_long(name, seconds, where))
+            return _too_late(name, seconds, where)
     how = f"signal {-ended.returncode}" if ended.returncode < 0 else f"exit status {ended.returncode}"
     return Verdict(WRONG, f"{name}.py ended Python itself ({how})")
 
 
-def _too_long(name: str, seconds: float, where: str) -> str:
-    return f"{name}.py had not finished after {seconds:g} s{where}: is there an endless loop?"
+def _too_late(name: str, seconds: float, where: str) -> Verdict:
+    if where:
+        return Verdict(WRONG, f"{name}.py had not finished after {seconds:g} s ({where}): is there an endless loop?")
+    rest = "and your code was not running then: on a machine that is slow to import torch, give more with --time-limit"
+    return Verdict(UNJUDGED, f"{seconds:g} s were up, {rest}")
 
 
 def _where(stack: str, folder: Path) -> str | None:
-    """Return where the reader's code was when time was up, "" if that is unknown; None if time was not up."""
+    """Return where the reader's code was when time was up, "" if it was not running; None if time was not up."""
     if not stack:
         return None
     for path, line in re.findall(r'File "(.+)", line (\d+)', stack):  # the innermost call first
-        if Path(path).resolve().parent == folder.resolve():
-            return f" (in {Path(path).name}, line {line})"
+        if inside(path, folder):
+            return f"in {Path(path).name}, line {line}"
     return ""

@@ -12,7 +12,7 @@ from types import ModuleType
 from npalexnet.exercises.calls import Raised, Wrong
 from npalexnet.exercises.catalog import EXERCISES
 
-PASSED, WRONG, UNWRITTEN = "passed", "wrong", "not yet written"
+PASSED, WRONG, UNWRITTEN, UNJUDGED = "passed", "wrong", "not yet written", "not judged"
 
 
 @dataclass(frozen=True)
@@ -51,11 +51,11 @@ def load(folder: Path, name: str) -> ModuleType:
 
 def _of_error(error: BaseException, folder: Path, called: str) -> Verdict:
     """Return the verdict on an exception: the last line of the reader's own that it came through, and its message."""
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if _inside(frame.filename, folder)]
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if inside(frame.filename, folder)]
     place = f"{Path(frames[-1].filename).name}, line {frames[-1].lineno}" if frames else ""
     if isinstance(error, NotImplementedError):
         return Verdict(UNWRITTEN, f"{frames[-1].name} is not yet written ({place})" if frames else "not yet written")
-    if isinstance(error, SyntaxError) and error.filename and _inside(error.filename, folder):
+    if isinstance(error, SyntaxError) and error.filename and inside(error.filename, folder):
         place, called = f"{Path(error.filename).name}, line {error.lineno}", ""
         return Verdict(WRONG, f"{place}: {type(error).__name__}: {error.msg}", details=_quoted(error.text))
     message = f"{type(error).__name__}: {' '.join(str(error).split())}".rstrip(": ")
@@ -67,5 +67,6 @@ def _quoted(line: str | None) -> tuple[str, ...]:
     return (f"    {line.strip()}",) if line and line.strip() else ()
 
 
-def _inside(filename: str, folder: Path) -> bool:
-    return Path(filename).resolve().parent == folder.resolve()
+def inside(filename: str, folder: Path) -> bool:
+    """Whether code is of a file in the folder; ``<frozen importlib._bootstrap>`` and the like are of none."""
+    return not filename.startswith("<") and Path(filename).resolve().parent == folder.resolve()

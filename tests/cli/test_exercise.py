@@ -125,6 +125,18 @@ def test_an_endless_loop_is_stopped_and_its_line_named(folder, capsys):
     )
 
 
+def test_time_that_is_up_elsewhere_is_no_mistake_of_the_readers(folder, capsys, monkeypatch, tmp_path_factory):
+    slow = tmp_path_factory.mktemp("slow")
+    (slow / "torch.py").write_text("import time\ntime.sleep(60)\n")
+    monkeypatch.setenv("PYTHONPATH", str(slow))
+    monkeypatch.chdir(folder)  # where a name such as <frozen importlib._bootstrap> might pass for a file's
+    (folder / "im2col.py").write_text(text_of("im2col"))
+    assert check(".", "im2col", "--time-limit", "0.5") == 1
+    output = capsys.readouterr().out
+    assert output.startswith("im2col: not judged: 0.5 s were up, and your code was not running then")
+    assert re.search(r"im2col .* not judged\n", output)
+
+
 def test_a_wrong_number_is_shown_with_its_window_and_what_it_probably_is(folder, capsys):
     (folder / "conv2d.py").write_text(text_of("conv2d").replace("[o, c, i, j]", "[o, c, kH - 1 - i, kW - 1 - j]"))
     assert check(folder, "conv2d") == 1

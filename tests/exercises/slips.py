@@ -174,6 +174,22 @@ LOSS = [
 ]  # fmt: skip
 
 _IF = "if 0 <= r < H and 0 <= s < W"
+_SUM = '    return np.einsum("npqcij,pir,qjs->ncrs", cells, rows, lines)\n'
+_VIEW = (
+    "    x = np.zeros((N, C, H + 2 * padding, W + 2 * padding))\n"
+    "    view = np.lib.stride_tricks.sliding_window_view(x, (kH, kW), axis=(2, 3), writeable=True)\n"
+    "    view[:, :, ::stride, ::stride] += cells.transpose(0, 3, 1, 2, 4, 5)\n"
+    "    return x[:, :, padding : padding + H, padding : padding + W]\n"
+)
+_WEIGHT = "(G.T @ im2col(x, (kH, kW), stride, padding)).reshape(weight.shape)"
+_TRANSPOSED = "(im2col(x, (kH, kW), stride, padding).T @ G).reshape(weight.shape)"
+_EACH = '        grad_weight[:, :, i, j] = np.einsum("nopq,ncpq->oc", grad_y, padded[met])\n'
+_LAST_WINDOW = """
+    kH, kW = weight.shape[2:]
+    for n, o, p, q in np.ndindex(grad_y.shape):
+        window = padded[n, :, p * stride : p * stride + kH, q * stride : q * stride + kW]
+        grad_weight[o] = grad_y[n, o, p, q] * window
+    H, W ="""
 OTHERS = [
     ("conv2d", "loops", [(_IF, "if r < H and s < W")], "row -1 and column -1"),
     ("conv2d", "loops", [(_IF, "if 0 < r < H and 0 < s < W")], "row 0 and column 0"),
@@ -186,9 +202,20 @@ OTHERS = [
     ("im2col", "loops", [(_IF, "if 0 <= r and 0 <= s")], "neither read nor written"),
     ("im2col", "loops", [(_IF, "if True")], "row -1 and column -1"),
     ("im2col", "strided", [(".transpose(0, 2, 3, 1, 4, 5)", "")], "reshaped without a transpose"),
+    ("im2col", "einsum", [("->npqcij", "->ncijpq")], "reshaped without a transpose: numbers (N, C, kH, kW, oH, oW)"),
+    ("col2im", "strided", [("(N, oH, oW, C, kH, kW).transpose(4, 5, 0, 3, 1, 2)", "(N, C, kH, kW, oH, oW).transpose(2, 3, 0, 1, 4, 5)")], "and only then a transpose"),
+    ("col2im", "einsum", [(_SUM, _VIEW)], "through a view whose windows share"),
     ("conv2d_backward", "loops", [(_IF, "if r < H and s < W")], "row -1 and column -1"),
     ("conv2d_backward", "loops", [(_IF, "if 0 < r < H and 0 < s < W")], "row 0 and column 0"),
     ("conv2d_backward", "loops", [("p * stride + i - padding, q * stride", "p + i - padding, q")], "windows move by 1"),
+    ("conv2d_backward", "strided", [(").reshape(weight.shape)", ")")], "reshape it like weight"),
+    ("conv2d_backward", "strided", [(_WEIGHT, _TRANSPOSED)], "gradient of the weights is G.T @ columns"),
+    ("conv2d_backward", "strided", [(_WEIGHT, _TRANSPOSED.replace(".reshape(weight.shape)", ""))], "its transpose, reshaped"),
+    ("conv2d_backward", "strided", [("G @ weight.reshape", "G @ weight.transpose(0, 2, 3, 1).reshape")], "both are (C, kH, kW)"),
+    ("conv2d_backward", "strided", [(_WEIGHT, _TRANSPOSED.replace("weight.shape)", "kH, kW, -1, O).transpose(3, 2, 0, 1)"))], "both are (C, kH, kW)"),
+    ("conv2d_backward", "einsum", [(_EACH, ""), ("\n    H, W =", _LAST_WINDOW)], "only the last window's part"),
+    ("conv2d_backward", "loops", [("return grad_x, grad_weight, grad_bias", "return grad_weight, grad_x, grad_bias")], "that is grad_weight: the order is grad_x, grad_weight, grad_bias"),
+    ("linear", "loops", [("return grad_x, grad_weight, grad_bias", "return grad_x, grad_bias, grad_weight")], "that is grad_bias: the order is"),
     ("conv2d_backward", "einsum", [("padding + H, padding : padding + W", "-padding, padding:-padding")], "-0 is 0"),
     ("conv2d_backward", "strided", [("grad_y.transpose(0, 2, 3, 1).reshape", "grad_y.reshape")], "without its transpose"),
     ("conv2d_backward", "strided", [("grad_y.transpose(0, 2, 3, 1).reshape(-1, O)", "grad_y.reshape(O, -1).T")], "not reshape(O, -1).T"),

@@ -86,6 +86,9 @@ IM2COL_MISTAKES = {
     "reshaped without a transpose: numbers (N, C, oH, oW, kH, kW) must be (N, oH, oW, C, kH, kW) before reshape": (
         lambda *a: _windows(*a).transpose(0, 3, 1, 2, 4, 5).reshape(im2col(*a).shape)
     ),
+    "reshaped without a transpose: numbers (N, C, kH, kW, oH, oW) must be (N, oH, oW, C, kH, kW) before reshape": (
+        lambda *a: _windows(*a).transpose(0, 3, 4, 5, 1, 2).reshape(im2col(*a).shape)
+    ),
     "the padding is left out": lambda x, k, s, p: im2col(x, k, s, 0),
 }
 
@@ -134,6 +137,12 @@ def _reordered(columns: Array, x_shape: Shape, kernel_size: Pair, stride: int, p
     return col2im(cells.reshape(columns.shape), x_shape, kernel_size, stride, padding)
 
 
+def _untransposed(columns: Array, x_shape: Shape, kernel_size: Pair, stride: int, padding: int) -> Array:
+    oH, oW = (windows.size(n, k, stride, padding) for n, k in zip(x_shape[2:], kernel_size, strict=True))
+    cells = columns.reshape(*x_shape[:2], *kernel_size, oH, oW).transpose(0, 4, 5, 1, 2, 3)
+    return col2im(cells.reshape(columns.shape), x_shape, kernel_size, stride, padding)
+
+
 def _swapped(columns: Array, x_shape: Shape, kernel_size: Pair, stride: int, padding: int) -> Array:
     count = len(im2col(np.zeros(x_shape), kernel_size, padding, stride))  # of rows that are then looked at
     return col2im(columns[:count], x_shape, kernel_size, padding, stride)
@@ -154,6 +163,7 @@ COL2IM_MISTAKES: dict[str, Callable[..., Any]] = {
     windows.WRAPPED.replace("read", "write"): _wrapped,
     windows.FIRST_LEFT_OUT: lambda *a: windows.without_first(col2im(*a)),
     "a row is taken apart in another order: its numbers are in the order (C, kH, kW)": _reordered,
+    "reshaped in another order: columns.reshape(N, oH, oW, C, kH, kW), and only then a transpose": _untransposed,
     windows.SWAPPED: _swapped,
 }
 

@@ -83,6 +83,21 @@ def _last_products(grad_y: Array, x: Array, weight: Array, stride: int, padding:
     return assigned(grad_y[:, -1:], x, weight[-1:], stride, padding)[0], grad_weight, grad_y[-1, :, -1, -1]
 
 
+def _last_window(grad_y: Array, x: Array, weight: Array, stride: int, padding: int) -> Three:
+    """Each window in turn replaces the gradient of the weights."""
+    grad_x, _, grad_bias = gradients(grad_y, x, weight, stride, padding)
+    window = windows.window(x[-1], weight.shape[2:], stride, padding, grad_y.shape[2] - 1, grad_y.shape[3] - 1)
+    return grad_x, np.multiply.outer(grad_y[-1, :, -1, -1], window), grad_bias
+
+
+def _channels_last(grad_y: Array, x: Array, weight: Array, stride: int, padding: int) -> Three:
+    """The numbers of a kernel are in another order than those of a row of the columns."""
+    O, C, *kernel_size = weight.shape
+    moved = weight.transpose(0, 2, 3, 1).reshape(weight.shape)
+    grad_x, grad_weight, grad_bias = gradients(grad_y, x, moved, stride, padding)
+    return grad_x, grad_weight.reshape(O, *kernel_size, C).transpose(0, 3, 1, 2), grad_bias
+
+
 def _rotated(grad_y: Array, x: Array, weight: Array, stride: int, padding: int) -> Three:
     return (gradients(grad_y, x, weight[:, :, ::-1, ::-1], stride, padding)[0],
             *gradients(grad_y, x, weight, stride, padding)[1:])  # fmt: skip
@@ -123,48 +138,45 @@ def _unpadded(grad_y: Array, x: Array, weight: Array, stride: int, padding: int)
     return grad_x[:, :, : x.shape[2], : x.shape[3]], grad_weight, grad_bias
 
 
+BIAS = "the gradient of the bias is a sum over images and windows"
+BIAS_MISTAKES: dict[str, Callable[[Array, Array], Array]] = {
+    ": the sum over images is missing": lambda b, g: g.sum((2, 3)),
+    ": the sum over windows is missing": lambda b, g: g.sum(0),
+    ", and the sum is missing": lambda b, g: g,
+    ": the sum over the rows of G is missing": lambda b, g: g.transpose(0, 2, 3, 1).reshape(-1, len(b)),
+    ": the sum over the columns of windows is missing": lambda b, g: g.sum((0, 2)),
+    ": the sum over the rows of windows is missing": lambda b, g: g.sum((0, 3)),
+    ", not over the output channels": lambda b, g: g.sum((1, 2, 3)),
+    ", not over the outputs: sum G over its rows, axis 0": lambda b, g: g.sum(1).reshape(-1),
+    ", not one number": lambda b, g: np.asarray(g.sum()),
+}
 MISTAKES: dict[str, Callable[..., Any]] = {
     windows.ASSIGNED: _wrong_x(columns.COL2IM_MISTAKES[windows.ASSIGNED]),
     windows.ASSIGNED + " (here, over all offsets i, j inside the windows)": _wrong_x(
         columns.COL2IM_MISTAKES[windows.ASSIGNED + " (here, over all offsets i, j inside the windows)"]
     ),
     "= where += is needed: only the last of the products is left": _last_products,
+    "= where += is needed: of the weights' gradient only the last window's part is left": _last_window,
     "the kernel is rotated by 180 degrees: a window's pixel (i, j) gets grad_y * weight[o, c, i, j]": _rotated,
     "the gradient of the weights is rotated by 180 degrees": _changed(weight=lambda w: w[:, :, ::-1, ::-1]),
     "the gradient of the weights has rows and columns swapped": _changed(weight=lambda w: w.transpose(0, 1, 3, 2)),
+    "columns.T @ G is (C*kH*kW, O), a kernel in each column: the gradient of the weights is G.T @ columns": (
+        _changed(weight=lambda w: w.reshape(len(w), -1).T.reshape(w.shape))
+    ),
+    "columns.T @ G, (C*kH*kW, O), has a kernel in each column: the weights' gradient is its transpose, reshaped": (
+        _changed(weight=lambda w: w.reshape(len(w), -1).T)
+    ),
+    "the gradient of the weights is a row for each kernel, (O, C*kH*kW): reshape it like weight": (
+        _changed(weight=lambda w: w.reshape(len(w), -1))
+    ),
+    "a kernel's numbers are in another order than those of the columns: both are (C, kH, kW)": _channels_last,
     "= where += is needed over the images: only the last image's gradient is left": _last_image,
     "divided by the number of images: the loss takes the mean, and grad_y has that already": _per_image("mean"),
     "the mean over the windows is taken: gradients add up": _per_image("windows"),
     "the mean over images and windows is taken: gradients add up": _per_image("pixels"),
     windows.CUT: _unpadded,
     "the padding is not cut off: grad_x is the image without it": _wrong_x(columns._uncut),
-    "the gradient of the bias is a sum over images and windows: the sum over images is missing": (
-        _changed(bias=lambda b, g: g.sum((2, 3)))
-    ),
-    "the gradient of the bias is a sum over images and windows: the sum over windows is missing": (
-        _changed(bias=lambda b, g: g.sum(0))
-    ),
-    "the gradient of the bias is a sum over images and windows, and the sum is missing": (
-        _changed(bias=lambda b, g: g)
-    ),
-    "the gradient of the bias is a sum over images and windows: the sum over the rows of G is missing": (
-        _changed(bias=lambda b, g: g.transpose(0, 2, 3, 1).reshape(-1, len(b)))
-    ),
-    "the gradient of the bias is a sum over images and windows: the sum over the columns of windows is missing": (
-        _changed(bias=lambda b, g: g.sum((0, 2)))
-    ),
-    "the gradient of the bias is a sum over images and windows: the sum over the rows of windows is missing": (
-        _changed(bias=lambda b, g: g.sum((0, 3)))
-    ),
-    "the gradient of the bias is a sum over images and windows, not over the output channels": (
-        _changed(bias=lambda b, g: g.sum((1, 2, 3)))
-    ),
-    "the gradient of the bias is a sum over images and windows, not over the outputs: sum G over its rows, axis 0": (
-        _changed(bias=lambda b, g: g.sum(1).reshape(-1))
-    ),
-    "the gradient of the bias is a sum over images and windows, not one number": (
-        _changed(bias=lambda b, g: np.asarray(g.sum()))
-    ),
+    **{BIAS + rest: _changed(bias=change) for rest, change in BIAS_MISTAKES.items()},
     windows.EMPTY: _wrong_x(columns.COL2IM_MISTAKES[windows.EMPTY]),
     windows.UNSTRIDED: _unstrided,
     windows.WRAPPED: _wrapped,

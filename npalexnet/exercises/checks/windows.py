@@ -18,7 +18,10 @@ ROTATED = (
     "columns right of the window's first one"
 )
 SWAPPED = "stride and padding are swapped"
-ASSIGNED = "= where += is needed: where windows overlap, a pixel gets the sum over all windows that contain it"
+ASSIGNED = (
+    "= where += is needed (or += through a view whose windows share their memory): where windows overlap, a pixel gets "
+    "the sum over all windows that contain it"
+)
 SHIFTED = (
     "off by one padding: the first window begins at row -padding and column -padding, not at 0 (rows and columns "
     "outside of the image are 0)"

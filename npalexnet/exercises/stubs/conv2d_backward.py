@@ -12,9 +12,10 @@ def conv2d_backward(
     times grad_y. The bias is added everywhere, so its gradient is the sum of grad_y over images and windows. All are
     sums, also over the images; no mean is taken here.
 
-    Loops will do. With matrices it is three products: with G = grad_y as (N*oH*oW, O), which is
-    ``grad_y.transpose(0, 2, 3, 1).reshape(-1, O)``, the weights' gradient is ``G.T @ im2col(x)``, that of the columns
-    ``G @ weight.reshape(O, -1)``, and col2im takes those to the images. Import your own:
+    Loops will do. With matrices it is two products, of G = grad_y as (N*oH*oW, O), which is
+    ``grad_y.transpose(0, 2, 3, 1).reshape(-1, O)``, and the columns that im2col makes of x: the weights' gradient is
+    ``G.T @ columns``, (O, C*kH*kW), that of the columns ``G @ weight.reshape(O, -1)``, and col2im takes this one to the
+    images. Import your own:
 
         from col2im import col2im
         from im2col import im2col

@@ -6,7 +6,8 @@ import numpy as np
 def im2col(x: np.ndarray, kernel_size: tuple[int, int], stride: int, padding: int) -> np.ndarray:
     """Copy each window of the images into a row of a matrix.
 
-    Windows are in the order (N, oH, oW): image by image, row by row. A row holds its window in the order (C, kH, kW):
+    Windows are in the order (N, oH, oW): image by image, row by row. A row holds its window in the order (C, kH, kW),
+    as torch does (the notebooks of docs/study, and the package, have the channel last):
 
         columns[(n*oH + p)*oW + q, (c*kH + i)*kW + j] = x[n, c, r, s]
 
