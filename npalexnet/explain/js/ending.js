@@ -16,7 +16,7 @@ function viewSoftmax(step, state) {
   );
   const lines = ledger(
     state.backward
-      ? { sum: { text: "all gradients add up to (rounded)", total: true } }
+      ? { sum: { text: "all gradients add up to 0, but for rounding", total: true } }
       : {
           sum: { text: "the sum of the exponentials" },
           loss: { text: `loss: −log p of ${data.classes[data.label]}`, total: true },

@@ -22,13 +22,13 @@ function viewLinear(step, state, act) {
     state.backward
       ? [
           "input",
-          "its number x",
+          "its value x",
           "weight w",
           "g × w, to its gradient",
           "its gradient, from all outputs",
           "g × x, the weight's gradient",
         ]
-      : ["input", "its number x", "weight w", "x × w"],
+      : ["input", "its value x", "weight w", "x × w"],
     "The largest products",
   );
   const lines = ledger(

@@ -152,7 +152,7 @@ function viewDropout(step, state, act) {
     x.width,
   );
   const of = state.backward ? "Gradient of the " : "";
-  const words = state.backward ? ["input", "input in training"] : ["Output: the input", "Output in training"];
+  const words = state.backward ? ["input", "input in training"] : ["Output, equal to the input", "Output in training"];
   const target = makeMap({ id: "target", title: of + words[0], grid: x, pick: act.point });
   const other = makeMap({ id: "masked", title: of + words[1], grid: masked });
   const lines = ledger({
@@ -173,7 +173,7 @@ function viewDropout(step, state, act) {
     lines.set("mask", kept[unit] ? "1, stays" : "0, dropped");
     lines.set("masked", masked.at(...place));
     return (
-      `Unit ${counted(unit)}: ${shown(x.at(...place))}; in use, dropout does nothing. In training ` +
+      `Unit ${counted(unit)}: ${shown(x.at(...place))}; in evaluation, dropout does nothing. In training ` +
       `this mask would make it ${shown(masked.at(...place))}.`
     );
   }
@@ -182,7 +182,7 @@ function viewDropout(step, state, act) {
     update,
     nodes: [
       paragraph(
-        `The numbers of this page are those of the network in use, where dropout is the identity. In ` +
+        `The numbers of this page are those of the network in evaluation, where dropout is the identity. In ` +
           `training each number is dropped with probability ${step.p}; ` +
           `of this mask's ${counted(kept.length)} numbers ${(100 * share).toFixed(1)} % stay, and are ` +
           `divided by 1 − ${step.p}. The gradient goes through the same mask.`,

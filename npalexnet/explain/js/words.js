@@ -28,7 +28,7 @@ const FORMULAS = {
     "Channel by channel, row by row, the numbers become a vector.",
     "The gradients of the vector go back to their places.",
   ],
-  dropout: ["In use: output = input.", "In use: the gradient passes as it is."],
+  dropout: ["In evaluation: output = input.", "In evaluation: the gradient passes as it is."],
   linear: [
     "output = bias + the sum, over the inputs, of input × weight.",
     "g × weight goes to each input, g × input is the weight's gradient, g the bias's.",
