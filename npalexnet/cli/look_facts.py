@@ -15,9 +15,10 @@ SETTINGS = (
 
 
 def network_name(classifier: Classifier) -> str:
-    """Return the name of a run's folder, or of a file of weights."""
+    """Return the name of a run's folder, or of a file of weights; a folder that is called 1 is "run 1"."""
     path = classifier.path
-    return data_name(str(path.parent)) if path.name == FILE_NAME else path.name
+    name = data_name(str(path.parent)) if path.name == FILE_NAME else path.name
+    return f"run {name}" if name.isdigit() else name
 
 
 def network_facts(classifier: Classifier) -> list[tuple[str, str]]:

@@ -58,6 +58,7 @@ def conclude(trainer: Trainer, output: Run, seconds: float) -> None:
         print(_which_weights(output, trainer.state.step))
         print(f"Use it: npalexnet predict {folder} IMAGE...")
         print(f"Look inside: npalexnet look {folder}")
+        print(f"Number by number: npalexnet explain {folder}")
 
 
 def _which_weights(output: Run, step: int) -> str:

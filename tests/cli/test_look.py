@@ -3,12 +3,15 @@ import json
 import os
 import re
 import sys
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from npalexnet.cli import main
+from npalexnet.cli.look_facts import network_name
 from npalexnet.weights import load_weights, save_weights
 from tests.networks import save_bright_network
 from tests.pages import check_self_contained
@@ -183,3 +186,15 @@ def test_data_must_be_named_where_the_run_does_not_and_be_of_classes_that_it_kno
         Image.new("RGB", (8, 8)).save(tmp_path / part / name / "1.png")
     assert main([command, str(run), "--data", str(tmp_path)]) == 1
     assert "classes that the network in" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("runs/1/weights.safetensors", "run 1"),
+        ("runs/mine/weights.safetensors", "mine"),
+        ("alexnet.pth", "alexnet.pth"),
+    ],
+)
+def test_a_network_is_called_as_its_folder_or_file_but_a_number_is_no_name(path, name):
+    assert network_name(SimpleNamespace(path=Path(path))) == name

@@ -111,6 +111,7 @@ def test_names_with_ends_of_lines_and_escape_sequences_are_printed_on_one_line(t
     assert rf"Started from {tmp_path}/weightsdark\n\x1b[2J" in output.out
     assert rf"Use it: npalexnet predict '{tmp_path}/rundark\n\x1b[2J' IMAGE..." in output.out
     assert rf"Look inside: npalexnet look '{tmp_path}/rundark\n\x1b[2J'" in output.out
+    assert rf"Number by number: npalexnet explain '{tmp_path}/rundark\n\x1b[2J'" in output.out
     assert re.search(r"(?m)^dark\\n\\x1b\[2J +", output.out)  # its line in the table
     assert rf"{tmp_path}/rundark\n\x1b[2J holds something already" in output.err
 
