@@ -290,6 +290,21 @@ def test_the_layers_are_tabs_that_keys_walk(opened, pages):
         assert page.get_by_role("tabpanel").get_attribute("aria-labelledby") == f"tab-{expected}"
 
 
+def test_a_linear_layers_input_is_found_in_the_maps_that_were_flattened(opened, pages, way):
+    page = opened(pages["explain"])
+    _, _, pooled = way.by_title["pooling 3"]
+    choose(page, "linear layer 1")
+    words = page.locator("#origin").inner_text()
+    first = page.locator(".list tbody th").first.inner_text()
+    assert words.startswith(f"The inputs are the {' × '.join(map(str, pooled.shape[1:]))} numbers")
+    unit, row, column, channel = re.search(r"input ([\d,]+) is \((\d+), (\d+)\) of channel (\d+)\.$", words).groups()
+    assert unit == first
+    assert np.unravel_index(int(number(unit)), pooled.shape[1:]) == (int(channel), int(row), int(column))
+    assert close(page.locator(".list tbody td").first.inner_text(), pooled[0, int(channel), int(row), int(column)])
+    choose(page, "linear layer 2")
+    assert page.locator("#origin").count() == 0
+
+
 def test_the_end_is_torchs_softmax_and_its_gradient(opened, pages, way):
     page = opened(pages["explain"])
     module, x, y = way.by_title["linear layer 3"]

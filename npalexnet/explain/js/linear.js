@@ -4,6 +4,20 @@ function unitName(step, unit) {
   return step.output === data.edges.length - 1 ? data.classes[unit] : `unit ${unit}`;
 }
 
+// Where an input was before it was flattened; nothing if it was not.
+function beforeFlatten(step, input) {
+  let before = step.input - 1;
+  while (data.steps[before]?.kind === "dropout") before -= 1;
+  if (data.steps[before]?.kind !== "flatten") return "";
+  const shape = edgeOf(before).shape;
+  const [, height, width] = shape;
+  const place = [Math.floor(input / width) % height, input % width];
+  return (
+    `The inputs are the ${shapeText(shape)} numbers that were flattened: input ${counted(input)} is ` +
+    `(${place.join(", ")}) of channel ${Math.floor(input / (height * width))}.`
+  );
+}
+
 function viewLinear(step, state, act) {
   const unit = step.units[state.channel];
   const weights = numbersOf(unit.weights);
@@ -74,6 +88,7 @@ function viewLinear(step, state, act) {
     );
   }
   const last = step.output === data.edges.length - 1;
+  const origin = beforeFlatten(step, unit.inputs[0]);
   return {
     output: grid,
     update,
@@ -93,6 +108,7 @@ function viewLinear(step, state, act) {
       ),
       ...(last ? [] : [figures(map.node)]),
       list.node,
+      ...(origin ? [h("p", { id: "origin" }, origin)] : []),
       lines.node,
     ],
     still: last,
