@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError, Executor, Future
@@ -13,6 +14,8 @@ from typing import Generic, NamedTuple
 
 from npalexnet.backend.device import Item, Result
 from npalexnet.backend.threads import forget_workers
+
+LOOK_AGAIN = 0.2  # seconds
 
 
 class Outcome(NamedTuple):
@@ -37,18 +40,20 @@ class Job(Generic[Result]):
 
     def compute_next(self) -> bool:
         """Compute the first item that nobody has begun, and keep its outcome; return False if there is none."""
-        with self.changed:
-            if not self.left:
-                return False
-            self.computing.add(threading.get_ident())
-            number, compute = self.left.popleft()
+        this_thread = threading.get_ident()
         try:
-            self.outcomes[number] = Outcome(compute(), None)
-        except Exception as error:
-            self.outcomes[number] = Outcome(None, error)
-        finally:
             with self.changed:
-                self.computing.discard(threading.get_ident())
+                if not self.left:
+                    return False
+                self.computing.add(this_thread)
+                number, compute = self.left.popleft()
+            try:
+                self.outcomes[number] = Outcome(compute(), None)
+            except Exception as error:
+                self.outcomes[number] = Outcome(None, error)
+        finally:
+            self.computing.discard(this_thread)  # before all that needs memory
+            with self.changed:
                 self.changed.notify_all()
         return True
 
@@ -61,8 +66,7 @@ class Job(Generic[Result]):
         """Return the item's result, or raise its error; until it is there, compute other items, or else wait."""
         while self.outcomes[number] is None and self.compute_next():
             pass
-        with self.changed:
-            self.changed.wait_for(lambda: self.outcomes[number] is not None or not self.computing)
+        self._wait_for(lambda: self.outcomes[number] is not None or not self.computing)
         outcome, self.outcomes[number] = self.outcomes[number], None  # the caller's from here on, who may drop it
         try:
             if outcome is None:
@@ -75,11 +79,19 @@ class Job(Generic[Result]):
 
     def end(self) -> None:
         """Let no further item begin, and wait for those that have begun."""
-        with self.changed:
-            self.left.clear()
-            self.computing.discard(threading.get_ident())
-            self.changed.wait_for(lambda: not self.computing)
-            self.outcomes.clear()
+        self.left.clear()
+        self.computing.discard(threading.get_ident())
+        self._wait_for(lambda: not self.computing)
+        self.outcomes.clear()
+
+    def _wait_for(self, done: Callable[[], bool]) -> None:
+        """Wait until it is done; for lack of memory a notice may be lost, and so may be what waits for it."""
+        while not done():
+            try:
+                with self.changed:
+                    self.changed.wait_for(done, LOOK_AGAIN)
+            except MemoryError:
+                time.sleep(LOOK_AGAIN)
 
 
 def compute_on(pool: Executor, threads: int, job: Job[Result]) -> Iterator[Result]:
