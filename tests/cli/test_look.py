@@ -15,6 +15,7 @@ from tests.pages import check_self_contained
 
 MAPS = [f"features-layers.{i}.png" for i in (1, 2, 4, 5, 7, 9, 11, 12)]
 FEATURES = [*MAPS, *(f"features-classifier.{i}.png" for i in (2, 5, 6))]
+pytestmark = pytest.mark.usefixtures("narrow")
 
 
 @pytest.fixture(autouse=True)
