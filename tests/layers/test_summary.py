@@ -25,7 +25,7 @@ def test_groups_divide_the_work():
     assert layer.multiply_adds == 3 * 3 * 6 * 2 * 3 * 3
 
 
-def test_a_shape_that_does_not_fit_is_refused():
+def test_a_shape_that_does_not_fit_is_refused(narrow):
     with pytest.raises(ValueError, match=r"\(N, 3, 227, 227\)"):
         list(summarize(na.AlexNet(2), (1, 3, 224, 224), item_bytes=4))
 
@@ -47,6 +47,6 @@ def test_a_model_summarises_itself_as_a_table_in_text_and_in_a_notebook():
 
 
 @pytest.mark.parametrize("size", [0, 1.5, "2"])
-def test_a_summary_refuses_an_impossible_batch(size):
+def test_a_summary_refuses_an_impossible_batch(narrow, size):
     with pytest.raises((TypeError, ValueError), match="batch_size"):
         na.AlexNet(2, init="torch").summary(size)
