@@ -59,7 +59,7 @@ def drawn():
 
 @pytest.fixture
 def blank_figures(request):
-    """Training writes files for its figures, but matplotlib draws nothing: it would take most of the time."""
+    """Commands write files for their figures, but matplotlib draws nothing: it would take most of the time."""
     with pytest.MonkeyPatch.context() as patch:
         if "drawn" not in request.fixturenames:
             leave_blank(patch.setattr)
