@@ -12,6 +12,7 @@ from npalexnet.backend.cuda.device import probe
 from npalexnet.backend.cuda.kernels import Kernels
 from npalexnet.cli import main
 from tests.fakes.device import FAKE
+from tests.fakes.figures import leave_blank
 from tests.fakes.launcher import FakeDeviceWithKernels, FakeLauncher, compile_for_cpu
 from tests.networks import TINY, narrow
 
@@ -49,6 +50,20 @@ def dtype(request):
 def _narrow(monkeypatch):
     """AlexNet has few parameters, see `narrow`."""
     narrow(monkeypatch)
+
+
+@pytest.fixture
+def drawn():
+    """Asked for by tests that look at the figures, where `blank_figures` is asked for by a whole file."""
+
+
+@pytest.fixture
+def blank_figures(request):
+    """Commands write files for their figures, but matplotlib draws nothing: it would take most of the time."""
+    with pytest.MonkeyPatch.context() as patch:
+        if "drawn" not in request.fixturenames:
+            leave_blank(patch.setattr)
+        yield
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """Networks of tests: one trained a little, one made by hand, and one with few parameters."""
 
 import numpy as np
+import pytest
 
 import npalexnet as na
 from npalexnet.variants import variant
@@ -28,8 +29,10 @@ def narrowed(linear):
 
 
 def save_bright_network(folder):
-    """Write weights of a network for which a bright red in the middle makes class "bright", black "dark" by 73.1 %."""
-    state = {name: np.zeros_like(values) for name, values in na.AlexNet(2).state_dict().items()}
+    """Write weights of a narrow network for which a bright red in the middle is "bright", black "dark" by 73.1 %."""
+    with pytest.MonkeyPatch.context() as patch:
+        narrow(patch)
+        state = {name: np.zeros_like(values) for name, values in na.AlexNet(2).state_dict().items()}
     for name in ("layers.0", "layers.3", "layers.6", "layers.8", "layers.10"):
         state[f"{name}.weight"][0, 0] = 1
     state["classifier.1.weight"][0, 14] = state["classifier.4.weight"][0, 0] = 1  # channel 0, about the middle

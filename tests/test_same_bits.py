@@ -116,7 +116,7 @@ def test_the_number_of_threads_changes_no_bit_of_a_convolution(algorithm, contai
 
 @pytest.mark.parametrize("algorithm", ["auto", "im2col", "winograd"])
 @pytest.mark.parametrize("batch_size", [1, 9])
-def test_the_number_of_threads_changes_no_bit_of_alexnets_convolutions(batch_size, algorithm):
+def test_the_number_of_threads_changes_no_bit_of_alexnets_convolutions(narrow, batch_size, algorithm):
     x, grad_y = normal((batch_size, 3, 227, 227), "float32"), normal((batch_size, 9216), "float32", seed=1)
     model, results = na.AlexNet(num_classes=2, seed=0).layers, []
     for threads in (1, 3):

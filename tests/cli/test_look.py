@@ -18,6 +18,7 @@ from tests.pages import check_self_contained
 
 MAPS = [f"features-layers.{i}.png" for i in (1, 2, 4, 5, 7, 9, 11, 12)]
 FEATURES = [*MAPS, *(f"features-classifier.{i}.png" for i in (2, 5, 6))]
+pytestmark = pytest.mark.usefixtures("narrow", "blank_figures")
 
 
 @pytest.fixture(autouse=True)
@@ -55,7 +56,7 @@ def names(folder):
     return {path.name for path in folder.iterdir()}
 
 
-def test_look_writes_all_pictures_and_a_page_that_holds_them(run, data, capsys):
+def test_look_writes_all_pictures_and_a_page_that_holds_them(drawn, run, data, capsys):
     assert main(["look", str(run), "--data", str(data)]) == 0
     out = run / "look"
     activating = {name for name in names(out) if name.startswith("top-activating-layers.")}
@@ -94,7 +95,7 @@ def test_look_writes_all_pictures_and_a_page_that_holds_them(run, data, capsys):
     assert output.err == ""
 
 
-def test_look_at_ones_own_image_units_and_class(run, data, tmp_path, monkeypatch):
+def test_look_at_ones_own_image_units_and_class(drawn, run, data, tmp_path, monkeypatch):
     monkeypatch.setattr("npalexnet.cli.look.SHOWN", ())  # the rest is drawn as for any other image
     image = tmp_path / "mine.png"
     Image.new("RGB", (50, 40), "black").save(image)
@@ -134,7 +135,7 @@ def test_several_images_are_shown_one_below_the_other_and_an_unreadable_one_is_n
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="file names are any bytes on Linux alone")
-def test_classes_and_folders_whose_names_are_no_text_are_shown_all_the_same(run, tmp_path, monkeypatch, capsys):
+def test_classes_and_folders_whose_names_are_no_text_are_shown_all_the_same(drawn, run, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("npalexnet.cli.look.SHOWN", ())
     odd = os.fsdecode(b"d\xe9\n\x1b[2J")
     folder = tmp_path / odd

@@ -45,7 +45,7 @@ class Failing:
         return False
 
 
-def test_training_goes_on_to_its_end_when_its_output_fails(narrow, tmp_path, capsys, monkeypatch):
+def test_training_goes_on_to_its_end_when_its_output_fails(narrow, blank_figures, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(sys, "stdout", Failing())
     assert main(["train", *TINY, "--out", str(tmp_path / "run")]) == 1
     assert load_weights(tmp_path / "run" / "weights.safetensors")[1]["steps"] == 2

@@ -19,6 +19,7 @@ from npalexnet.weights import load_weights, save_weights
 from tests.networks import save_bright_network
 
 BOOT = str(Path(__file__).parents[2] / "docs" / "ankle-boot.png")
+pytestmark = pytest.mark.usefixtures("narrow")
 
 
 @pytest.fixture

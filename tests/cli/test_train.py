@@ -26,6 +26,7 @@ from tests.networks import TINY
 from tests.training.small import assert_same_end
 
 ROOT = Path(__file__).parent.parent.parent
+pytestmark = pytest.mark.usefixtures("blank_figures")
 
 
 @pytest.fixture(autouse=True)
@@ -39,6 +40,7 @@ def narrow_training(*arguments, before=""):
     """A process that trains the narrow network."""
     code = before + (
         "import sys, pytest; from tests.networks import narrow; narrow(pytest.MonkeyPatch())\n"
+        "from tests.fakes.figures import leave_blank; leave_blank(setattr)\n"
         "from npalexnet.cli import main; sys.exit(main(sys.argv[1:]))"
     )
     return subprocess.Popen(
@@ -47,14 +49,12 @@ def narrow_training(*arguments, before=""):
     )  # fmt: skip
 
 
-def test_train_writes_a_run_that_predict_can_use(tmp_path, capsys):
-    assert main(["train", *TINY, "--out", str(tmp_path / "run")]) == 0
-    assert {path.name for path in (tmp_path / "run").iterdir() if not path.name.startswith("events")} == {
+def test_train_writes_a_run_that_predict_can_use(trained_run, capsys):
+    assert {path.name for path in trained_run.iterdir() if not path.name.startswith("events")} == {
         "config.json", "confusion.csv", "confusion.png", "curves.png", "filters.png", "last.safetensors",
         "metrics.jsonl", "previous.safetensors", "weights.safetensors",
     }  # fmt: skip
-    capsys.readouterr()
-    assert main(["predict", str(tmp_path / "run"), str(ROOT / "docs" / "ankle-boot.png"), "--top", "10"]) == 0
+    assert main(["predict", str(trained_run), str(ROOT / "docs" / "ankle-boot.png"), "--top", "10"]) == 0
     first, *lines = capsys.readouterr().out.splitlines()
     assert first.endswith("ankle-boot.png")
     probabilities = [float(line.split()[0]) for line in lines]

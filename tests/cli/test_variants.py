@@ -14,6 +14,8 @@ from npalexnet.cli.look import convolutions
 from npalexnet.inference.classifier import Classifier
 from npalexnet.weights import load_weights, save_weights
 
+pytestmark = pytest.mark.usefixtures("blank_figures")
+
 
 @pytest.fixture
 def picture(tmp_path):

@@ -16,6 +16,7 @@ from tests.formats.test_torch_file import Writes
 from tests.networks import TINY
 
 CLASSES = ("Bag", "Coat", "Sandal")
+pytestmark = pytest.mark.usefixtures("blank_figures")
 
 
 @pytest.fixture

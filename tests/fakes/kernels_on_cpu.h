@@ -1,6 +1,6 @@
-/* Enough of CUDA for `kernels.cu` to run on a CPU: blocks one after the other, and the threads of a block as fibers that
-   take turns at __syncthreads. It shows what a kernel computes, not how fast, and no race: one thread runs at a time, in
-   an order that can be reversed. */
+/* Enough of CUDA for `kernels.cu` to run on a CPU: blocks one after the other, and the threads of a block one after the
+   other, too, or, where they meet at __syncthreads, as fibers that take turns there. It shows what a kernel computes,
+   not how fast, and no race: one thread runs at a time, in an order that can be reversed. */
 #include <cmath>
 #include <cstdint>
 #include <cstring>
@@ -66,20 +66,25 @@ static inline unsigned short __float_as_float16(float value)
     return sign | (unsigned short)(units + ((unit + 24) << 10));  // a carry moves on into the exponent
 }
 
-/* --- fibers ------------------------------------------------------------------------------------------------------ */
+/* --- the threads of a block -------------------------------------------------------------------------------------- */
 
 struct Fiber {
     ucontext_t context;
     bool finished;
     std::vector<char> stack = std::vector<char>(64 * 1024);
 };
+struct UnexpectedBarrier {};
 ucontext_t scheduler;
 std::vector<Fiber> fibers(1024);
-Fiber* running;
+Fiber* running;  // null while a thread runs without a fiber
 void (*body)(void** arguments);
 void** body_arguments;
 
-void __syncthreads() { swapcontext(&running->context, &scheduler); }
+void __syncthreads()
+{
+    if (!running) throw UnexpectedBarrier();
+    swapcontext(&running->context, &scheduler);
+}
 
 void run_fiber()
 {
@@ -88,27 +93,54 @@ void run_fiber()
     setcontext(&scheduler);
 }
 
+/* Runs a thread from its beginning to its end, or to its first barrier. */
+void begin(Fiber& fiber)
+{
+    getcontext(&fiber.context);
+    fiber.context.uc_stack.ss_sp = fiber.stack.data();
+    fiber.context.uc_stack.ss_size = fiber.stack.size();
+    fiber.finished = false;
+    makecontext(&fiber.context, run_fiber, 0);
+    running = &fiber;
+    swapcontext(&scheduler, &fiber.context);
+}
+
 /* Runs one block; false if some threads waited at a barrier and others didn't come to it. */
 bool run_block(bool reversed)
 {
     unsigned count = blockDim.x * blockDim.y;
-    for (unsigned t = 0; t < count; t++) {
-        getcontext(&fibers[t].context);
-        fibers[t].context.uc_stack.ss_sp = fibers[t].stack.data();
-        fibers[t].context.uc_stack.ss_size = fibers[t].stack.size();
-        fibers[t].finished = false;
-        makecontext(&fibers[t].context, run_fiber, 0);
+    auto enter = [&](unsigned turn) {
+        unsigned t = reversed ? count - 1 - turn : turn;
+        threadIdx = {t % blockDim.x, t / blockDim.x, 0};
+        return t;
+    };
+    begin(fibers[enter(0)]);
+    if (running->finished) {  // without a barrier: no other thread may come to one, so none needs a fiber, which is slow
+        running = nullptr;
+        try {
+            for (unsigned turn = 1; turn < count; turn++) {
+                enter(turn);
+                body(body_arguments);
+            }
+        } catch (UnexpectedBarrier) {
+            return false;
+        }
+        return true;
     }
-    for (unsigned waiting = count; waiting;) {
+    unsigned waiting = 1;
+    for (unsigned turn = 1; turn < count; turn++) {
+        Fiber& fiber = fibers[enter(turn)];
+        begin(fiber);
+        waiting += !fiber.finished;
+    }
+    while (waiting) {
+        if (waiting < count) return false;
         waiting = 0;
         for (unsigned turn = 0; turn < count; turn++) {
-            unsigned t = reversed ? count - 1 - turn : turn;
-            threadIdx = {t % blockDim.x, t / blockDim.x, 0};
-            running = &fibers[t];
+            running = &fibers[enter(turn)];
             swapcontext(&scheduler, &running->context);
             waiting += !running->finished;
         }
-        if (waiting && waiting < count) return false;
     }
     return true;
 }

@@ -15,6 +15,7 @@ from npalexnet.inference.validation import ValidationSet
 
 COLOURS = {"blue": (0, 0, 255), "green": (0, 255, 0), "red": (255, 0, 0)}
 AS_IT_IS = Pipeline([ResizeCenterCrop(227), Normalize((0.0,) * 3, (1.0,) * 3)])
+pytestmark = pytest.mark.usefixtures("narrow")
 
 
 def classifier(classes, tmp_path, options=None):
@@ -106,7 +107,7 @@ def test_without_a_name_the_runs_own_data_are_opened(folder, tmp_path):
     assert sample.grey
 
 
-def test_of_the_runs_own_data_those_are_opened_that_it_was_told_to_take(narrow, folder, tmp_path):
+def test_of_the_runs_own_data_those_are_opened_that_it_was_told_to_take(folder, tmp_path):
     options = {"data": str(folder), "seed": 3, "test_images": 4}
     network = classifier(["blue", "red"], tmp_path, options)
     own = ValidationSet.open(None, network)
@@ -124,7 +125,7 @@ def test_of_the_runs_own_data_those_are_opened_that_it_was_told_to_take(narrow, 
         assert (len(own), len(own.notes)) == (18, 1), count
 
 
-def test_the_sample_of_which_a_run_took_a_part_can_be_named(narrow, tmp_path):
+def test_the_sample_of_which_a_run_took_a_part_can_be_named(tmp_path):
     network = classifier(CLASSES, tmp_path, {"test_images": 7})
     own = ValidationSet.open(None, network)
     assert (len(own), own.notes[0].rpartition(" with ")[2]) == (7, "--data sample")

@@ -103,7 +103,7 @@ def test_nothing_trainable_is_nothing_done(monkeypatch):
     assert calls == []
 
 
-def test_a_frozen_alexnet_below_its_last_layer_computes_one_matrix_product_backward(monkeypatch):
+def test_a_frozen_alexnet_below_its_last_layer_computes_one_matrix_product_backward(narrow, monkeypatch):
     model = na.AlexNet(3, seed=0).freeze("layers", "classifier.1", "classifier.4")
     calls = counted(monkeypatch)
     y = model(normal((1, 3, 227, 227), "float32"))

@@ -167,7 +167,7 @@ def test_the_device_is_asked_to_record_the_pass_once(monkeypatch):
 
 
 @pytest.mark.parametrize("name", ["fake", "fake-kernels"])
-def test_alexnets_forward_pass_moves_nothing_and_waits_for_nothing(fake_with_kernels, name):
+def test_alexnets_forward_pass_moves_nothing_and_waits_for_nothing(narrow, fake_with_kernels, name):
     """Uploads, downloads and waiting are not possible while a graph is captured."""
     device, model = backend.get_device(name), na.AlexNet(num_classes=10, device=name, init="torch")
     x = put(normal((1, 3, 227, 227), "float32"), name)

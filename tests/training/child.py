@@ -11,6 +11,7 @@ from itertools import count
 from pathlib import Path
 
 from npalexnet.training import Run
+from tests.fakes.figures import leave_blank
 from tests.training.small import trainer_of
 
 SETTINGS = {
@@ -33,6 +34,7 @@ def kill_at(event):
 
 
 def main(folder, event=None):
+    leave_blank(setattr)
     if event is not None:
         kill_at(int(event))
     begun = any((folder / name).exists() for name in ("last.safetensors", "previous.safetensors"))

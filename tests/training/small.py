@@ -1,6 +1,7 @@
 """A small network, loaders and a trainer: what the tests of training need."""
 
 import json
+from functools import cache
 
 import numpy as np
 
@@ -26,8 +27,11 @@ def network_for_winograd():
     return na.Sequential(first, na.ReLU(), na.Conv2d(8, 8, 3, padding=1, seed=1), *others)
 
 
+whole_sample = cache(load_sample)
+
+
 def sample(split, count):
-    return Subset(load_sample(split), range(count))
+    return Subset(whole_sample(split), range(count))
 
 
 def loader(split="train", count=40, batch_size=16, **settings):

@@ -23,9 +23,11 @@ import sys
 from pathlib import Path
 from npalexnet.training import Progress, Run
 from npalexnet.training.interrupt import stop_on_signals
+from tests.fakes.figures import leave_blank
 from tests.training.child import SETTINGS
 from tests.training.small import trainer_of
 
+leave_blank(setattr)
 with stop_on_signals() as stop:
     folder = Path(sys.argv[1])
     run = Run.reopen(folder) if folder.exists() else Run(folder)

@@ -19,6 +19,12 @@ def child(folder, *event):
     return subprocess.Popen([sys.executable, "-m", "tests.training.child", str(folder), *map(str, event)], cwd=ROOT)
 
 
+def written(folder):
+    """When a line of the metrics was written last, and their length."""
+    path = folder / "metrics.jsonl"
+    return (path.stat().st_mtime_ns, path.stat().st_size) if path.exists() else None
+
+
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory):
     folder = tmp_path_factory.mktemp("kill") / "whole"
@@ -42,11 +48,10 @@ def test_killed_at_each_moment_of_a_checkpoint_a_run_goes_on_to_the_same_end(und
 def test_killed_at_random_moments_a_run_goes_on_to_the_same_end(undisturbed, tmp_path):
     folder, moments, kills = tmp_path / "run", random.Random(0), 0
     for _ in range(3):
-        process = child(folder)
-        deadline, begun = time.monotonic() + 30, folder.exists()
-        while not folder.exists() and time.monotonic() < deadline:
+        before, process, deadline = written(folder), child(folder), time.monotonic() + 30
+        while written(folder) == before and process.poll() is None and time.monotonic() < deadline:
             time.sleep(0.01)
-        time.sleep(moments.uniform(0.0, 0.3) + 0.4 * begun)
+        time.sleep(moments.uniform(0.0, 0.15))
         process.kill()
         kills += process.wait(60) == -signal.SIGKILL
     assert kills

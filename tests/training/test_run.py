@@ -37,7 +37,7 @@ def filled(folder):
     return run
 
 
-def test_a_run_leaves_weights_metrics_and_pictures(tmp_path):
+def test_a_run_leaves_weights_metrics_and_pictures(drawn, tmp_path):
     filled(tmp_path / "deep" / "run")
     folder = tmp_path / "deep" / "run"
     assert {path.name for path in folder.iterdir() if not path.name.startswith("events")} == {
@@ -265,7 +265,7 @@ def test_weights_of_a_library_run_name_their_classes_and_how_pictures_are_prepar
         assert found.get("by") == metadata.get("by")
 
 
-def test_a_confusion_with_unused_outputs_and_names_of_strange_bytes_is_written(tmp_path):
+def test_a_confusion_with_unused_outputs_and_names_of_strange_bytes_is_written(drawn, tmp_path):
     run = Run(tmp_path / "run")
     run.save_confusion(np.array([[3, 1, 0], [0, 2, 0], [0, 0, 0]]), ["a", os.fsdecode(b"b\xff")])
     header = (tmp_path / "run" / "confusion.csv").read_text(encoding="utf-8").splitlines()[0]

@@ -235,7 +235,6 @@ def test_on_a_real_disk_that_is_full_the_last_good_checkpoint_stays(tmp_path):
     ],
 )  # fmt: skip
 def test_whatever_ends_training_the_state_after_the_last_whole_step_is_saved_first(tmp_path, monkeypatch, error, where):
-    monkeypatch.setattr(Run, "_draw", lambda *a: None)  # figures take most of the time
     settings = {"batch_size": 8, "count": 16, "accumulate": 2, "validation": 8, "schedule": "plateau", "epochs": 3}
     whole = trainer_of(run=Run(tmp_path / "whole"), **settings)
     whole.fit()

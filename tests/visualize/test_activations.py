@@ -4,6 +4,8 @@ import pytest
 import npalexnet as na
 from npalexnet.visualize.activations import activations, most_variable, occlusion_map, receptive_field, responses
 
+pytestmark = pytest.mark.usefixtures("narrow")
+
 
 def positive(network):
     """Return the network with positive weights alone: then every output grows with every number that it depends on."""

@@ -2,11 +2,14 @@ import pytest
 
 import npalexnet as na
 from npalexnet.visualize.names import layer_title, unit_title
+from tests.networks import narrow
 
 
 @pytest.fixture(scope="module")
 def model():
-    return na.AlexNet(2, init="torch")
+    with pytest.MonkeyPatch.context() as patch:
+        narrow(patch)
+        return na.AlexNet(2, init="torch")
 
 
 @pytest.mark.parametrize(

@@ -105,8 +105,10 @@ def test_confusion_is_counted_with_true_classes_as_rows_and_coloured_by_fraction
 
 @pytest.mark.parametrize("K", [1, 2, 10, 40, 100])
 def test_confusion_has_room_for_every_name_and_number(K):
-    names = [f"a class with a long name {k}" for k in range(K)]
-    figure = visualize.confusion(np.full((K, K), 1234), names)
+    names, counts = [f"a class with a long name {k}" for k in range(K)], np.full((K, K), 1234)
+    if K > 20:  # cells are all alike, and each number takes time
+        counts[1:-1, 1:-1] *= np.eye(K - 2, dtype=int)
+    figure = visualize.confusion(counts, names)
     axes = figure.axes[0]
     figure.draw_without_rendering()
     cell = axes.get_window_extent().width / K  # pixels

@@ -94,7 +94,7 @@ BACKWARD = {
         ("off", "float32", (64, 241, 23, 260, 64)),
     ],
 )
-def test_kernels_save_launches(device, kernels, dtype, expected):
+def test_kernels_save_launches(narrow, device, kernels, dtype, expected):
     if kernels == "off":
         device.kernels = None
     model = na.AlexNet(10, device="counting").eval()
@@ -119,7 +119,7 @@ def test_kernels_save_launches(device, kernels, dtype, expected):
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
-def test_alexnet_launches_no_more_than_it_has_to(device):
+def test_alexnet_launches_no_more_than_it_has_to(narrow, device):
     model = na.AlexNet(10, device="counting").eval()
     criterion, optimizer = na.CrossEntropyLoss(), na.SGD(model.parameters(), 0.1, momentum=0.9)
     x, labels = device.from_host(np.zeros((1, 3, 227, 227), "float32")), device.from_host(np.array([1]))

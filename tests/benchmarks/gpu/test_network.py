@@ -23,19 +23,23 @@ from npalexnet.backend.cuda.device import probe
 from tests.fakes.benchmark_gpu import pretend
 from tests.fakes.device import FAKE
 from tests.fakes.rival import Rival
+from tests.networks import narrow
 from tests.support import assert_close
 
 ON_GPU = ["npalexnet, GPU", "torch, GPU", "torch, channels_last, GPU"]
 GRAPHS = [f"{name}, graph" for name in ON_GPU]
+pytestmark = pytest.mark.usefixtures("narrow_rivals")
 
 
 @pytest.fixture(scope="module")
 def state():
-    return na.AlexNet(num_classes=3, seed=0, init="torch").state_dict()
+    with pytest.MonkeyPatch.context() as patch:
+        narrow(patch)
+        return na.AlexNet(num_classes=3, seed=0, init="torch").state_dict()
 
 
 @pytest.mark.skipif(probe().usable, reason="there is a GPU here")
-def test_without_a_gpu_it_says_why_and_measures_the_cpu(narrow_rivals, capsys):
+def test_without_a_gpu_it_says_why_and_measures_the_cpu(capsys):
     assert main(["gpu", "--quick", "--classes", "3", "--threads", "1"]) == 0
     printed = capsys.readouterr()
     assert f"no GPU for npalexnet: {probe().reason}" in printed.err
@@ -44,7 +48,7 @@ def test_without_a_gpu_it_says_why_and_measures_the_cpu(narrow_rivals, capsys):
     assert "verdict" not in printed.out
 
 
-def test_on_a_gpu_every_rival_is_measured_beside_the_cpu(narrow_rivals, monkeypatch, tmp_path, capsys):
+def test_on_a_gpu_every_rival_is_measured_beside_the_cpu(monkeypatch, tmp_path, capsys):
     pretend(monkeypatch, FAKE)
     name = tmp_path / "gpu"
     line = ["gpu", "--quick", "--classes", "3", "--threads", "1", "--precisions", "tf32"]
@@ -108,7 +112,7 @@ def test_torch_in_bfloat16_is_within_its_tolerance_and_outside_that_of_float32(m
     assert max(apart) < PRECISIONS["bf16"].tolerance
 
 
-def test_a_precision_begins_with_the_initial_parameters(narrow_rivals, monkeypatch):
+def test_a_precision_begins_with_the_initial_parameters(monkeypatch):
     pretend(monkeypatch, FAKE)
     state = na.AlexNet(num_classes=3, seed=0, init="torch").state_dict()
     for rival in (NpalexnetRival(1, 3, 0.5, "fake", state), TorchRival(1, 3, 0.5, False, "cpu:0", state)):

@@ -21,7 +21,7 @@ LINEAR = [9216 * 4096, 4096 * 4096, 4096 * 3]
 
 @pytest.fixture(scope="module")
 def model():
-    return na.AlexNet(num_classes=3)
+    return na.AlexNet(num_classes=3, init="torch")
 
 
 def test_operations_of_the_forward_pass_and_of_the_step(model):
