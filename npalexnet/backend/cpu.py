@@ -24,7 +24,7 @@ from npalexnet.backend.threads import get_num_threads, single_threaded_blas, wor
 
 SHARD_IMAGES = 8  # most images of a shard, so that its arrays stay in cache
 MIN_SHARDS = 4  # fewest shards of a batch, with exceptions, so that every core gets some
-TILE_ROWS = 784  # most rows of patches in a tile, so that they stay in cache
+TILE_ROWS = 768  # most rows of patches in a tile, so that they stay in cache
 MATMUL_TILE = 512  # most columns or rows of a product that a thread computes at a time
 MIN_TILES = 4  # fewest tiles of one image, or of one product, if that is the only work
 SKINNY = 128  # most rows for which OpenBLAS is faster at the transposed product, if b's columns are contiguous
