@@ -1,19 +1,5 @@
 // Pooling: the largest number of a window, or the average; backward, the gradient of the winner, or a part for each.
 
-function poolingChoices(step, state, act) {
-  return h(
-    "div",
-    { class: "choices" },
-    chooser(
-      "output",
-      "Channel",
-      step.channels.map((channel) => ({ key: channel, text: String(channel) })),
-      state.channel,
-      (channel) => act.go({ channel }),
-    ),
-  );
-}
-
 // The windows of average pooling: parts of the rows and of the columns.
 function partsOf(step, [p, q]) {
   const [[top, bottom], [left, right]] = [step.rows[p], step.columns[q]];
@@ -115,7 +101,7 @@ function maxPooling(step, state, act) {
     update,
     cell: winner,
     nodes: [
-      poolingChoices(step, state, act),
+      channelChoice(step, state, act),
       figures(source.node, h("div", {}, target.node, pad(target, act.largest))),
       h("div", { class: "matrices" }, window.node, ...(state.backward ? [scattered.node] : [])),
       lines.node,
@@ -160,7 +146,7 @@ function averagePooling(step, state, act) {
     output,
     update,
     nodes: [
-      poolingChoices(step, state, act),
+      channelChoice(step, state, act),
       figures(source.node, h("div", {}, target.node, pad(target, act.largest))),
       words,
       lines.node,
